@@ -1,0 +1,69 @@
+"""Reverse-mode autograd on NumPy, spelt like PyTorch.
+
+>>> import tinygrad_like as torch
+>>> x = torch.tensor([1.0, 2.0, 3.0], requires_grad=True)
+>>> (x * x).sum().backward()
+>>> x.grad
+tensor([2., 4., 6.])
+"""
+
+import warnings as _warnings
+
+from tinygrad_like.device import Device as device
+from tinygrad_like.dtypes import (
+    bool_ as bool,
+)
+from tinygrad_like.dtypes import (
+    can_cast,
+    dtype,
+    finfo,
+    float16,
+    float32,
+    float64,
+    get_default_dtype,
+    iinfo,
+    int8,
+    int16,
+    int32,
+    int64,
+    promote_types,
+    set_default_dtype,
+    uint8,
+)
+from tinygrad_like.dtypes import (
+    float16 as half,
+)
+from tinygrad_like.dtypes import (
+    float32 as float,
+)
+from tinygrad_like.dtypes import (
+    float64 as double,
+)
+from tinygrad_like.dtypes import (
+    int16 as short,
+)
+from tinygrad_like.dtypes import (
+    int32 as int,
+)
+from tinygrad_like.dtypes import (
+    int64 as long,
+)
+from tinygrad_like.ops.activation import *
+from tinygrad_like.ops.convolution import *
+from tinygrad_like.ops.creation import *
+from tinygrad_like.ops.elementwise import *
+from tinygrad_like.ops.indexing import *
+from tinygrad_like.ops.linalg import *
+from tinygrad_like.ops.loss import *
+from tinygrad_like.ops.normalization import *
+from tinygrad_like.ops.pooling import *
+from tinygrad_like.ops.random import *
+from tinygrad_like.ops.reduction import *
+from tinygrad_like.ops.shaping import *
+from tinygrad_like.ops.sorting import *
+from tinygrad_like.size import Size
+from tinygrad_like.tensor import Tensor
+
+# PyTorch says nothing about log(0) or an overflow; what NumPy says of them inside this package is
+# silenced here, by module, so that the user's own NumPy code keeps its warnings.
+_warnings.filterwarnings("ignore", category=RuntimeWarning, module=r"tinygrad_like\b")

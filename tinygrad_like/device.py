@@ -1,0 +1,53 @@
+"""The one device there is."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+class Device:
+    """Where a tensor lives: the CPU.
+
+    >>> import tinygrad_like as torch
+    >>> torch.device("cpu")
+    device(type='cpu')
+    """
+
+    def __init__(self, type: Any = "cpu", index: int | None = None) -> None:
+        if isinstance(type, Device):
+            type, index = type.type, type.index
+        if not isinstance(type, str):
+            raise TypeError(f"device(): got {type!r}, expected 'cpu'")
+        name, _, number = type.partition(":")
+        if name != "cpu":
+            raise RuntimeError(
+                f"device: got {type!r}, expected 'cpu': this framework computes with NumPy on the CPU"
+            )
+        self.type = name
+        self.index = int(number) if number else index
+
+    def __repr__(self) -> str:
+        index = "" if self.index is None else f", index={self.index}"
+        return f"device(type='{self.type}'{index})"
+
+    def __str__(self) -> str:
+        return self.type if self.index is None else f"{self.type}:{self.index}"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Device) and self.type == other.type and self.index == other.index
+
+    def __hash__(self) -> int:
+        return hash((self.type, self.index))
+
+
+cpu = Device()
+
+
+def check_device(device: Any) -> None:
+    """Raise unless `device` is None or a way to say the CPU.
+
+    Raises:
+        RuntimeError: if it is another device.
+    """
+    if device is not None and device is not cpu:
+        Device(device)

@@ -1,0 +1,590 @@
+"""The engine: what a recorded operation is, the one clock, and the walk back through the graph.
+
+A `Tensor` holds an array and, if gradients are wanted, the `Node` that made it. A node knows its
+parents (the nodes of its operands), the values its gradient rules need, and the tick of the clock
+at which it was recorded. Everything else here follows from those three:
+
+* backward order: reachable nodes sorted by tick, newest first. An operation is always younger than
+  its operands, so when a node's turn comes, every gradient it will ever receive has arrived.
+* safety: an in-place write stamps the written memory with the next tick. A saved array whose memory
+  carries a stamp younger than the node was overwritten, and its gradient would be wrong.
+* memory: nodes refer to their parents only, never the other way, so a graph dies with its tensors.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+import warnings
+import weakref
+from collections.abc import Callable, Iterable, Sequence
+from itertools import count
+from types import CodeType, FrameType
+from typing import Any, ClassVar, NamedTuple
+
+import numpy as np
+
+Array = Any  # An ndarray where a rule runs plainly, a Tensor where what it does is recorded again.
+Line = tuple[CodeType, int]  # A place in the user's program, kept cheaply: see `describe`.
+
+# ----- The clock ----------------------------------------------------------------------------------
+
+tick: Callable[[], int] = count(1).__next__
+
+
+# ----- Whether operations are recorded ------------------------------------------------------------
+
+
+class _ThreadMode(threading.local):
+    """One thread's modes; the class attributes are what a new thread starts with."""
+
+    grad = True
+    inference = False
+    anomaly = False
+
+
+class _Departed:
+    """How many threads left the default mode: reading a plain attribute costs a tenth of a local's."""
+
+    __slots__ = ("count",)
+
+    def __init__(self) -> None:
+        self.count = 0
+
+
+thread_mode = _ThreadMode()
+departed = _Departed()
+_mode_lock = threading.Lock()
+
+
+def is_grad_enabled() -> bool:
+    """Return True if operations of this thread are recorded."""
+    return thread_mode.grad
+
+
+def set_mode(grad: bool, inference: bool) -> tuple[bool, bool]:
+    """Set this thread's modes and return the former ones as ``(grad, inference)``."""
+    former = (thread_mode.grad, thread_mode.inference)
+    if former[0] != grad:
+        with _mode_lock:
+            departed.count += 1 if former[0] else -1
+        thread_mode.grad = grad
+    thread_mode.inference = inference
+    return former
+
+
+# ----- Lines of the user's program ----------------------------------------------------------------
+
+
+class _Internal(dict[Any, bool]):
+    """Tells the package's own frames from the user's by their ``__package__``, remembering answers."""
+
+    def __missing__(self, package: Any) -> bool:
+        own = isinstance(package, str) and package.partition(".")[0] == __package__
+        self[package] = own
+        return own
+
+
+internal = _Internal()
+
+
+def user_line(frame: FrameType | None) -> Line | None:
+    """Return the innermost place, from `frame` outwards, that is not inside this package."""
+    while frame is not None and internal[frame.f_globals.get("__package__")]:
+        frame = frame.f_back
+    return None if frame is None else (frame.f_code, frame.f_lasti)
+
+
+def here() -> Line | None:
+    """Return the line of the user's program that is running now."""
+    return user_line(sys._getframe(1))
+
+
+def line_number(line: Line) -> int:
+    """Return the line number that a kept place stands for."""
+    code, instruction = line
+    for position, (number, *_) in enumerate(code.co_positions()):
+        if position == instruction // 2 and number is not None:
+            return number
+    return code.co_firstlineno
+
+
+def describe(line: Line | None) -> str:
+    """Return ``file.py:12`` for a kept place, or ``an unknown line``."""
+    if line is None:
+        return "an unknown line"
+    return f"{line[0].co_filename}:{line_number(line)}"
+
+
+# ----- Nodes --------------------------------------------------------------------------------------
+
+
+class Traced:
+    """What a tensor is to the engine: an array and the node that made it (None: no gradient)."""
+
+    __slots__ = ("__dict__", "__weakref__", "_grad", "_view", "array", "node")
+    array: np.ndarray[Any, Any]
+    node: Node | None
+    _grad: Any
+    _view: Any
+
+
+class Node:
+    """One recorded operation. Each op has a subclass of its own, made where the op is declared."""
+
+    __slots__ = ("__weakref__", "hooks", "line", "parents", "saved", "shape", "tick")
+    tick: int
+    parents: tuple[Node | None, ...]
+    saved: tuple[Any, ...] | None  # None once a backward has used and dropped them
+    shape: Any  # of the result; a list of shapes where there are several results
+    line: Line | None
+    hooks: Hooks | None
+
+    op: ClassVar[Any] = None
+    label: ClassVar[str] = "Node"
+
+    def name(self) -> str:
+        """Return the name PyTorch gives this kind of node, such as ``MulBackward0``."""
+        return type(self).__name__
+
+    @property
+    def next_functions(self) -> tuple[tuple[Node | None, int], ...]:
+        """The nodes this one sends gradients to, each with the index of that node's result."""
+        return tuple(
+            (parent.parents[0], parent.index) if isinstance(parent, Pick) else (parent, 0)
+            for parent in self.parents
+        )
+
+    def backward(self, g: Any, saved: tuple[Any, ...], grads: dict[Node, Any]) -> None:
+        """Add to `grads` what the gradient `g` of the result means for each parent found there."""
+        raise NotImplementedError
+
+    def lift(self, saved: tuple[Any, ...]) -> tuple[Any, ...]:
+        """Return the saved values as tensors in their places in the graph, to be recorded again."""
+        return saved
+
+    def __repr__(self) -> str:
+        return f"<{self.name()} object at {id(self):#x}>"
+
+    def register_prehook(self, hook: Callable[..., Any]) -> RemovableHandle:
+        """Call ``hook(grad_outputs)`` before this node's rules; it may return replacements."""
+
+        def before(grad: Any) -> Any:
+            replaced = hook((grad,))
+            return replaced[0] if isinstance(replaced, tuple) else replaced
+
+        return add_hook(self, before)
+
+
+class Pick(Node):
+    """One result of an operation that has several: it puts its gradient in that result's place."""
+
+    __slots__ = ("index",)
+    index: int
+
+    def name(self) -> str:
+        """Return the name of the operation that made all the results."""
+        parent = self.parents[0]
+        return "Pick" if parent is None else parent.name()
+
+    def backward(self, g: Any, saved: tuple[Any, ...], grads: dict[Node, Any]) -> None:
+        """Put `g` at this result's index in the list of gradients its operation will see."""
+        del saved
+        (parent,) = self.parents
+        if parent in grads:
+            assert parent is not None
+            received = grads[parent]
+            if received is None:
+                received = grads[parent] = [None] * len(parent.shape)
+            former = received[self.index]
+            received[self.index] = g if former is None else former + g
+
+
+class AccumulateGrad(Node):
+    """Where a gradient ends: the node of a tensor that the user made and wants a gradient for."""
+
+    __slots__ = ("_tensor", "array", "post_hooks")
+    _tensor: weakref.ref[Traced]  # weak, since the tensor refers to this node
+    array: np.ndarray[Any, Any]
+    post_hooks: dict[int, Callable[[Any], None]] | None
+
+    def __init__(self, tensor: Traced) -> None:
+        self.tick = 0  # older than every operation, hence last in every walk
+        self.parents = ()
+        self.saved = ()
+        self.line = None
+        self.hooks = None
+        self.post_hooks = None
+        self._tensor = weakref.ref(tensor)
+        self.array = tensor.array
+        self.shape = tensor.array.shape
+
+    def name(self) -> str:
+        """Return PyTorch's name for the end of a path."""
+        return "torch::autograd::AccumulateGrad"
+
+    @property
+    def variable(self) -> Any:
+        """The tensor whose ``.grad`` this node fills."""
+        return self._tensor() or result_type.make(self.array, self)
+
+    def backward(self, g: Any, saved: tuple[Any, ...], grads: dict[Node, Any]) -> None:
+        """Add `g` to the tensor's ``.grad``."""
+        del saved, grads
+        tensor = self._tensor()
+        if tensor is None or tensor.node is None:
+            return
+        accumulate(tensor, g)
+        if self.post_hooks:
+            for hook in list(self.post_hooks.values()):
+                hook(tensor)
+
+
+class _ResultType:
+    """Holds the class of results, so that the engine can make tensors without importing it."""
+
+    __slots__ = ("cls",)
+    cls: type[Traced]
+
+    def make(self, array: np.ndarray[Any, Any], node: Node | None = None) -> Any:
+        """Return a new tensor around `array`."""
+        tensor = object.__new__(self.cls)
+        tensor.array = array
+        tensor.node = node
+        tensor._grad = None
+        tensor._view = None
+        return tensor
+
+
+result_type = _ResultType()
+
+
+def as_array(value: Any) -> np.ndarray[Any, Any]:
+    """Return the array of a tensor, or an array as it is."""
+    return value.array if isinstance(value, Traced) else np.asarray(value)
+
+
+def as_tensor(value: Any) -> Any:
+    """Return a tensor as it is, or an array as a tensor without a place in the graph."""
+    return value if isinstance(value, Traced) else result_type.make(np.asarray(value))
+
+
+# What `sys.getrefcount` says of a gradient that nobody but the walk holds: see `_calibrate`.
+_unshared = 0
+
+
+def accumulate(tensor: Traced, g: Any) -> None:
+    """Add the gradient `g` to ``tensor.grad``, which never shares memory with anything else."""
+    former = tensor._grad
+    if isinstance(g, Traced):  # create_graph: the gradient has a graph of its own
+        if former is None:
+            tensor._grad = result_type.make(g.array, g.node) if g is not tensor else g + 0
+        else:
+            tensor._grad = former + g
+        return
+    array, dtype = tensor.array, tensor.array.dtype
+    if g.shape != array.shape:
+        raise RuntimeError(
+            f"backward: a gradient of shape {g.shape} arrived for a tensor of shape {array.shape}; "
+            "a gradient rule on the way returns the wrong shape"
+        )
+    if former is not None:
+        if former.node is None:
+            np.add(former.array, g, out=former.array, casting="unsafe")
+            stamp(former.array)
+        else:
+            tensor._grad = former + result_type.make(np.asarray(g))
+        return
+    if (
+        sys.getrefcount(g) > _unshared
+        or type(g) is not np.ndarray
+        or g.dtype is not dtype
+        or g.base is not None
+    ):
+        g = np.array(g, dtype)
+    tensor._grad = result_type.make(g)
+
+
+class _Fresh(Node):
+    """Sends its parent an array that nobody else holds."""
+
+    __slots__ = ()
+
+    def backward(self, g: Any, saved: tuple[Any, ...], grads: dict[Node, Any]) -> None:
+        del g, saved
+        (parent,) = self.parents
+        assert parent is not None
+        grads[parent] = np.empty(1)
+
+
+class _Counting(AccumulateGrad):
+    """Notes how often a gradient is referred to at the end of a walk."""
+
+    __slots__ = ()
+
+    def backward(self, g: Any, saved: tuple[Any, ...], grads: dict[Node, Any]) -> None:
+        del saved, grads
+        _count_references(self, g)
+
+
+def _count_references(node: Node, g: Any) -> None:
+    del node
+    global _unshared
+    _unshared = sys.getrefcount(g)
+
+
+def _calibrate() -> None:
+    """Find `_unshared` by a walk, since how many references a call holds is Python's own affair."""
+    tensor = Traced()
+    tensor.array = np.empty(1)
+    fresh = _Fresh()
+    fresh.tick, fresh.parents, fresh.saved, fresh.hooks = tick(), (_Counting(tensor),), (), None
+    walk([(fresh, np.empty(1))])
+
+
+# ----- Hooks --------------------------------------------------------------------------------------
+
+
+class Hooks:
+    """What the user asked to see, or change, when a gradient arrives at a node."""
+
+    __slots__ = ("calls", "retain")
+
+    def __init__(self) -> None:
+        self.calls: dict[int, Callable[[Any], Any]] = {}
+        self.retain: weakref.ref[Traced] | None = None  # the tensor whose .grad is to be kept
+
+    def run(self, g: Any) -> Any:
+        """Return the gradient after every hook had its say, newest last."""
+        for hook in list(self.calls.values()):
+            was_array = not isinstance(g, Traced)
+            former = set_mode(not was_array, False)
+            try:
+                replaced = hook(as_tensor(g))
+            finally:
+                set_mode(*former)
+            if replaced is not None:
+                g = replaced.array if was_array else replaced
+        tensor = self.retain() if self.retain is not None else None
+        if tensor is not None:
+            kept = g if isinstance(g, Traced) else result_type.make(np.array(g))
+            tensor._grad = kept if tensor._grad is None else tensor._grad + kept
+        return g
+
+
+class RemovableHandle:
+    """Takes a hook out again; also a context manager that does so at its end."""
+
+    _ids = count()
+
+    def __init__(self, hooks: dict[int, Any]) -> None:
+        self._hooks = hooks
+        self.id = next(RemovableHandle._ids)
+
+    def remove(self) -> None:
+        """Remove the hook; a second call does nothing."""
+        self._hooks.pop(self.id, None)
+
+    def __enter__(self) -> RemovableHandle:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.remove()
+
+
+def add_hook(node: Node, hook: Callable[[Any], Any]) -> RemovableHandle:
+    """Have `hook` called with each gradient that arrives at `node`."""
+    if node.hooks is None:
+        node.hooks = Hooks()
+    handle = RemovableHandle(node.hooks.calls)
+    node.hooks.calls[handle.id] = hook
+    return handle
+
+
+# ----- Stamps: which memory was written when ------------------------------------------------------
+
+
+class Stamp(NamedTuple):
+    """When and where a piece of memory was last written."""
+
+    tick: int
+    line: Line | None
+    silent_tick: int  # the last write through `.data`, which PyTorch does not see
+    silent_line: Line | None
+    memory: weakref.ref[Any]
+
+
+_stamps: dict[int, Stamp] = {}
+_last_write = 0
+
+
+def owner(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """Return the array that owns the memory `array` looks at."""
+    while type(array.base) is np.ndarray:
+        array = array.base
+    return array
+
+
+def stamp(array: np.ndarray[Any, Any], *, silent: bool = False, line: Line | None = None) -> None:
+    """Note that the memory of `array` is written now."""
+    global _last_write
+    memory = owner(array)
+    key = id(memory)
+    former = _stamps.get(key)
+    if former is None:
+        former = Stamp(0, None, 0, None, weakref.ref(memory, lambda _: _stamps.pop(key, None)))
+    if line is None:
+        line = here()
+    _last_write = now = tick()
+    _stamps[key] = (
+        former._replace(silent_tick=now, silent_line=line)
+        if silent
+        else former._replace(tick=now, line=line)
+    )
+
+
+def version(array: np.ndarray[Any, Any]) -> int:
+    """Return the tick of the last write to the memory of `array`, 0 if there was none."""
+    found = _stamps.get(id(owner(array)))
+    return 0 if found is None else found.tick
+
+
+def refuse_overwritten(node: Node, saved: tuple[Any, ...]) -> None:
+    """Raise if memory that `node` saved has been written since; only warn for writes by ``.data``."""
+    for value in saved:
+        for array in value if type(value) is tuple else (value,):
+            if not isinstance(array, np.ndarray):
+                continue
+            found = _stamps.get(id(owner(array)))
+            if found is None or max(found.tick, found.silent_tick) < node.tick:
+                continue
+            loud = found.tick > node.tick
+            message = (
+                "one of the variables needed for gradient computation has been modified by an "
+                f"inplace operation: {node.name()} (recorded at {describe(node.line)}) needs a value of "
+                f"shape {tuple(array.shape)} that was overwritten "
+                f"{'' if loud else 'through .data '}"
+                f"at {describe(found.line if loud else found.silent_line)}; "
+                "write into a clone() instead, or call backward() before the write"
+            )
+            if loud:
+                raise RuntimeError(message)
+            warnings.warn(message, UserWarning, stacklevel=2)
+
+
+# ----- The walk -----------------------------------------------------------------------------------
+
+
+def reachable(roots: Iterable[Node]) -> list[Node]:
+    """Return every node that `roots` depend on, oldest first."""
+    seen = set(roots)
+    stack = list(seen)
+    while stack:
+        for parent in stack.pop().parents:
+            if parent is not None and parent not in seen:
+                seen.add(parent)
+                stack.append(parent)
+    return sorted(seen, key=_by_tick)
+
+
+def _by_tick(node: Node) -> int:
+    return node.tick
+
+
+def freed(node: Node) -> RuntimeError:
+    """Return the error for a second backward through `node`."""
+    return RuntimeError(
+        "Trying to backward through the graph a second time: the values that "
+        f"{node.name()} (recorded at {describe(node.line)}) saved were freed by the first backward; "
+        "specify retain_graph=True there if you need both"
+    )
+
+
+def walk(
+    roots: Sequence[tuple[Node, Any]],
+    *,
+    retain_graph: bool = False,
+    create_graph: bool = False,
+    targets: Sequence[Node] | None = None,
+) -> dict[Node, Any]:
+    """Send gradients from `roots` backwards.
+
+    Args:
+        roots: nodes, each with the gradient that enters there.
+        retain_graph: keep saved values, so that the same graph can be walked again.
+        create_graph: give rules tensors, so that what they do is recorded in its turn.
+        targets: walk only where it leads to one of these nodes, and return their gradients
+            instead of adding gradients to ``.grad``.
+
+    Returns:
+        The gradient of each target that was reached.
+
+    Raises:
+        RuntimeError: if saved values were freed or overwritten.
+    """
+    order = reachable([node for node, _ in roots])
+    captured: dict[Node, Any] = {}
+    wanted: set[Node] = set()
+    if targets is not None:
+        wanted.update(targets)
+        needed = set(wanted)
+        for node in order:
+            if not needed.isdisjoint(node.parents):
+                needed.add(node)
+        order = [node for node in order if node in needed]
+    grads: dict[Node, Any] = dict.fromkeys(order)
+    for node, g in roots:
+        if node in grads:
+            former = grads[node]
+            grads[node] = g if former is None else former + g
+    last_write = _last_write
+    anomaly = thread_mode.anomaly
+    while order:
+        node = order.pop()
+        g = grads.pop(node)
+        if g is None:
+            continue
+        if node.hooks is not None:
+            g = node.hooks.run(g)
+        if node in wanted:
+            captured[node] = g
+            if node.tick == 0:
+                continue
+        saved = node.saved
+        if saved is None:
+            raise freed(node)
+        if saved:
+            if node.tick < last_write:
+                refuse_overwritten(node, saved)
+            if create_graph:
+                saved = node.lift(saved)
+        node.backward(g, saved, grads)
+        if anomaly:
+            _refuse_nan(node, grads)
+        if saved and not retain_graph:
+            node.saved = None
+    return captured
+
+
+def fill_missing(received: list[Any], node: Node) -> tuple[Any, ...]:
+    """Return the gradients of all results of `node`, zeros where a result was not used."""
+    some = next(g for g in received if g is not None)
+    return tuple(
+        np.zeros(shape, some.dtype) if g is None else g
+        for g, shape in zip(received, node.shape, strict=True)
+    )
+
+
+def _refuse_nan(node: Node, grads: dict[Node, Any]) -> None:
+    """Raise if the rules of `node` have just made a nan (anomaly detection)."""
+    for index, parent in enumerate(node.parents):
+        g = grads.get(parent) if parent is not None else None
+        parts = g if isinstance(g, list) else [g]
+        if any(part is not None and np.isnan(as_array(part)).any() for part in parts):
+            raise RuntimeError(
+                f"Function '{node.name()}' returned nan values in its {index}th output: the operation "
+                f"was recorded at {describe(node.line)}; look at the values it had there"
+            )
+
+
+_calibrate()

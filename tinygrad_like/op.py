@@ -1,0 +1,683 @@
+"""How an op is declared: its forward and its derivatives, in one place.
+
+    @op(x=lambda g, y: g * y,
+        y=lambda g, x: g * x, broadcasts=True, dtype="promote")
+    def multiply(x: Array, y: Array) -> Array:
+        return np.multiply(x, y)
+
+A rule says what the gradient `g` of the result means for one argument. Its parameter names are read
+once, here: they say what the tape keeps. A name may be
+
+    x, y, ...     an argument that is an array (annotated ``Array``),
+    out           the result,
+    dim, ...      any other argument,
+    x_shape       only the shape of an argument (likewise ``x_dtype``),
+    mask, ...     something the forward hands over next to its result (``keeps=("mask",)``).
+
+The declared op runs plainly on arrays; given a tensor, it computes, and records if a gradient is
+wanted. Rules are written with operators, ``np.*`` and ops, so the same rule, given tensors, is
+recorded itself: that is all there is to derivatives of any order.
+
+Two ways lead through an op. `Op.apply` is the readable one and can do everything. For ops with one
+result and a fixed number of arrays, `_generate` writes the same steps out as one Python function
+without loops, because at a microsecond an op every loop shows.
+"""
+
+from __future__ import annotations
+
+import inspect
+import linecache
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from tinygrad_like import dtypes
+from tinygrad_like.graph import (
+    Node,
+    Pick,
+    Traced,
+    departed,
+    describe,
+    fill_missing,
+    here,
+    internal,
+    result_type,
+    thread_mode,
+    tick,
+    user_line,
+)
+from tinygrad_like.views import remember_view
+
+Arrays = Sequence[Any]  # annotates the one argument that is a list of arrays, as in `concatenate`
+
+REGISTRY: dict[str, Op] = {}
+UFUNCS: dict[Any, Any] = {}  # NumPy's ufuncs, and the op that stands for each
+FUNCTIONS: dict[Any, Any] = {}  # NumPy's other functions, likewise: see `implements`
+_namespaces: list[dict[str, Any]] = []
+
+# The public names of arguments are PyTorch's; rules stay short.
+_PUBLIC = {"x": "input", "y": "other", "xs": "tensors"}
+
+
+class Op:
+    """A declared op: what it computes, how its gradients are found, what its rules need."""
+
+    def __init__(
+        self,
+        forward: Callable[..., Any],
+        rules: dict[str, Callable[..., Any]],
+        *,
+        name: str,
+        label: str,
+        broadcasts: bool,
+        dtype: str,
+        keeps: tuple[str, ...],
+        several: bool,
+        view: bool,
+        joint: tuple[tuple[str, ...], Callable[..., Any]] | None,
+        ufunc: Any,
+    ) -> None:
+        signature = inspect.signature(forward)
+        self.forward, self.rules, self.name = forward, rules, name
+        self.broadcasts, self.dtype, self.keeps = broadcasts, dtype, keeps
+        self.several, self.view, self.joint, self.ufunc = several, view, joint, ufunc
+        self.parameters = list(signature.parameters.values())
+        kinds = {p.name: str(p.annotation) for p in self.parameters}
+        self.arrays = [
+            n for n, kind in kinds.items() if kind in ("Array", "Array | None", "Arrays")
+        ]
+        self.optional = {n for n, kind in kinds.items() if kind == "Array | None"}
+        self.variadic = next((n for n, kind in kinds.items() if kind == "Arrays"), None)
+        self.options = [n for n in kinds if n not in self.arrays]
+        if [*self.arrays, *self.options] != list(kinds):
+            raise TypeError(f"op {name}: arguments that are arrays come first, got {list(kinds)}")
+        if self.variadic and (len(self.arrays) > 1):
+            raise TypeError(f"op {name}: a list of arrays must be the only array argument")
+        joined = joint[0] if joint else ()
+        self.differentiable = [n for n in self.arrays if n in rules or n in joined]
+        self.node = self._make_node_class(label)
+        generated = not (several or self.variadic)
+        self.call: Callable[..., Any] = _generate(self) if generated else self._general_call()
+
+    # ----- What the tape keeps --------------------------------------------------------------------
+
+    def _rule_names(self, rule: Callable[..., Any]) -> list[str]:
+        names = list(inspect.signature(rule).parameters)
+        for n in names:
+            self._check_name(n)
+        return names
+
+    def _check_name(self, n: str) -> None:
+        known = {"g", "i", "needs", "out", *self.arrays, *self.options, *self.keeps}
+        if n not in known and n.rpartition("_")[0] not in self.arrays:
+            raise TypeError(f"op {self.name}: a rule names {n!r}, expected one of {sorted(known)}")
+
+    def _users(self) -> dict[str, list[str]]:
+        """Return each name that must be saved, with the arguments whose rules name it."""
+        users: dict[str, list[str]] = {}
+        sources = [((n,), rule) for n, rule in self.rules.items()]
+        if self.joint:
+            sources.append(self.joint)
+        for arguments, rule in sources:
+            for n in self._rule_names(rule):
+                if n not in ("g", "i", "needs"):
+                    users.setdefault(n, []).extend(arguments)
+        return users
+
+    def _make_node_class(self, label: str) -> type[Node]:
+        self.saves = self._users()
+        namespace = {"__slots__": (), "op": self, "label": label, "lift": _lift}
+        cls = type(f"{label}Backward0", (Node,), namespace)
+        if self.differentiable:
+            cls.backward = _generate_backward(self)  # type: ignore[method-assign]
+        return cls
+
+    def operator(self) -> Callable[..., Any]:
+        """Return this op as an operator's method: NotImplemented for operands it does not know."""
+        return _generate(self, "operate")
+
+    def operate(self, operands: Sequence[Any], options: Sequence[Any]) -> Any:
+        """Apply, unless the other operand's own class had better be asked."""
+        for o in operands:
+            if not isinstance(o, Traced | np.ndarray | bool | int | float | np.generic):
+                return NotImplemented
+        return self.apply(operands, options)
+
+    # ----- The readable way -----------------------------------------------------------------------
+
+    def apply(self, operands: Sequence[Any], options: Sequence[Any]) -> Any:
+        """Compute, and record if a gradient is wanted.
+
+        Args:
+            operands: a value for each of `arrays`: tensor, array, number or None.
+            options: a value for each of `options`.
+        """
+        if self.variadic:
+            operands = self._checked_list(operands[0])
+        if self.dtype != "any":
+            operands = harmonise(self, operands)
+        arrays = [o.array if isinstance(o, Traced) else o for o in operands]
+        nodes = [o.node if isinstance(o, Traced) else None for o in operands]
+        given = [tuple(arrays)] if self.variadic else arrays
+        try:
+            result = self.forward(*given, *options)
+        except Exception as error:
+            raise explain(self, error, operands) from None
+        kept: Sequence[Any] = ()
+        if self.keeps:
+            result, *kept = result
+        results = [np.asarray(r) for r in (result if self.several else (result,))]
+        tensors = [result_type.make(r) for r in results]
+        names = self.arrays * len(nodes) if self.variadic else self.arrays
+        parents = tuple(
+            node if name in self.differentiable else None
+            for node, name in zip(nodes, names, strict=True)
+        )
+        if any(node is not None for node in parents) and (not departed.count or thread_mode.grad):
+            values = dict(zip(self.arrays, given, strict=True))
+            values |= dict(zip(self.options, options, strict=True))
+            values |= dict(zip(self.keeps, kept, strict=True))
+            values["out"] = tuple(results) if self.several else results[0]
+            node = object.__new__(self.node)
+            node.tick = tick()
+            node.parents = parents
+            wanted = {n for n, parent in zip(names, parents, strict=True) if parent is not None}
+            node.saved = tuple(
+                self._value(n, values) if wanted.intersection(users) else None
+                for n, users in self.saves.items()
+            )
+            node.line = here()
+            node.hooks = None
+            if self.several:
+                node.shape = [r.shape for r in results]
+                for index, tensor in enumerate(tensors):
+                    if tensor.array.dtype.kind == "f":
+                        tensor.node = pick(node, index)
+            else:
+                node.shape = results[0].shape
+                tensors[0].node = node
+        if self.view:
+            for index, tensor in enumerate(tensors):
+                if tensor.array.base is not None:
+                    remember_view(
+                        tensor, operands[0], self, options, index if self.several else None
+                    )
+        return tuple(tensors) if self.several else tensors[0]
+
+    def _value(self, name: str, values: dict[str, Any]) -> Any:
+        if name in values:
+            return values[name]
+        argument, _, property_ = name.rpartition("_")
+        value = values[argument]
+        if argument == self.variadic:
+            return tuple(getattr(v, property_.removesuffix("s")) for v in value)
+        return getattr(value, property_, None)
+
+    def _checked_list(self, operands: Any) -> list[Any]:
+        if isinstance(operands, Traced | str) or not hasattr(operands, "__iter__"):
+            raise TypeError(
+                f"{self.name}(): argument 'tensors' must be tuple of Tensors, "
+                f"not {type(operands).__name__}"
+            )
+        operands = list(operands)
+        for position, operand in enumerate(operands):
+            if not isinstance(operand, Traced | np.ndarray):
+                raise TypeError(
+                    f"{self.name}(): expected Tensor as element {position} in argument 0, "
+                    f"but got {type(operand).__name__}"
+                )
+        return operands
+
+    def _general_call(self) -> Callable[..., Any]:
+        signature = inspect.signature(self.forward)
+        renamed = [
+            p.replace(name=_PUBLIC.get(p.name, p.name)) if p.name in self.arrays else p
+            for p in self.parameters
+        ]
+        public = signature.replace(parameters=renamed)
+        count = len(self.arrays)
+
+        def call(*args: Any, **kwargs: Any) -> Any:
+            if kwargs or len(args) != len(renamed):
+                try:
+                    bound = public.bind(*args, **kwargs)
+                except TypeError as error:
+                    raise TypeError(f"{self.name}() {error}") from None
+                bound.apply_defaults()
+                args = tuple(bound.arguments.values())
+            first = args[0]
+            if self.variadic:
+                plain = not any(isinstance(a, Traced) for a in first) if _is_list(first) else False
+            else:
+                plain = not any(isinstance(a, Traced) for a in args[:count])
+            if plain:
+                out = self.forward(*args)
+                return out[0] if self.keeps else out
+            return self.apply(args[:count], args[count:])
+
+        call.__signature__ = public  # type: ignore[attr-defined]
+        return call
+
+
+def _is_list(value: Any) -> bool:
+    return isinstance(value, list | tuple)
+
+
+def pick(node: Node, index: int) -> Pick:
+    """Return the node of result number `index` of `node`."""
+    picked = object.__new__(Pick)
+    picked.tick = tick()
+    picked.parents = (node,)
+    picked.saved = ()
+    picked.line = node.line
+    picked.hooks = None
+    picked.index = index
+    picked.shape = node.shape[index]
+    return picked
+
+
+def _lift(node: Node, saved: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Return the saved values as tensors where they are arguments or results: see `Node.lift`."""
+    op_: Op = node.op
+    lifted = []
+    for name, value in zip(op_.saves, saved, strict=True):
+        if name == op_.variadic:
+            pairs = zip(value, node.parents, strict=True)
+            value = tuple(result_type.make(v, parent) for v, parent in pairs)
+        elif isinstance(value, np.ndarray) and name in op_.arrays:
+            value = result_type.make(value, node.parents[op_.arrays.index(name)])
+        elif name == "out" and op_.several:
+            value = tuple(
+                result_type.make(v, pick(node, i) if v.dtype.kind == "f" else None)
+                for i, v in enumerate(value)
+            )
+        elif name == "out":
+            value = result_type.make(value, node)
+        lifted.append(value)
+    return tuple(lifted)
+
+
+# ----- Mixing types -------------------------------------------------------------------------------
+
+
+def harmonise(op_: Op, operands: Sequence[Any]) -> list[Any]:
+    """Return the operands in the one dtype the op computes in, casts recorded.
+
+    A Python number stays one where NumPy gives it the arrays' type anyway.
+    """
+    if op_.dtype == "same":
+        kinds = {o.array.dtype for o in operands if isinstance(o, Traced)}
+        if len(kinds) > 1:
+            names = " and ".join(sorted(str(dtypes.named(d)) for d in kinds))
+            raise RuntimeError(
+                f"{op_.name}: expected all arguments to have the same dtype, but found {names}; "
+                "convert one with .to(dtype)"
+            )
+        return list(operands)
+    # `where` chooses by a mask, which takes no part in the mix.
+    first = 1 if op_.arrays[0] == "condition" else 0
+    mixed = [o for o in operands[first:] if o is not None]
+    for position, o in enumerate(operands[first:]):
+        if o is not None and not isinstance(
+            o, Traced | np.ndarray | bool | int | float | np.generic
+        ):
+            argument = "xs" if op_.variadic else op_.arrays[first + position]
+            raise TypeError(
+                f"{op_.name}(): argument '{_PUBLIC.get(argument, argument)}' (position "
+                f"{first + position + 1}) must be Tensor, not {type(o).__name__}"
+            )
+    arrays = [o.array if isinstance(o, Traced) else o for o in mixed]
+    target = dtypes.result(arrays)
+    if op_.dtype == "float" and target.kind != "f":
+        target = dtypes.default()
+    cast = REGISTRY["cast"].call
+    harmonised: list[Any] = list(operands[:first])
+    for o in operands[first:]:
+        if o is None:
+            harmonised.append(None)
+        elif isinstance(o, Traced):
+            harmonised.append(o if o.array.dtype is target else cast(o, target))
+        elif isinstance(o, np.ndarray):
+            harmonised.append(o.astype(target, copy=False))
+        elif target.kind == "f" and op_.broadcasts:
+            harmonised.append(float(o))
+        else:
+            harmonised.append(np.asarray(o).astype(target))
+    if all(not isinstance(o, Traced | np.ndarray) for o in harmonised[first:]):
+        harmonised[first:] = [np.asarray(o, target) for o in harmonised[first:]]
+    return harmonised
+
+
+# ----- Errors -------------------------------------------------------------------------------------
+
+
+def explain(op_: Op, error: Exception, operands: Sequence[Any]) -> Exception:
+    """Return `error` retold: the op, its operands, what was wrong, and where the operands were made."""
+    shown, made = [], []
+    names = [f"{op_.arrays[0]}[{i}]" for i in range(len(operands))] if op_.variadic else op_.arrays
+    for name, o in zip(names, operands, strict=False):
+        array = o.array if isinstance(o, Traced) else o
+        public = _PUBLIC.get(name, name)
+        if isinstance(array, np.ndarray):
+            shown.append(f"{public} is {dtypes.named(array.dtype).name} {tuple(array.shape)}")
+        elif array is not None:
+            shown.append(f"{public} is {array!r:.40}")
+        node = o.node if isinstance(o, Traced) else None
+        if node is not None and node.line is not None:
+            made.append(f"{public} was made at {describe(node.line)} by {node.label}")
+    text = str(error)
+    if op_.broadcasts and "broadcast" in text:
+        text = "these shapes do not broadcast: sizes must be equal or 1, counted from the right"
+    kind: type[Exception] = RuntimeError if type(error) is ValueError else type(error)
+    where = f" ({'; '.join(made)})" if made else ""
+    return kind(f"{op_.name}: {', '.join(shown)}: {text}{where}")
+
+
+def wrong_call(op_: Op, operands: Sequence[Any]) -> TypeError:
+    """Return the error for an argument that should have been a tensor."""
+    for position, (name, o) in enumerate(zip(op_.arrays, operands, strict=True)):
+        if not isinstance(o, Traced | np.ndarray) and not (o is None and name in op_.optional):
+            return TypeError(
+                f"{op_.name}(): argument '{_PUBLIC.get(name, name)}' (position {position + 1}) "
+                f"must be Tensor, not {type(o).__name__}"
+            )
+    return TypeError(f"{op_.name}(): no argument is a Tensor")
+
+
+def mend(g: Any, shape: tuple[int, ...], op_: Op, argument: str) -> Any:
+    """Sum a gradient down to the shape its argument had before it was broadcast."""
+    if not op_.broadcasts:
+        raise RuntimeError(
+            f"{op_.name}: the gradient rule of argument {argument} returns shape {tuple(g.shape)}, "
+            f"expected the argument's shape {tuple(shape)}"
+        )
+    return REGISTRY["sum_to"].call(g, shape)
+
+
+# ----- The same, written out ----------------------------------------------------------------------
+
+
+def _compile(source: str, name: str, namespace: dict[str, Any]) -> Any:
+    """Run generated source and return the function `name` it defines, visible to tracebacks."""
+    filename = f"<op {name} {len(_namespaces)}>"
+    linecache.cache[filename] = (len(source), None, source.splitlines(True), filename)
+    namespace["__name__"] = "tinygrad_like.op"
+    namespace["__package__"] = "tinygrad_like"
+    namespace["Tensor"] = getattr(result_type, "cls", None)  # see `makes_results`
+    exec(compile(source, filename, "exec"), namespace)
+    _namespaces.append(namespace)
+    return namespace[name]
+
+
+def _generate(op_: Op, readable: str = "apply") -> Callable[..., Any]:
+    """Write out `Op.apply` for one result and a fixed number of arrays.
+
+    Rare operands are left to the readable way, the method named `readable`.
+    """
+    arrays, options = op_.arrays, op_.options
+    public = {n: _PUBLIC.get(n, n) for n in arrays}
+    namespace: dict[str, Any] = {
+        "op": op_,
+        "forward": op_.ufunc or op_.forward,
+        "Traced": Traced,
+        "NodeClass": op_.node,
+        "new": object.__new__,
+        "ndarray": np.ndarray,
+        "asarray": np.asarray,
+        "tick": tick,
+        "departed": departed,
+        "thread_mode": thread_mode,
+        "getframe": sys._getframe,
+        "internal": internal,
+        "user_line": user_line,
+        "explain": explain,
+        "wrong_call": wrong_call,
+        "remember_view": remember_view,
+        "F32": dtypes.F32,
+        "F64": dtypes.F64,
+    }
+    parameters = []
+    for p in op_.parameters:
+        text = public.get(p.name, p.name)
+        if p.default is not inspect.Parameter.empty:
+            namespace[f"default_{p.name}"] = p.default
+            text += f"=default_{p.name}"
+        parameters.append(text)
+    lines = [f"def {op_.name}({', '.join(parameters)}):"]
+    add = lines.append
+    single = len(arrays) == 1
+    for n in arrays:
+        add(f"    if isinstance({public[n]}, Traced):")
+        add(f"        {n} = {public[n]}.array; {n}_node = {public[n]}.node; {n}_traced = True")
+        add("    else:")
+        add(f"        {n} = {public[n]}; {n}_node = None; {n}_traced = False")
+    operands = f"({', '.join(public[n] for n in arrays)},)"
+    given = f"({', '.join(options)},)" if options else "()"
+    call = ", ".join([*arrays, *options])
+    traced = " or ".join(f"{n}_traced" for n in arrays)
+    add(f"    if not ({traced}):")
+    required = [n for n in arrays if n not in op_.optional]
+    if not op_.broadcasts or single:
+        plain = " and ".join(f"isinstance({n}, (ndarray, np_generic))" for n in required)
+        namespace["np_generic"] = np.generic
+        add(f"        if not ({plain}): raise wrong_call(op, {operands})")
+    add(f"        return forward({call})" + ("[0]" if op_.keeps else ""))
+    _add_dtype_check(op_, add, f"return op.{readable}({operands}, {given})")
+    if not op_.broadcasts and not single:
+        plain = " and ".join(f"({n}_traced or isinstance({n}, ndarray))" for n in required)
+        add(f"    if not ({plain}): raise wrong_call(op, {operands})")
+    add("    try:")
+    kept = "".join(f", {k}" for k in op_.keeps)
+    add(f"        out{kept} = forward({call})")
+    add("    except Exception as error:")
+    add(f"        raise explain(op, error, {operands}) from None")
+    add("    if type(out) is not ndarray: out = asarray(out)")
+    add("    tensor = new(Tensor)")
+    add("    tensor.array = out; tensor._grad = None; tensor._view = None")
+    if op_.differentiable:
+        wants = " or ".join(f"{n}_node is not None" for n in op_.differentiable)
+        add(f"    if ({wants}) and (not departed.count or thread_mode.grad):")
+        add("        node = new(NodeClass)")
+        add("        node.tick = tick(); node.hooks = None; node.shape = out.shape")
+        parents = "".join(f"{n}_node, " if n in op_.differentiable else "None, " for n in arrays)
+        add(f"        node.parents = ({parents})")
+        saved = "".join(f"{_saved(op_, n, users)}, " for n, users in op_.saves.items())
+        add(f"        node.saved = ({saved})")
+        add("        frame = getframe(1)")
+        add("        node.line = (user_line(frame) if internal[frame.f_globals.get('__package__')]")
+        add("                     else (frame.f_code, frame.f_lasti))")
+        add("        tensor.node = node")
+        add("    else:")
+        add("        tensor.node = None")
+    else:
+        add("    tensor.node = None")
+    if op_.view:
+        add("    if out.base is not None:")
+        add(f"        remember_view(tensor, {public[arrays[0]]}, op, {given})")
+    add("    return tensor")
+    return _compile("\n".join(lines) + "\n", op_.name, namespace)  # type: ignore[no-any-return]
+
+
+def _add_dtype_check(op_: Op, add: Callable[[str], None], slow: str) -> None:
+    """Write the test that sends operands of mixed or unsuitable dtypes the readable way."""
+    if op_.dtype == "any":
+        return
+    arrays = [n for n in op_.arrays if n != "condition"]
+    x = arrays[0]
+    is_float = f"({x}.dtype is F32 or {x}.dtype is F64 or {x}.dtype.kind == 'f')"
+    if len(arrays) == 1:
+        if op_.dtype == "float":
+            add(f"    if not {is_float}: {slow}")
+        return
+    traced = " and ".join(f"{n}_traced" for n in arrays if n not in op_.optional)
+    alike = " and ".join(
+        f"({n} is None or {n}_traced and {x}.dtype is {n}.dtype)"
+        if n in op_.optional
+        else f"{x}.dtype is {n}.dtype"
+        for n in arrays[1:]
+    )
+    add(f"    if {traced}:")
+    add(f"        if not ({alike}): {slow}")
+    if op_.dtype == "float":
+        add(f"        if not {is_float}: {slow}")
+    if len(arrays) == 2 and op_.broadcasts:
+        y = arrays[1]
+        number = (
+            "(type({0}) is float or type({0}) is int) and ({1}.dtype is F32 or {1}.dtype is F64)"
+        )
+        add(f"    elif {x}_traced:")
+        add(f"        if not ({number.format(y, x)}): {slow}")
+        add(f"    elif not ({number.format(x, y)}): {slow}")
+    else:
+        add(f"    else: {slow}")
+
+
+def _saved(op_: Op, name: str, users: list[str]) -> str:
+    """Return the expression that puts `name` on the tape, if a rule that will run names it."""
+    argument, _, property_ = name.rpartition("_")
+    known = {*op_.arrays, *op_.options, *op_.keeps, "out"}
+    value = name
+    if name not in known:
+        value = f"{argument}.{property_}"
+        if argument in op_.optional:
+            value = f"(None if {argument} is None else {value})"
+    if set(users) == set(op_.differentiable) or name in op_.options:
+        return value
+    wanted = " or ".join(f"{n}_node is not None" for n in dict.fromkeys(users))
+    return f"{value} if {wanted} else None"
+
+
+def _generate_backward(op_: Op) -> Callable[..., None]:
+    """Write out how a node of this op sends gradients to its parents."""
+    namespace: dict[str, Any] = {"op": op_, "mend": mend, "fill_missing": fill_missing}
+    lines = ["def backward(self, g, saved, grads):"]
+    add = lines.append
+    if op_.several:
+        add("    g = fill_missing(g, self)")
+    if op_.saves:
+        add(f"    {', '.join(f's_{n}' for n in op_.saves)}, = saved")
+
+    def receive(indent: str, n: str) -> None:
+        add(f"{indent}if d_{n} is not None:")
+        add(
+            f"{indent}    if d_{n}.shape != parent.shape: d_{n} = mend(d_{n}, parent.shape, op, {n!r})"
+        )
+        add(f"{indent}    former = grads[parent]")
+        add(f"{indent}    grads[parent] = d_{n} if former is None else former + d_{n}")
+
+    def arguments(rule: Callable[..., Any]) -> str:
+        names = inspect.signature(rule).parameters
+        return ", ".join(n if n in ("g", "i", "needs") else f"s_{n}" for n in names)
+
+    if op_.variadic:
+        n = op_.variadic
+        namespace["rule"] = op_.rules[n]
+        add("    for i, parent in enumerate(self.parents):")
+        add("        if parent in grads:")
+        add(f"            d_{n} = rule({arguments(op_.rules[n])})")
+        receive("            ", n)
+    else:
+        for n, rule in op_.rules.items():
+            namespace[f"rule_{n}"] = rule
+            add(f"    parent = self.parents[{op_.arrays.index(n)}]")
+            add("    if parent in grads:")
+            add(f"        d_{n} = rule_{n}({arguments(rule)})")
+            receive("        ", n)
+        if op_.joint:
+            names, rule = op_.joint
+            namespace["joint"] = rule
+            indices = {n: op_.arrays.index(n) for n in names}
+            add(
+                f"    needs = ({''.join(f'self.parents[{i}] in grads, ' for i in indices.values())})"
+            )
+            add("    if True in needs:")
+            add(f"        {', '.join(f'd_{n}' for n in names)}, = joint({arguments(rule)})")
+            for n, index in indices.items():
+                add(f"        parent = self.parents[{index}]")
+                add("        if parent in grads:")
+                receive("            ", n)
+    return _compile("\n".join(lines) + "\n", "backward", namespace)  # type: ignore[no-any-return]
+
+
+# ----- Declaring ----------------------------------------------------------------------------------
+
+
+def op(
+    *,
+    broadcasts: bool = False,
+    dtype: str = "any",
+    keeps: tuple[str, ...] = (),
+    several: bool = False,
+    view: bool = False,
+    joint: tuple[tuple[str, ...], Callable[..., Any]] | None = None,
+    label: str | None = None,
+    ufunc: Any = None,
+    name: str | None = None,
+    **rules: Callable[..., Any],
+) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Declare the decorated function as an op.
+
+    Args:
+        broadcasts: gradients are summed down to their argument's shape.
+        dtype: how types mix: "any" (as they are), "same" (must be equal), "promote" (PyTorch's
+            promotion) or "float" (likewise, and integers become floats).
+        keeps: names of what the forward returns after its result, for rules to name.
+        several: the forward returns a tuple of results; `g` is then a tuple of their gradients.
+        view: the result may look at the first argument's memory.
+        joint: arguments, and one rule that returns a tuple of their gradients; the rule may name
+            `needs`, a tuple of bools that says which are wanted.
+        label: what PyTorch calls this kind of node, without ``Backward0``.
+        ufunc: the NumPy ufunc that the forward is, called without a detour.
+        name: the op's name, the forward's if not given.
+        rules: for each differentiable argument its rule.
+    """
+
+    def declare(forward: Callable[..., Any]) -> Callable[..., Any]:
+        name_ = name or forward.__name__
+        if name_ in REGISTRY:
+            raise TypeError(f"op {name_}: declared twice")
+        made = Op(
+            forward,
+            rules,
+            name=name_,
+            label=label or "".join(part.capitalize() for part in name_.split("_")),
+            broadcasts=broadcasts,
+            dtype=dtype,
+            keeps=keeps,
+            several=several,
+            view=view,
+            joint=joint,
+            ufunc=ufunc,
+        )
+        REGISTRY[name_] = made
+        if ufunc is not None:
+            UFUNCS[ufunc] = made.call
+        call = made.call
+        call.__name__, call.__qualname__ = name_, name_
+        call.__doc__ = forward.__doc__
+        call.__module__ = forward.__module__
+        call.__op__ = made  # type: ignore[attr-defined]
+        return call
+
+    return declare
+
+
+def implements(*functions: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Have the decorated function answer when one of these NumPy functions is given a tensor."""
+
+    def register(answer: Callable[..., Any]) -> Callable[..., Any]:
+        for function in functions:
+            FUNCTIONS[function] = answer
+        return answer
+
+    return register
+
+
+def makes_results(cls: type[Traced]) -> type[Traced]:
+    """Have ops return tensors of the decorated class."""
+    result_type.cls = cls
+    for namespace in _namespaces:
+        namespace["Tensor"] = cls
+    return cls

@@ -1,0 +1,5 @@
+"""Convolution ops."""
+
+from __future__ import annotations
+
+__all__: list[str] = []

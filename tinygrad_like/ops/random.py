@@ -1,0 +1,11 @@
+"""Random."""
+
+from __future__ import annotations
+
+__all__ = []
+
+
+class RandomMethods:
+    """The methods of `Tensor` that this module provides."""
+
+    __slots__ = ()

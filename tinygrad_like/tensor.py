@@ -1,0 +1,454 @@
+"""Tensor: an array, its gradient, and its place in the graph."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+from tinygrad_like import dtypes
+from tinygrad_like.backward import backward
+from tinygrad_like.device import Device, check_device, cpu
+from tinygrad_like.graph import (
+    AccumulateGrad,
+    Hooks,
+    Node,
+    Pick,
+    RemovableHandle,
+    Traced,
+    add_hook,
+    result_type,
+    thread_mode,
+    version,
+)
+from tinygrad_like.op import FUNCTIONS, UFUNCS, makes_results
+from tinygrad_like.ops.creation import CreationMethods
+from tinygrad_like.ops.elementwise import ElementwiseMethods
+from tinygrad_like.ops.indexing import IndexingMethods
+from tinygrad_like.ops.linalg import LinalgMethods
+from tinygrad_like.ops.random import RandomMethods
+from tinygrad_like.ops.reduction import ReductionMethods
+from tinygrad_like.ops.shaping import ShapingMethods
+from tinygrad_like.printing import format_tensor
+from tinygrad_like.size import Size
+
+
+@makes_results
+class Tensor(
+    ElementwiseMethods,
+    ReductionMethods,
+    LinalgMethods,
+    ShapingMethods,
+    IndexingMethods,
+    RandomMethods,
+    CreationMethods,
+    Traced,
+):
+    """An n-dimensional array that remembers how it was computed.
+
+    Make one with `tensor`, `zeros` and their like. The operators and most methods are the ops of
+    ``tinygrad_like.ops``, bound here family by family.
+
+    >>> import tinygrad_like as torch
+    >>> x = torch.tensor([1.0, 2.0], requires_grad=True)
+    >>> (x * x).sum().backward()
+    >>> x.grad
+    tensor([2., 4.])
+    """
+
+    __slots__ = ()
+    __array_priority__ = 1000
+    __hash__ = object.__hash__  # by identity, since == compares elements
+
+    def __new__(cls, *data: Any, device: Any = None) -> Tensor:
+        """Return a float tensor of the given sizes, or with the given list's values."""
+        check_device(device)
+        d = dtypes.default()
+        if len(data) == 1 and isinstance(data[0], Traced):
+            return result_type.make(data[0].array)  # type: ignore[no-any-return]
+        if len(data) == 1 and not isinstance(data[0], int):
+            shaped = isinstance(data[0], Size)
+            return result_type.make(np.zeros(data[0], d) if shaped else np.array(data[0], d))  # type: ignore[no-any-return]
+        return result_type.make(np.zeros(data if data else 0, d))  # type: ignore[no-any-return]
+
+    # ----- What it is -----------------------------------------------------------------------------
+
+    @property
+    def shape(self) -> Size:
+        """The size of each dimension."""
+        return Size(self.array.shape)
+
+    @property
+    def ndim(self) -> int:
+        """The number of dimensions."""
+        return self.array.ndim
+
+    @property
+    def dtype(self) -> dtypes.dtype:
+        """The type of the elements."""
+        return dtypes.named(self.array.dtype)
+
+    @property
+    def device(self) -> Device:
+        """Always the CPU."""
+        return cpu
+
+    @property
+    def itemsize(self) -> int:
+        """Bytes per element."""
+        return self.array.itemsize
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all elements."""
+        return self.array.nbytes
+
+    @property
+    def is_cuda(self) -> bool:
+        """False."""
+        return False
+
+    # ----- Its place in the graph -----------------------------------------------------------------
+
+    @property
+    def requires_grad(self) -> bool:
+        """Whether operations on it are recorded. Set it on a leaf, or call `requires_grad_`."""
+        return self.node is not None
+
+    @requires_grad.setter
+    def requires_grad(self, value: bool) -> None:
+        self.requires_grad_(value)
+
+    def requires_grad_(self, requires_grad: bool = True) -> Tensor:
+        """Have gradients recorded for this leaf, or no longer, and return it.
+
+        Raises:
+            RuntimeError: if its elements are not floating-point, or if it is not a leaf.
+        """
+        if requires_grad and self.node is None:
+            if self.array.dtype.kind != "f":
+                raise RuntimeError(
+                    "only Tensors of floating point and complex dtype can require gradients: this one is "
+                    f"{self.dtype}; convert it first, for example with .float()"
+                )
+            if self.__dict__.get("_inference") and not thread_mode.inference:
+                raise RuntimeError(
+                    "Setting requires_grad=True on inference tensor outside InferenceMode is not allowed."
+                )
+            self.node = AccumulateGrad(self)
+        elif not requires_grad and self.node is not None:
+            if not isinstance(self.node, AccumulateGrad):
+                raise RuntimeError(
+                    "you can only change requires_grad flags of leaf variables: this tensor is the "
+                    f"result of {self.node.name()}; use .detach() to get one without gradient"
+                )
+            self.node = None
+        return self
+
+    @property
+    def is_leaf(self) -> bool:
+        """True unless an operation that was recorded made it."""
+        return self.node is None or isinstance(self.node, AccumulateGrad)
+
+    @property
+    def grad_fn(self) -> Node | None:
+        """The node of the operation that made it; None for a leaf."""
+        node = self.node
+        if isinstance(node, Pick):
+            return node.parents[0]
+        return None if isinstance(node, AccumulateGrad) else node
+
+    @property
+    def output_nr(self) -> int:
+        """Which result of its operation it is."""
+        return self.node.index if isinstance(self.node, Pick) else 0
+
+    @property
+    def grad(self) -> Tensor | None:
+        """The gradient that backward passes have added up here."""
+        return self._grad  # type: ignore[no-any-return]
+
+    @grad.setter
+    def grad(self, value: Tensor | None) -> None:
+        if value is not None:
+            if not isinstance(value, Tensor):
+                raise TypeError(
+                    f"assigned grad expected to be a Tensor or None but got {type(value).__name__}"
+                )
+            if value is self:
+                raise RuntimeError("can't assign Variable as its own grad")
+            if value.array.shape != self.array.shape:
+                raise RuntimeError(
+                    "assigned grad has data of a different size: got "
+                    f"{tuple(value.shape)}, expected {tuple(self.shape)}"
+                )
+            if value.array.dtype is not self.array.dtype:
+                raise RuntimeError(
+                    f"assigned grad has data of a different type: got {value.dtype}, expected {self.dtype}"
+                )
+        self._grad = value
+
+    def backward(
+        self,
+        gradient: Tensor | None = None,
+        retain_graph: bool | None = None,
+        create_graph: bool = False,
+        inputs: Any = None,
+    ) -> None:
+        """Add the gradient of this tensor to the ``.grad`` of the leaves it was computed from.
+
+        See `tinygrad_like.autograd.backward` for the arguments and errors.
+        """
+        backward(self, gradient, retain_graph, create_graph, inputs)
+
+    def detach(self) -> Tensor:
+        """Return a tensor that shares the memory but not the graph."""
+        return result_type.make(self.array)  # type: ignore[no-any-return]
+
+    def detach_(self) -> Tensor:
+        """Take this tensor out of the graph and return it.
+
+        Raises:
+            RuntimeError: if it is a view, since its base would still be in the graph.
+        """
+        if self._view is not None and self.node is not None:
+            raise RuntimeError(
+                "Can't detach views in-place. Use detach() instead, or detach_() on the base."
+            )
+        if self.node is not None:
+            self.node = None
+        return self
+
+    @property
+    def data(self) -> Tensor:
+        """The same memory outside the graph: writing there is not recorded, nor always noticed."""
+        tensor = result_type.make(self.array)
+        tensor.__dict__["_silent"] = True
+        return tensor  # type: ignore[no-any-return]
+
+    @data.setter
+    def data(self, value: Tensor) -> None:
+        if not isinstance(value, Tensor):
+            raise TypeError(f"data: got {type(value).__name__}, expected a Tensor")
+        self.rebind(value.array)
+
+    def rebind(self, array: np.ndarray[Any, Any]) -> None:
+        """Hold another array from now on."""
+        self.array = array
+        if isinstance(self.node, AccumulateGrad):
+            self.node.array = array
+            self.node.shape = array.shape
+
+    def retain_grad(self) -> None:
+        """Keep the gradient of this tensor too, though it is not a leaf.
+
+        Raises:
+            RuntimeError: if no gradient will arrive.
+        """
+        import weakref
+
+        if self.node is None:
+            raise RuntimeError("can't retain_grad on Tensor that has requires_grad=False")
+        if isinstance(self.node, AccumulateGrad):
+            return
+        if self.node.hooks is None:
+            self.node.hooks = Hooks()
+        self.node.hooks.retain = weakref.ref(self)
+
+    @property
+    def retains_grad(self) -> bool:
+        """True if `retain_grad` was called on a tensor that is not a leaf."""
+        node = self.node
+        return node is not None and node.hooks is not None and node.hooks.retain is not None
+
+    def register_hook(self, hook: Callable[[Tensor], Tensor | None]) -> RemovableHandle:
+        """Call `hook` with each gradient of this tensor; it may return another in its place.
+
+        Raises:
+            RuntimeError: if the tensor does not require a gradient.
+        """
+        if self.node is None:
+            raise RuntimeError(
+                "cannot register a hook on a tensor that doesn't require gradient; call requires_grad_()"
+            )
+        return add_hook(self.node, hook)
+
+    def register_post_accumulate_grad_hook(self, hook: Callable[[Tensor], None]) -> RemovableHandle:
+        """Call ``hook(tensor)`` each time a backward has added to this leaf's ``.grad``.
+
+        Raises:
+            RuntimeError: if the tensor is not a leaf that requires a gradient.
+        """
+        if not isinstance(self.node, AccumulateGrad):
+            raise RuntimeError(
+                "post accumulate grad hooks cannot be registered on non-leaf tensors"
+                if self.node is not None
+                else "cannot register a hook on a tensor that doesn't require gradient"
+            )
+        if self.node.post_hooks is None:
+            self.node.post_hooks = {}
+        handle = RemovableHandle(self.node.post_hooks)
+        self.node.post_hooks[handle.id] = hook
+        return handle
+
+    @property
+    def _version(self) -> int:
+        return version(self.array)
+
+    @property
+    def _base(self) -> Tensor | None:
+        return None if self._view is None else self._view.base
+
+    # ----- Out of the framework -------------------------------------------------------------------
+
+    def numpy(self, *, force: bool = False) -> np.ndarray[Any, Any]:
+        """Return the array itself, sharing memory.
+
+        Raises:
+            RuntimeError: if the tensor requires a gradient, unless `force`.
+        """
+        if self.node is not None and not force:
+            raise RuntimeError(
+                "Can't call numpy() on Tensor that requires grad. Use tensor.detach().numpy() instead."
+            )
+        return self.array
+
+    def item(self) -> Any:
+        """Return the only element as a Python number.
+
+        Raises:
+            RuntimeError: if there is not exactly one.
+        """
+        if self.array.size != 1:
+            raise RuntimeError(
+                f"a Tensor with {self.array.size} elements cannot be converted to Scalar"
+            )
+        return self.array.item()
+
+    def tolist(self) -> Any:
+        """Return the elements as nested lists of Python numbers."""
+        return self.array.tolist()
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray[Any, Any]:
+        if self.node is not None:
+            raise RuntimeError(
+                "Can't call numpy() on Tensor that requires grad. Use tensor.detach().numpy() instead."
+            )
+        if dtype is not None and np.dtype(dtype) != self.array.dtype:
+            return self.array.astype(dtype)
+        return self.array.copy() if copy else self.array
+
+    def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **kwargs: Any) -> Any:
+        answer = UFUNCS.get(ufunc)
+        if method != "__call__" or answer is None:
+            raise TypeError(
+                f"np.{ufunc.__name__}{'' if method == '__call__' else '.' + method} is not supported for "
+                "tensors; use a tensor method, or .detach().numpy() for a plain array"
+            )
+        if kwargs:
+            raise TypeError(
+                f"np.{ufunc.__name__}: {', '.join(kwargs)}= is not supported for tensors, since such a "
+                "write could not be recorded; assign the result instead"
+            )
+        return answer(*inputs)
+
+    def __array_function__(self, func: Any, types: Any, args: Any, kwargs: Any) -> Any:
+        del types
+        answer = FUNCTIONS.get(func)
+        if answer is None:
+            names = ", ".join(sorted({f.__name__ for f in FUNCTIONS}))
+            raise TypeError(
+                f"np.{func.__name__} is not supported for tensors; supported are {names}; "
+                "use .detach().numpy() for a plain array"
+            )
+        return answer(*args, **kwargs)
+
+    # ----- Python's protocols ---------------------------------------------------------------------
+
+    def __repr__(self, *, tensor_contents: Any = None) -> str:
+        del tensor_contents
+        return format_tensor(self)
+
+    def __len__(self) -> int:
+        if self.array.ndim == 0:
+            raise TypeError("len() of a 0-d tensor")
+        return len(self.array)
+
+    def __iter__(self) -> Iterator[Tensor]:
+        if self.array.ndim == 0:
+            raise TypeError("iteration over a 0-d tensor")
+        return iter(self.unbind(0))
+
+    def __bool__(self) -> bool:
+        if self.array.size == 1:
+            return bool(self.array.item())
+        if self.array.size == 0:
+            raise RuntimeError("Boolean value of Tensor with no values is ambiguous")
+        raise RuntimeError(
+            "Boolean value of Tensor with more than one value is ambiguous; use .any() or .all()"
+        )
+
+    def __float__(self) -> float:
+        return float(self.item())
+
+    def __int__(self) -> int:
+        return int(self.item())
+
+    def __index__(self) -> int:
+        if self.array.size != 1 or self.array.dtype.kind == "f":
+            raise TypeError("only integer tensors of a single element can be converted to an index")
+        return int(self.array.item())
+
+    def __complex__(self) -> complex:
+        return complex(self.item())
+
+    def __format__(self, specification: str) -> str:
+        if self.array.ndim == 0:
+            return format(self.item(), specification)
+        return object.__format__(self, specification)
+
+    def __contains__(self, element: Any) -> bool:
+        return bool(
+            (self.array == (element.array if isinstance(element, Traced) else element)).any()
+        )
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Tensor:
+        if not self.is_leaf:
+            raise RuntimeError(
+                "Only Tensors created explicitly by the user (graph leaves) support the deepcopy protocol "
+                f"at the moment; this one is the result of {self.node.name() if self.node else None}; "
+                "use .detach().clone()"
+            )
+        if id(self) in memo:
+            return memo[id(self)]  # type: ignore[no-any-return]
+        copied = self._rebuild(self.array.copy(), self.requires_grad)
+        memo[id(self)] = copied
+        if self._grad is not None:
+            copied._grad = self._grad.detach().clone()
+        for key, value in self.__dict__.items():
+            if not key.startswith("_"):
+                import copy
+
+                copied.__dict__[key] = copy.deepcopy(value, memo)
+        return copied
+
+    @classmethod
+    def _rebuild(cls, array: np.ndarray[Any, Any], requires_grad: bool) -> Tensor:
+        tensor = object.__new__(cls)
+        tensor.array = array
+        tensor.node = None
+        tensor._grad = None
+        tensor._view = None
+        return tensor.requires_grad_(requires_grad)
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        del protocol
+        if not self.is_leaf:
+            raise RuntimeError(
+                "a tensor that is the result of a recorded operation can't be pickled; use .detach()"
+            )
+        return (type(self)._rebuild, (self.array, self.requires_grad))
+
+    def __dir__(self) -> list[str]:
+        return sorted(object.__dir__(self))

@@ -1,0 +1,222 @@
+"""Views and in-place writes: how a tensor can change and still have the right gradient.
+
+Writing into a recorded tensor is recorded as a pure operation whose result is then copied into the
+tensor's memory; the tensor's place in the graph becomes that operation. The one complication is
+that memory can be shared. A view remembers its base and the ops that lead from the one to the
+other, so that after a write
+
+* through a view, the base becomes "the base as it was, with this region replaced";
+* through either, every other living view is derived from the base anew, by the same ops.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from tinygrad_like import dtypes
+from tinygrad_like.graph import (
+    AccumulateGrad,
+    Array,
+    Node,
+    Traced,
+    departed,
+    owner,
+    result_type,
+    stamp,
+    thread_mode,
+)
+
+
+class Step(NamedTuple):
+    """One op on the way from a base to its view."""
+
+    op: Any
+    options: tuple[Any, ...]
+    index: int | None  # which result, for an op that has several
+
+    def __call__(self, x: Any) -> Any:
+        out = self.op.call(x, *self.options)
+        return out if self.index is None else out[self.index]
+
+
+class View(NamedTuple):
+    """What a view remembers."""
+
+    base: Any
+    steps: tuple[Step, ...]
+    recorded: bool  # False if it was made where gradients are off
+
+
+def remember_view(
+    tensor: Traced, source: Any, op: Any, options: Sequence[Any], index: int | None = None
+) -> None:
+    """Note that `tensor` looks at the memory of `source`, if that is so."""
+    if not isinstance(source, Traced) or tensor.array.dtype.kind != "f":
+        return
+    if owner(tensor.array) is not owner(source.array):
+        return
+    step = Step(op, tuple(options), index)
+    former = source._view
+    base = source if former is None else former.base
+    steps = (step,) if former is None else (*former.steps, step)
+    recorded = not departed.count or thread_mode.grad
+    tensor._view = View(base, steps, recorded)
+    living = base.__dict__.setdefault("_views", [])
+    if len(living) >= 16 and len(living) & (len(living) - 1) == 0:  # at each power of two
+        living[:] = [reference for reference in living if reference() is not None]
+    living.append(weakref.ref(tensor))
+    if source.__dict__.get("_silent"):
+        tensor.__dict__["_silent"] = True
+
+
+def _rederive_views(base: Any, written: Any) -> None:
+    """Give every living view of `base`, except the one written, its place in the graph anew."""
+    for reference in base.__dict__.get("_views", ()):
+        view = reference()
+        if view is None or view is written or view._view is None:
+            continue
+        derived = base
+        for step in view._view.steps:
+            derived = step(derived)
+        view.node = derived.node
+
+
+# ----- Writing ------------------------------------------------------------------------------------
+
+
+def refuse_write(target: Any, name: str) -> None:
+    """Raise if `target` is a leaf that wants a gradient, or a view of one, and writes are recorded."""
+    if departed.count and not thread_mode.grad:
+        return
+    if isinstance(target.node, AccumulateGrad):
+        raise RuntimeError(
+            "a leaf Variable that requires grad is being used in an in-place operation: "
+            f"{name} would overwrite the value its gradient is for; use no_grad() or .data, or write into "
+            "a clone()"
+        )
+    view = target._view
+    if view is None:
+        return
+    if isinstance(view.base.node, AccumulateGrad):
+        raise RuntimeError(
+            "a view of a leaf Variable that requires grad is being used in an in-place operation: "
+            f"{name} would overwrite the leaf's value; use no_grad() or .data, or write into a clone()"
+        )
+    if not view.recorded and view.base.node is not None:
+        raise RuntimeError(
+            "A view was created in no_grad mode and is being modified inplace with grad mode enabled: "
+            f"{name} can't be recorded through it; make the view where gradients are enabled"
+        )
+
+
+def write(target: Any, name: str, compute: Callable[[], Any]) -> Any:
+    """Replace the value of `target` by what `compute` returns, recorded like any operation.
+
+    Raises:
+        RuntimeError: if `target` must not be written, or the result has another shape or a type
+            that does not fit; nothing is changed then.
+    """
+    refuse_write(target, name)
+    result = compute()
+    memory = target.array
+    value = result.array if isinstance(result, Traced) else np.asarray(result)
+    if value.shape != memory.shape:
+        raise RuntimeError(
+            f"output with shape {list(memory.shape)} doesn't match the broadcast shape "
+            f"{list(value.shape)}: {name} can't change the shape of the tensor it writes into"
+        )
+    if not dtypes.can_cast(value.dtype, memory.dtype):
+        raise RuntimeError(
+            f"result type {_title(value.dtype)} can't be cast to the desired output type "
+            f"{_title(memory.dtype)}: {name} keeps the dtype of the tensor it writes into; convert "
+            "that tensor first"
+        )
+    if not memory.flags.writeable:
+        raise RuntimeError(
+            f"unsupported operation: {name} writes into a tensor whose elements share memory (such "
+            "as one made by expand) or are read-only; clone() it first"
+        )
+    node = result.node if isinstance(result, Traced) else None
+    if node is not None:
+        _keep_overwritten(node, memory)
+        if value.dtype is not memory.dtype:
+            from tinygrad_like.op import REGISTRY  # op.py needs this module
+
+            node = REGISTRY["cast"].call(result, memory.dtype).node
+    if value is not memory:
+        np.copyto(memory, value, casting="unsafe")
+    stamp(memory, silent=target.__dict__.get("_silent", False))
+    if not departed.count or thread_mode.grad:
+        _adopt(target, node)
+    return target
+
+
+_TITLES = {"f2": "Half", "f4": "Float", "f8": "Double", "i1": "Char", "i2": "Short", "i4": "Int"}
+_TITLES |= {"i8": "Long", "u1": "Byte", "b1": "Bool"}
+
+
+def _title(d: np.dtype[Any]) -> str:
+    return _TITLES[d.kind + str(d.itemsize)]
+
+
+def _keep_overwritten(node: Node, memory: np.ndarray[Any, Any]) -> None:
+    """Copy what `node` saved of the memory that is about to be overwritten by its own result."""
+    saved = node.saved or ()
+    if any(isinstance(value, np.ndarray) and owner(value) is owner(memory) for value in saved):
+        node.saved = tuple(
+            value.copy()
+            if isinstance(value, np.ndarray) and owner(value) is owner(memory)
+            else value
+            for value in saved
+        )
+
+
+def _adopt(target: Any, node: Node | None) -> None:
+    """Make `node` the origin of what `target` now holds, and of what shares its memory."""
+    view: View | None = target._view
+    if view is None:
+        base = target
+        if node is not None or target.node is not None:
+            target.node = node
+    else:
+        base = view.base
+        if node is None and base.node is None:
+            return
+        from tinygrad_like.op import REGISTRY  # op.py needs this module
+
+        region = result_type.make(target.array, node)
+        strides = base.array.strides
+        base.node = REGISTRY["replace_region"].call(base, region, view.steps, strides).node
+        target.node = node
+        if node is None:
+            target.node = _derive(base, view.steps)
+    if "_views" in base.__dict__:
+        _rederive_views(base, target)
+
+
+def _derive(base: Any, steps: tuple[Step, ...]) -> Node | None:
+    derived = base
+    for step in steps:
+        derived = step(derived)
+    return derived.node  # type: ignore[no-any-return]
+
+
+def region_of(x: Array, steps: tuple[Step, ...]) -> Array:
+    """Return the region of `x` that the ops in `steps` lead to."""
+    for step in steps:
+        x = step(x)
+    return x
+
+
+def like_layout(shape: tuple[int, ...], strides: tuple[int, ...], d: Any) -> np.ndarray[Any, Any]:
+    """Return an uninitialised array whose axes lie in memory in the order that `strides` tells.
+
+    Only then do the ops that lead to a view lead to a view of it as well.
+    """
+    order = sorted(range(len(shape)), key=lambda axis: -strides[axis])
+    array = np.empty([shape[axis] for axis in order], d)
+    return array.transpose(np.argsort(order)) if order else array
