@@ -13,12 +13,14 @@ at which it was recorded. Everything else here follows from those three:
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
 import warnings
 import weakref
 from collections.abc import Callable, Iterable, Sequence
 from itertools import count
+from operator import attrgetter
 from types import CodeType, FrameType
 from typing import Any, ClassVar, NamedTuple
 
@@ -76,12 +78,15 @@ def set_mode(grad: bool, inference: bool) -> tuple[bool, bool]:
 # ----- Lines of the user's program ----------------------------------------------------------------
 
 
-class _Internal(dict[Any, bool]):
-    """Tells the package's own frames from the user's by their ``__package__``, remembering answers."""
+_PACKAGE_FOLDER = os.path.dirname(os.path.abspath(__file__)) + os.sep
 
-    def __missing__(self, package: Any) -> bool:
-        own = isinstance(package, str) and package.partition(".")[0] == __package__
-        self[package] = own
+
+class _Internal(dict[str, bool]):
+    """Tells the package's own files, and code generated for ops, from the user's."""
+
+    def __missing__(self, filename: str) -> bool:
+        own = filename.startswith(("<op ", _PACKAGE_FOLDER))
+        self[filename] = own
         return own
 
 
@@ -90,7 +95,7 @@ internal = _Internal()
 
 def user_line(frame: FrameType | None) -> Line | None:
     """Return the innermost place, from `frame` outwards, that is not inside this package."""
-    while frame is not None and internal[frame.f_globals.get("__package__")]:
+    while frame is not None and internal[frame.f_code.co_filename]:
         frame = frame.f_back
     return None if frame is None else (frame.f_code, frame.f_lasti)
 
@@ -273,12 +278,12 @@ def as_tensor(value: Any) -> Any:
 _unshared = 0
 
 
-def accumulate(tensor: Traced, g: Any) -> None:
+def accumulate(tensor: Any, g: Any) -> None:
     """Add the gradient `g` to ``tensor.grad``, which never shares memory with anything else."""
     former = tensor._grad
     if isinstance(g, Traced):  # create_graph: the gradient has a graph of its own
         if former is None:
-            tensor._grad = result_type.make(g.array, g.node) if g is not tensor else g + 0
+            tensor._grad = result_type.make(g.array, g.node)
         else:
             tensor._grad = former + g
         return
@@ -484,11 +489,7 @@ def reachable(roots: Iterable[Node]) -> list[Node]:
             if parent is not None and parent not in seen:
                 seen.add(parent)
                 stack.append(parent)
-    return sorted(seen, key=_by_tick)
-
-
-def _by_tick(node: Node) -> int:
-    return node.tick
+    return sorted(seen, key=attrgetter("tick"))
 
 
 def freed(node: Node) -> RuntimeError:
@@ -546,7 +547,7 @@ def walk(
             continue
         if node.hooks is not None:
             g = node.hooks.run(g)
-        if node in wanted:
+        if targets is not None and node in wanted:
             captured[node] = g
             if node.tick == 0:
                 continue

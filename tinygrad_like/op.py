@@ -117,7 +117,7 @@ class Op:
     def _users(self) -> dict[str, list[str]]:
         """Return each name that must be saved, with the arguments whose rules name it."""
         users: dict[str, list[str]] = {}
-        sources = [((n,), rule) for n, rule in self.rules.items()]
+        sources: list[Any] = [((n,), rule) for n, rule in self.rules.items()]
         if self.joint:
             sources.append(self.joint)
         for arguments, rule in sources:
@@ -128,11 +128,10 @@ class Op:
 
     def _make_node_class(self, label: str) -> type[Node]:
         self.saves = self._users()
-        namespace = {"__slots__": (), "op": self, "label": label, "lift": _lift}
-        cls = type(f"{label}Backward0", (Node,), namespace)
+        namespace: dict[str, Any] = {"__slots__": (), "op": self, "label": label, "lift": _lift}
         if self.differentiable:
-            cls.backward = _generate_backward(self)  # type: ignore[method-assign]
-        return cls
+            namespace["backward"] = _generate_backward(self)
+        return type(f"{label}Backward0", (Node,), namespace)
 
     def operator(self) -> Callable[..., Any]:
         """Return this op as an operator's method: NotImplemented for operands it does not know."""
@@ -157,7 +156,7 @@ class Op:
         if self.variadic:
             operands = self._checked_list(operands[0])
         if self.dtype != "any":
-            operands = harmonise(self, operands)
+            operands = harmonise(self, list(operands))
         arrays = [o.array if isinstance(o, Traced) else o for o in operands]
         nodes = [o.node if isinstance(o, Traced) else None for o in operands]
         given = [tuple(arrays)] if self.variadic else arrays
@@ -485,9 +484,9 @@ def _generate(op_: Op, readable: str = "apply") -> Callable[..., Any]:
         add(f"        node.parents = ({parents})")
         saved = "".join(f"{_saved(op_, n, users)}, " for n, users in op_.saves.items())
         add(f"        node.saved = ({saved})")
-        add("        frame = getframe(1)")
-        add("        node.line = (user_line(frame) if internal[frame.f_globals.get('__package__')]")
-        add("                     else (frame.f_code, frame.f_lasti))")
+        add("        frame = getframe(1); code = frame.f_code")
+        add("        if internal[code.co_filename]: node.line = user_line(frame.f_back)")
+        add("        else: node.line = (code, frame.f_lasti)")
         add("        tensor.node = node")
         add("    else:")
         add("        tensor.node = None")
