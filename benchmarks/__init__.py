@@ -1,0 +1,1 @@
+"""Speed and memory beside PyTorch: run ``python -m benchmarks``."""
