@@ -11,5 +11,7 @@ def collect() -> list[tuple[str, Row]]:
     found = []
     for module in sorted(pkgutil.iter_modules(__path__), key=lambda m: m.name):
         for row in getattr(importlib.import_module(f"{__name__}.{module.name}"), "ROWS", ()):
-            found.append((f"{row.op.replace(',', '+').replace(' ', '')}:{row.name}".rstrip(":"), row))
+            found.append(
+                (f"{row.op.replace(',', '+').replace(' ', '')}:{row.name}".rstrip(":"), row)
+            )
     return found
