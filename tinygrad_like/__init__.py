@@ -51,6 +51,7 @@ from tinygrad_like.dtypes import (
 from tinygrad_like.ops.activation import *
 from tinygrad_like.ops.convolution import *
 from tinygrad_like.ops.creation import *
+from tinygrad_like.ops.creation import tensor as _tensor
 from tinygrad_like.ops.elementwise import *
 from tinygrad_like.ops.indexing import *
 from tinygrad_like.ops.linalg import *
@@ -63,6 +64,9 @@ from tinygrad_like.ops.shaping import *
 from tinygrad_like.ops.sorting import *
 from tinygrad_like.size import Size
 from tinygrad_like.tensor import Tensor
+
+# Importing the module `tensor` put it in the place of the function.
+tensor = _tensor
 
 # PyTorch says nothing about log(0) or an overflow; what NumPy says of them inside this package is
 # silenced here, by module, so that the user's own NumPy code keeps its warnings.

@@ -15,7 +15,7 @@ class Device:
 
     def __init__(self, type: Any = "cpu", index: int | None = None) -> None:
         if isinstance(type, Device):
-            type, index = type.type, type.index
+            type, index = str(type), None
         if not isinstance(type, str):
             raise TypeError(f"device(): got {type!r}, expected 'cpu'")
         name, _, number = type.partition(":")
@@ -23,8 +23,8 @@ class Device:
             raise RuntimeError(
                 f"device: got {type!r}, expected 'cpu': this framework computes with NumPy on the CPU"
             )
-        self.type = name
-        self.index = int(number) if number else index
+        self.type: str = name
+        self.index: int | None = int(number) if number else index
 
     def __repr__(self) -> str:
         index = "" if self.index is None else f", index={self.index}"
@@ -51,3 +51,41 @@ def check_device(device: Any) -> None:
     """
     if device is not None and device is not cpu:
         Device(device)
+
+
+class layout:
+    """How a tensor lies in memory: strided, the one layout there is."""
+
+    __slots__ = ("name",)
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __repr__(self) -> str:
+        return f"torch.{self.name}"
+
+    def __reduce__(self) -> str:
+        return self.name
+
+
+class memory_format(layout):
+    """Whether a new tensor keeps the order in memory of the one it is made from."""
+
+    __slots__ = ()
+
+
+strided = layout("strided")
+preserve_format = memory_format("preserve_format")
+contiguous_format = memory_format("contiguous_format")
+
+
+def check_layout(name: str, given: Any) -> None:
+    """Raise unless `given` is None or `strided`.
+
+    Raises:
+        TypeError: if it is no layout.
+    """
+    if given is not None and given is not strided:
+        raise TypeError(
+            f"{name}(): argument 'layout' must be torch.strided, the only layout there is, not {given!r}"
+        )

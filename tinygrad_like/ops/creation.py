@@ -1,11 +1,835 @@
-"""Creation."""
+"""Tensors from nothing: from data, filled, counted and spaced."""
 
 from __future__ import annotations
 
-__all__ = []
+import math
+import operator
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from tinygrad_like import dtypes
+from tinygrad_like.device import (
+    check_device,
+    check_layout,
+    contiguous_format,
+    preserve_format,
+    strided,
+)
+from tinygrad_like.graph import Traced, result_type
+from tinygrad_like.interchange import canonical, from_dlpack, from_numpy, frombuffer, to_array
+from tinygrad_like.op import implements
+
+__all__ = [
+    "arange",
+    "as_tensor",
+    "asarray",
+    "contiguous_format",
+    "empty",
+    "empty_like",
+    "empty_strided",
+    "eye",
+    "from_dlpack",
+    "from_numpy",
+    "frombuffer",
+    "full",
+    "full_like",
+    "is_complex",
+    "is_floating_point",
+    "is_tensor",
+    "linspace",
+    "logspace",
+    "numel",
+    "ones",
+    "ones_like",
+    "preserve_format",
+    "result_type",
+    "scalar_tensor",
+    "strided",
+    "tensor",
+    "tril_indices",
+    "triu_indices",
+    "zeros",
+    "zeros_like",
+]
+
+_make = result_type.make  # PyTorch's function `result_type`, below, takes the name
+
+
+def _dtype(name: str, dtype: Any, otherwise: np.dtype[Any]) -> np.dtype[Any]:
+    if dtype is None:
+        return otherwise
+    if isinstance(dtype, str):
+        raise TypeError(f"{name}(): argument 'dtype' must be torch.dtype, not str")
+    return dtypes.of(dtype)
+
+
+def _finish(
+    name: str,
+    array: np.ndarray[Any, Any],
+    requires_grad: bool,
+    device: Any = None,
+    layout: Any = None,
+    pin_memory: bool = False,
+) -> Any:
+    """Return the tensor, once it is clear that nothing was asked for that can't be given."""
+    if device is not None:
+        check_device(device)
+    if layout is not None:
+        check_layout(name, layout)
+    if pin_memory:
+        raise RuntimeError(
+            f"{name}: pin_memory=True needs a GPU; this framework computes on the CPU, leave it out"
+        )
+    if requires_grad and array.dtype.kind != "f":
+        raise RuntimeError(
+            "Only Tensors of floating point and complex dtype can require gradients: "
+            f"{name} made {dtypes.named(array.dtype)}; give dtype=torch.float32"
+        )
+    tensor_ = _make(array)
+    return tensor_.requires_grad_() if requires_grad else tensor_
+
+
+def shape_from(name: str, size: tuple[Any, ...], keyword: Any = None) -> tuple[int, ...]:
+    """Return the shape meant by ``name(2, 3)``, ``name((2, 3))`` or ``name(size=(2, 3))``.
+
+    Raises:
+        TypeError: if that is not a sequence of integers.
+        RuntimeError: if one is negative.
+    """
+    if keyword is not None:
+        if size:
+            raise TypeError(f"{name}() got multiple values for argument 'size'")
+        size = (keyword,)
+    elif not size:
+        raise TypeError(f'{name}() missing 1 required positional arguments: "size"')
+    given: Any = size
+    if len(size) == 1:
+        (first,) = size
+        if isinstance(first, tuple | list):
+            given = first
+        elif isinstance(first, Traced) and first.array.ndim == 1 and first.array.size == 1:
+            given = (first.array.item(),)
+    shape = []
+    for position, n in enumerate(given):
+        try:
+            shape.append(operator.index(n))
+        except TypeError:
+            raise TypeError(
+                f"{name}(): argument 'size' must be tuple of ints, but found element of type "
+                f"{type(n).__name__} at pos {position + 1}"
+            ) from None
+        if shape[-1] < 0:
+            raise RuntimeError(
+                f"{name}: Dimension size must be non-negative: got {shape[-1]} at position {position}"
+            )
+    return tuple(shape)
+
+
+def _number(value: Any) -> Any:
+    """Return a Python number for one given as a tensor or a NumPy scalar."""
+    if isinstance(value, Traced):
+        if value.array.ndim:
+            raise RuntimeError(
+                f"expected a number or a 0-d tensor, got a tensor of shape {tuple(value.array.shape)}"
+            )
+        return value.array.item()
+    return value.item() if isinstance(value, np.generic) else value
+
+
+# ----- From data ----------------------------------------------------------------------------------
+
+
+def tensor(
+    data: Any,
+    *,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    pin_memory: bool = False,
+) -> Any:
+    """Return a new tensor with the values of `data`: numbers, nested lists, an array or a tensor.
+
+    Python's floats become the default dtype, its integers int64; NumPy arrays keep their dtype.
+
+    Raises:
+        TypeError: if there are elements no tensor can hold, such as strings or complex numbers.
+        ValueError: if nested lists are ragged.
+        RuntimeError: if a value does not fit into `dtype`, or integers are to require a gradient.
+
+    >>> import tinygrad_like as torch
+    >>> torch.tensor([[1, 2], [3, 4]], dtype=torch.float64)
+    tensor([[1., 2.],
+            [3., 4.]], dtype=torch.float64)
+    """
+    array = to_array(data, None if dtype is None else _dtype("tensor", dtype, dtypes.F32))
+    if device is None and not requires_grad and not pin_memory:
+        return _make(array)
+    return _finish("tensor", array, requires_grad, device, None, pin_memory)
+
+
+def as_tensor(data: Any, dtype: Any = None, device: Any = None) -> Any:
+    """Return `data` as a tensor, without a copy where it is a tensor or an array already.
+
+    >>> import tinygrad_like as torch
+    >>> torch.as_tensor([1.5, 2.5])
+    tensor([1.5000, 2.5000])
+    """
+    check_device(device)
+    if isinstance(data, Traced):
+        return data if dtype is None else data.to(dtype)  # type: ignore[attr-defined]
+    if isinstance(data, np.ndarray) and all(stride >= 0 for stride in data.strides):
+        array = canonical(data)
+        return _make(array if dtype is None else array.astype(dtypes.of(dtype), copy=False))
+    return tensor(data, dtype=dtype)
+
+
+def asarray(
+    obj: Any,
+    *,
+    dtype: Any = None,
+    device: Any = None,
+    copy: bool | None = None,
+    requires_grad: bool = False,
+) -> Any:
+    """Return `obj` as a tensor: `as_tensor` that can be told to copy, or never to.
+
+    Raises:
+        ValueError: if `copy` is False and a copy can't be avoided.
+
+    >>> import tinygrad_like as torch
+    >>> torch.asarray([1, 2])
+    tensor([1, 2])
+    """
+    if copy:
+        made = tensor(obj, dtype=dtype, device=device)
+    else:
+        made = as_tensor(obj, dtype, device)
+        source = obj.array if isinstance(obj, Traced) else obj
+        if copy is False and not (
+            isinstance(source, np.ndarray) and np.may_share_memory(source, made.array)
+        ):
+            raise ValueError(
+                "asarray: can't alias the given object, since its elements have to be converted; "
+                "leave copy=False out"
+            )
+    if requires_grad != made.requires_grad:
+        made = made.detach()
+    return made.requires_grad_(requires_grad)
+
+
+def scalar_tensor(
+    s: Any,
+    *,
+    dtype: Any = None,
+    layout: Any = None,
+    device: Any = None,
+    pin_memory: bool = False,
+    requires_grad: bool = False,
+) -> Any:
+    """Return a number as a 0-d tensor of the default dtype.
+
+    >>> import tinygrad_like as torch
+    >>> torch.scalar_tensor(3)
+    tensor(3.)
+    """
+    d = _dtype("scalar_tensor", dtype, dtypes.default())
+    array = to_array(_number(s), d)
+    return _finish("scalar_tensor", array, requires_grad, device, layout, pin_memory)
+
+
+# ----- Filled -------------------------------------------------------------------------------------
+
+
+def zeros(
+    *size: Any,
+    dtype: Any = None,
+    layout: Any = None,
+    device: Any = None,
+    pin_memory: bool = False,
+    requires_grad: bool = False,
+    **keyword: Any,
+) -> Any:
+    """Return a tensor of zeros; ``zeros(2, 3)``, ``zeros((2, 3))`` and ``zeros(size=(2, 3))``.
+
+    >>> import tinygrad_like as torch
+    >>> torch.zeros(2, 3)
+    tensor([[0., 0., 0.],
+            [0., 0., 0.]])
+    """
+    array = np.zeros(
+        shape_from("zeros", size, _size("zeros", keyword)), _dtype("zeros", dtype, dtypes.default())
+    )
+    return _finish("zeros", array, requires_grad, device, layout, pin_memory)
+
+
+def ones(
+    *size: Any,
+    dtype: Any = None,
+    layout: Any = None,
+    device: Any = None,
+    pin_memory: bool = False,
+    requires_grad: bool = False,
+    **keyword: Any,
+) -> Any:
+    """Return a tensor of ones.
+
+    >>> import tinygrad_like as torch
+    >>> torch.ones(3)
+    tensor([1., 1., 1.])
+    """
+    array = np.ones(
+        shape_from("ones", size, _size("ones", keyword)), _dtype("ones", dtype, dtypes.default())
+    )
+    return _finish("ones", array, requires_grad, device, layout, pin_memory)
+
+
+def empty(
+    *size: Any,
+    dtype: Any = None,
+    layout: Any = None,
+    device: Any = None,
+    pin_memory: bool = False,
+    requires_grad: bool = False,
+    memory_format: Any = None,
+    **keyword: Any,
+) -> Any:
+    """Return a tensor whose values are whatever was in memory.
+
+    >>> import tinygrad_like as torch
+    >>> torch.empty(2, 3).shape
+    torch.Size([2, 3])
+    """
+    _refuse_format("empty", memory_format)
+    array = np.empty(
+        shape_from("empty", size, _size("empty", keyword)), _dtype("empty", dtype, dtypes.default())
+    )
+    return _finish("empty", array, requires_grad, device, layout, pin_memory)
+
+
+def _size(name: str, keyword: dict[str, Any]) -> Any:
+    """Return ``size=``, the one keyword that stands for the positional arguments."""
+    size = keyword.pop("size", None)
+    for unknown in keyword:
+        raise TypeError(f"{name}() got an unexpected keyword argument '{unknown}'")
+    return size
+
+
+def _refuse_format(name: str, memory_format: Any) -> None:
+    if memory_format not in (None, contiguous_format, preserve_format):
+        raise RuntimeError(
+            f"{name}: memory_format={memory_format!r} is not supported; leave it out, or give "
+            "torch.contiguous_format or torch.preserve_format"
+        )
+
+
+def full(
+    size: Any,
+    fill_value: Any,
+    *,
+    dtype: Any = None,
+    layout: Any = None,
+    device: Any = None,
+    pin_memory: bool = False,
+    requires_grad: bool = False,
+) -> Any:
+    """Return a tensor filled with a number, whose type decides the dtype.
+
+    Raises:
+        RuntimeError: if the number does not fit into `dtype`.
+
+    >>> import tinygrad_like as torch
+    >>> torch.full((2,), 7)
+    tensor([7, 7])
+    """
+    if not isinstance(size, tuple | list):
+        raise TypeError(
+            f"full(): argument 'size' (position 1) must be tuple of ints, not {type(size).__name__}"
+        )
+    value = _number(fill_value)
+    array = _filled("full", shape_from("full", (size,)), value, _dtype_or_none("full", dtype))
+    return _finish("full", array, requires_grad, device, layout, pin_memory)
+
+
+def _dtype_or_none(name: str, dtype: Any) -> np.dtype[Any] | None:
+    return None if dtype is None else _dtype(name, dtype, dtypes.F32)
+
+
+def _filled(
+    name: str, shape: tuple[int, ...], value: Any, d: np.dtype[Any] | None
+) -> np.ndarray[Any, Any]:
+    if not isinstance(value, bool | int | float):
+        raise TypeError(
+            f"{name}(): argument 'fill_value' must be Number, not {type(value).__name__}"
+        )
+    array = np.empty(shape, dtypes.of_scalar(value) if d is None else d)
+    array[...] = to_array(value, array.dtype)
+    return array
+
+
+def empty_strided(
+    size: Any,
+    stride: Any,
+    *,
+    dtype: Any = None,
+    layout: Any = None,
+    device: Any = None,
+    pin_memory: bool = False,
+    requires_grad: bool = False,
+) -> Any:
+    """Return an uninitialised tensor with the given strides, counted in elements.
+
+    >>> import tinygrad_like as torch
+    >>> torch.empty_strided((2, 3), (1, 2)).stride()
+    (1, 2)
+    """
+    shape = shape_from("empty_strided", (size,))
+    steps = shape_from("empty_strided", (stride,))
+    if len(steps) != len(shape):
+        raise RuntimeError(
+            "mismatch in length of strides and shape: empty_strided got "
+            f"{len(shape)} sizes and {len(steps)} strides"
+        )
+    d = _dtype("empty_strided", dtype, dtypes.default())
+    extent = 1 + sum((n - 1) * s for n, s in zip(shape, steps, strict=True)) if all(shape) else 0
+    array = np.lib.stride_tricks.as_strided(
+        np.empty(extent, d), shape, tuple(s * d.itemsize for s in steps)
+    )
+    return _finish("empty_strided", array, requires_grad, device, layout, pin_memory)
+
+
+# ----- Like another -------------------------------------------------------------------------------
+
+
+def _like(
+    name: str,
+    input: Any,
+    dtype: Any,
+    layout: Any,
+    device: Any,
+    requires_grad: bool,
+    memory_format: Any,
+    value: Any,
+) -> Any:
+    if not isinstance(input, Traced):
+        raise TypeError(
+            f"{name}(): argument 'input' (position 1) must be Tensor, not {type(input).__name__}"
+        )
+    _refuse_format(name, memory_format)
+    order = "C" if memory_format is contiguous_format else "K"
+    array = np.empty_like(input.array, _dtype(name, dtype, input.array.dtype), order)  # type: ignore[call-overload]
+    if value is not None:
+        array[...] = to_array(value, array.dtype)
+    return _finish(name, array, requires_grad, device, layout)
+
+
+def zeros_like(
+    input: Any,
+    *,
+    dtype: Any = None,
+    layout: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    memory_format: Any = None,
+) -> Any:
+    """Return zeros with the shape and dtype of `input`.
+
+    >>> import tinygrad_like as torch
+    >>> torch.zeros_like(torch.tensor([1, 2]))
+    tensor([0, 0])
+    """
+    return _like("zeros_like", input, dtype, layout, device, requires_grad, memory_format, 0)
+
+
+def ones_like(
+    input: Any,
+    *,
+    dtype: Any = None,
+    layout: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    memory_format: Any = None,
+) -> Any:
+    """Return ones with the shape and dtype of `input`.
+
+    >>> import tinygrad_like as torch
+    >>> torch.ones_like(torch.tensor([1.5, 2.5]))
+    tensor([1., 1.])
+    """
+    return _like("ones_like", input, dtype, layout, device, requires_grad, memory_format, 1)
+
+
+def empty_like(
+    input: Any,
+    *,
+    dtype: Any = None,
+    layout: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    memory_format: Any = None,
+) -> Any:
+    """Return an uninitialised tensor with the shape and dtype of `input`.
+
+    >>> import tinygrad_like as torch
+    >>> torch.empty_like(torch.zeros(2, 3)).shape
+    torch.Size([2, 3])
+    """
+    return _like("empty_like", input, dtype, layout, device, requires_grad, memory_format, None)
+
+
+def full_like(
+    input: Any,
+    fill_value: Any,
+    *,
+    dtype: Any = None,
+    layout: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    memory_format: Any = None,
+) -> Any:
+    """Return a tensor with the shape and dtype of `input`, filled with a number.
+
+    >>> import tinygrad_like as torch
+    >>> torch.full_like(torch.zeros(2), 3)
+    tensor([3., 3.])
+    """
+    value = _number(fill_value)
+    return _like("full_like", input, dtype, layout, device, requires_grad, memory_format, value)
+
+
+# ----- Counted and spaced -------------------------------------------------------------------------
+
+
+def arange(
+    *bounds: Any,
+    start: Any = None,
+    end: Any = None,
+    step: Any = 1,
+    dtype: Any = None,
+    layout: Any = None,
+    device: Any = None,
+    pin_memory: bool = False,
+    requires_grad: bool = False,
+) -> Any:
+    """Return the numbers from `start` (0) up to, not including, `end`, `step` (1) apart.
+
+    ``arange(end)``, ``arange(start, end)`` and ``arange(start, end, step)``.
+
+    Raises:
+        RuntimeError: if `step` is zero or leads away from `end`, or a bound is not finite.
+
+    >>> import tinygrad_like as torch
+    >>> torch.arange(1, 2, 0.25)
+    tensor([1.0000, 1.2500, 1.5000, 1.7500])
+    """
+    if len(bounds) > 3 or (not bounds and end is None):
+        raise TypeError(f"arange() takes from 1 to 3 positional arguments, got {len(bounds)}")
+    if len(bounds) == 1 and end is None:
+        end = bounds[0]
+    elif bounds:
+        start = bounds[0]
+        end = bounds[1] if len(bounds) > 1 else end
+        step = bounds[2] if len(bounds) > 2 else step
+    start, end, step = (_number(0 if v is None else v) for v in (start, end, step))
+    whole = not any(isinstance(v, float) for v in (start, end, step))
+    d = _dtype("arange", dtype, dtypes.I64 if whole else dtypes.default())
+    if d.kind == "b":
+        raise NotImplementedError("\"arange_cpu\" not implemented for 'Bool'")
+    if step == 0:
+        raise RuntimeError("step must be nonzero")
+    if not (math.isfinite(start) and math.isfinite(end)):
+        raise RuntimeError(f"unsupported range: {start} -> {end}")
+    if (end - start) * step < 0:
+        raise RuntimeError(
+            f"upper bound and lower bound inconsistent with step sign: arange({start}, {end}, {step})"
+        )
+    if d.kind != "f":
+        array = np.arange(int(start), int(end), int(step), dtype=np.int64).astype(d, copy=False)
+    else:
+        count = math.ceil((end - start) / step)
+        array = np.arange(count, dtype=np.float64)
+        array *= step
+        array += start
+        array = array.astype(d, copy=False)
+    return _finish("arange", array, requires_grad, device, layout, pin_memory)
+
+
+def _steps(name: str, steps: Any) -> int:
+    count = operator.index(steps)
+    if count < 0:
+        raise RuntimeError(f"number of steps must be non-negative: {name} got {count}")
+    return count
+
+
+def _spaced(start: Any, end: Any, steps: int, d: np.dtype[Any]) -> np.ndarray[Any, Any]:
+    """Return evenly spaced numbers, counted from the nearer end as PyTorch does."""
+    work = d if d.kind == "f" else dtypes.F32
+    if steps == 1:
+        return np.array([start], d)
+    # Integer results use a float32 step, as PyTorch's kernel does.
+    first, last = np.asarray(start, work), np.asarray(end, work)
+    step = (last - first) / work.type(steps - 1)
+    index = np.arange(steps, dtype=work)
+    spaced = np.where(index < steps // 2, first + step * index, last - step * (steps - 1 - index))
+    array: np.ndarray[Any, Any] = spaced.astype(d, copy=False)
+    return array
+
+
+def linspace(
+    start: Any,
+    end: Any,
+    steps: Any,
+    *,
+    dtype: Any = None,
+    layout: Any = None,
+    device: Any = None,
+    pin_memory: bool = False,
+    requires_grad: bool = False,
+) -> Any:
+    """Return `steps` numbers evenly spaced from `start` to `end`, both included.
+
+    Raises:
+        RuntimeError: if `steps` is negative.
+
+    >>> import tinygrad_like as torch
+    >>> torch.linspace(0, 1, 5)
+    tensor([0.0000, 0.2500, 0.5000, 0.7500, 1.0000])
+    """
+    d = _dtype("linspace", dtype, dtypes.default())
+    array = _spaced(_number(start), _number(end), _steps("linspace", steps), d)
+    return _finish("linspace", array, requires_grad, device, layout, pin_memory)
+
+
+def logspace(
+    start: Any,
+    end: Any,
+    steps: Any,
+    base: float = 10.0,
+    *,
+    dtype: Any = None,
+    layout: Any = None,
+    device: Any = None,
+    pin_memory: bool = False,
+    requires_grad: bool = False,
+) -> Any:
+    """Return `base` to the power of `steps` evenly spaced exponents.
+
+    Raises:
+        RuntimeError: if `steps` is negative.
+
+    >>> import tinygrad_like as torch
+    >>> torch.logspace(0, 2, 3)
+    tensor([  1.,  10., 100.])
+    """
+    d = _dtype("logspace", dtype, dtypes.default())
+    exponents = _spaced(_number(start), _number(end), _steps("logspace", steps), dtypes.F64)
+    array = np.power(float(base), exponents).astype(d)
+    return _finish("logspace", array, requires_grad, device, layout, pin_memory)
+
+
+def eye(
+    n: int,
+    m: int | None = None,
+    *,
+    dtype: Any = None,
+    layout: Any = None,
+    device: Any = None,
+    pin_memory: bool = False,
+    requires_grad: bool = False,
+) -> Any:
+    """Return a matrix (n, m) with ones on the diagonal.
+
+    Raises:
+        RuntimeError: if a size is negative.
+
+    >>> import tinygrad_like as torch
+    >>> torch.eye(2)
+    tensor([[1., 0.],
+            [0., 1.]])
+    """
+    for letter, size in (("n", n), ("m", m)):
+        if size is not None and size < 0:
+            raise RuntimeError(f"{letter} must be greater or equal to 0, got {size}")
+    array = np.eye(n, m, dtype=_dtype("eye", dtype, dtypes.default()))
+    return _finish("eye", array, requires_grad, device, layout, pin_memory)
+
+
+def tril_indices(
+    row: int,
+    col: int,
+    offset: int = 0,
+    *,
+    dtype: Any = None,
+    device: Any = None,
+    layout: Any = None,
+) -> Any:
+    """Return the indices (2, K) of the lower triangle of a matrix (row, col), row by row.
+
+    >>> import tinygrad_like as torch
+    >>> torch.tril_indices(2, 2)
+    tensor([[0, 1, 1],
+            [0, 0, 1]])
+    """
+    found = np.stack(np.tril_indices(row, offset, col)).astype(
+        _dtype("tril_indices", dtype, dtypes.I64)
+    )
+    return _finish("tril_indices", found, False, device, layout)
+
+
+def triu_indices(
+    row: int,
+    col: int,
+    offset: int = 0,
+    *,
+    dtype: Any = None,
+    device: Any = None,
+    layout: Any = None,
+) -> Any:
+    """Return the indices (2, K) of the upper triangle of a matrix (row, col), row by row.
+
+    >>> import tinygrad_like as torch
+    >>> torch.triu_indices(2, 2)
+    tensor([[0, 0, 1],
+            [0, 1, 1]])
+    """
+    found = np.stack(np.triu_indices(row, offset, col)).astype(
+        _dtype("triu_indices", dtype, dtypes.I64)
+    )
+    return _finish("triu_indices", found, False, device, layout)
+
+
+# ----- Questions ----------------------------------------------------------------------------------
+
+
+def is_tensor(obj: Any) -> bool:
+    """Return True if `obj` is a tensor.
+
+    >>> import tinygrad_like as torch
+    >>> torch.is_tensor(torch.zeros(1)), torch.is_tensor(1.0)
+    (True, False)
+    """
+    return isinstance(obj, Traced)
+
+
+def _array_of(name: str, input: Any) -> np.ndarray[Any, Any]:
+    if not isinstance(input, Traced):
+        raise TypeError(
+            f"{name}(): argument 'input' (position 1) must be Tensor, not {type(input).__name__}"
+        )
+    return input.array
+
+
+def is_floating_point(input: Any) -> bool:
+    """Return True if the elements are floating-point numbers.
+
+    >>> import tinygrad_like as torch
+    >>> torch.is_floating_point(torch.tensor([1, 2]))
+    False
+    """
+    return bool(_array_of("is_floating_point", input).dtype.kind == "f")
+
+
+def is_complex(input: Any) -> bool:
+    """Return False: there are no tensors of complex numbers.
+
+    >>> import tinygrad_like as torch
+    >>> torch.is_complex(torch.zeros(2))
+    False
+    """
+    _array_of("is_complex", input)
+    return False
+
+
+def numel(input: Any) -> int:
+    """Return the number of elements.
+
+    >>> import tinygrad_like as torch
+    >>> torch.numel(torch.zeros(2, 3))
+    6
+    """
+    return _array_of("numel", input).size
+
+
+def _result_type(tensor1: Any, tensor2: Any) -> dtypes.dtype:
+    """Return the dtype that a mix of two tensors or numbers becomes.
+
+    >>> import tinygrad_like as torch
+    >>> torch.result_type(torch.tensor([1, 2]), 1.5)
+    torch.float32
+    """
+    mix = [v.array if isinstance(v, Traced) else v for v in (tensor1, tensor2)]
+    return dtypes.named(dtypes.result(mix))
+
+
+_result_type.__name__ = "result_type"
+result_type: Any = _result_type  # type: ignore[no-redef]
+
+
+@implements(np.zeros_like)
+def _np_zeros_like(a: Any, dtype: Any = None) -> Any:
+    return zeros_like(a, dtype=dtype)
+
+
+@implements(np.ones_like)
+def _np_ones_like(a: Any, dtype: Any = None) -> Any:
+    return ones_like(a, dtype=dtype)
+
+
+@implements(np.empty_like)
+def _np_empty_like(prototype: Any, dtype: Any = None) -> Any:
+    return empty_like(prototype, dtype=dtype)
+
+
+@implements(np.full_like)
+def _np_full_like(a: Any, fill_value: Any, dtype: Any = None) -> Any:
+    return full_like(a, fill_value, dtype=dtype)
 
 
 class CreationMethods:
     """The methods of `Tensor` that this module provides."""
 
     __slots__ = ()
+
+    is_floating_point = is_floating_point
+    is_complex = is_complex
+    array: np.ndarray[Any, Any]
+
+    def new_tensor(
+        self,
+        data: Any,
+        *,
+        dtype: Any = None,
+        device: Any = None,
+        requires_grad: bool = False,
+        layout: Any = None,
+        pin_memory: bool = False,
+    ) -> Any:
+        """Return a new tensor with the values of `data` and, unless told otherwise, this dtype."""
+        array = to_array(data, _dtype("new_tensor", dtype, self.array.dtype))
+        return _finish("new_tensor", array, requires_grad, device, layout, pin_memory)
+
+    def new_zeros(self, *size: Any, dtype: Any = None, **options: Any) -> Any:
+        """Return zeros of the given size and, unless told otherwise, this dtype."""
+        return zeros(*size, dtype=self.array.dtype if dtype is None else dtype, **options)
+
+    def new_ones(self, *size: Any, dtype: Any = None, **options: Any) -> Any:
+        """Return ones of the given size and, unless told otherwise, this dtype."""
+        return ones(*size, dtype=self.array.dtype if dtype is None else dtype, **options)
+
+    def new_empty(self, *size: Any, dtype: Any = None, **options: Any) -> Any:
+        """Return an uninitialised tensor of the given size and, unless told otherwise, this dtype."""
+        return empty(*size, dtype=self.array.dtype if dtype is None else dtype, **options)
+
+    def new_full(
+        self, size: Sequence[int], fill_value: Any, *, dtype: Any = None, **options: Any
+    ) -> Any:
+        """Return a tensor of the given size, filled with a number, and this dtype."""
+        d = self.array.dtype if dtype is None else dtype
+        return full(size, fill_value, dtype=d, **options)
+
+    def new(self, *data: Any) -> Any:
+        """Return an uninitialised tensor of the given sizes, or one of a list, in this dtype."""
+        if len(data) == 1 and not isinstance(data[0], int):
+            return tensor(data[0], dtype=self.array.dtype)
+        return empty(*(data or (0,)), dtype=self.array.dtype)
