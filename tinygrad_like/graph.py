@@ -13,113 +13,21 @@ at which it was recorded. Everything else here follows from those three:
 
 from __future__ import annotations
 
-import os
 import sys
-import threading
 import warnings
 import weakref
 from collections.abc import Callable, Iterable, Sequence
 from itertools import count
 from operator import attrgetter
-from types import CodeType, FrameType
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar
 
 import numpy as np
 
+from tinygrad_like.lines import Line, describe
+from tinygrad_like.modes import set_mode, thread_mode
+from tinygrad_like.stamps import find, last_write, stamp, tick
+
 Array = Any  # An ndarray where a rule runs plainly, a Tensor where what it does is recorded again.
-Line = tuple[CodeType, int]  # A place in the user's program, kept cheaply: see `describe`.
-
-# ----- The clock ----------------------------------------------------------------------------------
-
-tick: Callable[[], int] = count(1).__next__
-
-
-# ----- Whether operations are recorded ------------------------------------------------------------
-
-
-class _ThreadMode(threading.local):
-    """One thread's modes; the class attributes are what a new thread starts with."""
-
-    grad = True
-    inference = False
-    anomaly = False
-
-
-class _Departed:
-    """How many threads left the default mode: reading a plain attribute costs a tenth of a local's."""
-
-    __slots__ = ("count",)
-
-    def __init__(self) -> None:
-        self.count = 0
-
-
-thread_mode = _ThreadMode()
-departed = _Departed()
-_mode_lock = threading.Lock()
-
-
-def is_grad_enabled() -> bool:
-    """Return True if operations of this thread are recorded."""
-    return thread_mode.grad
-
-
-def set_mode(grad: bool, inference: bool) -> tuple[bool, bool]:
-    """Set this thread's modes and return the former ones as ``(grad, inference)``."""
-    former = (thread_mode.grad, thread_mode.inference)
-    if former[0] != grad:
-        with _mode_lock:
-            departed.count += 1 if former[0] else -1
-        thread_mode.grad = grad
-    thread_mode.inference = inference
-    return former
-
-
-# ----- Lines of the user's program ----------------------------------------------------------------
-
-
-_PACKAGE_FOLDER = os.path.dirname(os.path.abspath(__file__)) + os.sep
-
-
-class _Internal(dict[str, bool]):
-    """Tells the package's own files, and code generated for ops, from the user's."""
-
-    def __missing__(self, filename: str) -> bool:
-        own = filename.startswith(("<op ", _PACKAGE_FOLDER))
-        self[filename] = own
-        return own
-
-
-internal = _Internal()
-
-
-def user_line(frame: FrameType | None) -> Line | None:
-    """Return the innermost place, from `frame` outwards, that is not inside this package."""
-    while frame is not None and internal[frame.f_code.co_filename]:
-        frame = frame.f_back
-    return None if frame is None else (frame.f_code, frame.f_lasti)
-
-
-def here() -> Line | None:
-    """Return the line of the user's program that is running now."""
-    return user_line(sys._getframe(1))
-
-
-def line_number(line: Line) -> int:
-    """Return the line number that a kept place stands for."""
-    code, instruction = line
-    for position, (number, *_) in enumerate(code.co_positions()):
-        if position == instruction // 2 and number is not None:
-            return number
-    return code.co_firstlineno
-
-
-def describe(line: Line | None) -> str:
-    """Return ``file.py:12`` for a kept place, or ``an unknown line``."""
-    if line is None:
-        return "an unknown line"
-    return f"{line[0].co_filename}:{line_number(line)}"
-
 
 # ----- Nodes --------------------------------------------------------------------------------------
 
@@ -231,7 +139,8 @@ class AccumulateGrad(Node):
     @property
     def variable(self) -> Any:
         """The tensor whose ``.grad`` this node fills."""
-        return self._tensor() or result_type.make(self.array, self)
+        tensor = self._tensor()
+        return result_type.make(self.array, self) if tensor is None else tensor
 
     def backward(self, g: Any, saved: tuple[Any, ...], grads: dict[Node, Any]) -> None:
         """Add `g` to the tensor's ``.grad``."""
@@ -406,61 +315,13 @@ def add_hook(node: Node, hook: Callable[[Any], Any]) -> RemovableHandle:
     return handle
 
 
-# ----- Stamps: which memory was written when ------------------------------------------------------
-
-
-class Stamp(NamedTuple):
-    """When and where a piece of memory was last written."""
-
-    tick: int
-    line: Line | None
-    silent_tick: int  # the last write through `.data`, which PyTorch does not see
-    silent_line: Line | None
-    memory: weakref.ref[Any]
-
-
-_stamps: dict[int, Stamp] = {}
-_last_write = 0
-
-
-def owner(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-    """Return the array that owns the memory `array` looks at."""
-    while type(array.base) is np.ndarray:
-        array = array.base
-    return array
-
-
-def stamp(array: np.ndarray[Any, Any], *, silent: bool = False, line: Line | None = None) -> None:
-    """Note that the memory of `array` is written now."""
-    global _last_write
-    memory = owner(array)
-    key = id(memory)
-    former = _stamps.get(key)
-    if former is None:
-        former = Stamp(0, None, 0, None, weakref.ref(memory, lambda _: _stamps.pop(key, None)))
-    if line is None:
-        line = here()
-    _last_write = now = tick()
-    _stamps[key] = (
-        former._replace(silent_tick=now, silent_line=line)
-        if silent
-        else former._replace(tick=now, line=line)
-    )
-
-
-def version(array: np.ndarray[Any, Any]) -> int:
-    """Return the tick of the last write to the memory of `array`, 0 if there was none."""
-    found = _stamps.get(id(owner(array)))
-    return 0 if found is None else found.tick
-
-
 def refuse_overwritten(node: Node, saved: tuple[Any, ...]) -> None:
     """Raise if memory that `node` saved has been written since; only warn for writes by ``.data``."""
     for value in saved:
         for array in value if type(value) is tuple else (value,):
             if not isinstance(array, np.ndarray):
                 continue
-            found = _stamps.get(id(owner(array)))
+            found = find(array)
             if found is None or max(found.tick, found.silent_tick) < node.tick:
                 continue
             loud = found.tick > node.tick
@@ -538,7 +399,7 @@ def walk(
         if node in grads:
             former = grads[node]
             grads[node] = g if former is None else former + g
-    last_write = _last_write
+    newest_write = last_write()
     anomaly = thread_mode.anomaly
     while order:
         node = order.pop()
@@ -555,7 +416,7 @@ def walk(
         if saved is None:
             raise freed(node)
         if saved:
-            if node.tick < last_write:
+            if node.tick < newest_write:
                 refuse_overwritten(node, saved)
             if create_graph:
                 saved = node.lift(saved)
