@@ -7,16 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_like.graph import (
-    AccumulateGrad,
-    Node,
-    Traced,
-    accumulate,
-    result_type,
-    set_mode,
-    thread_mode,
-    walk,
-)
+from tinygrad_like.graph import AccumulateGrad, Node, Traced, accumulate, result_type, walk
+from tinygrad_like.modes import set_mode, thread_mode
 
 
 def _sequence(value: Any) -> list[Any]:

@@ -19,35 +19,24 @@ wanted. Rules are written with operators, ``np.*`` and ops, so the same rule, gi
 recorded itself: that is all there is to derivatives of any order.
 
 Two ways lead through an op. `Op.apply` is the readable one and can do everything. For ops with one
-result and a fixed number of arrays, `_generate` writes the same steps out as one Python function
+result and a fixed number of arrays, `generate.py` writes the same steps out as one Python function
 without loops, because at a microsecond an op every loop shows.
 """
 
 from __future__ import annotations
 
 import inspect
-import linecache
-import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
 from tinygrad_like import dtypes
-from tinygrad_like.graph import (
-    Node,
-    Pick,
-    Traced,
-    departed,
-    describe,
-    fill_missing,
-    here,
-    internal,
-    result_type,
-    thread_mode,
-    tick,
-    user_line,
-)
+from tinygrad_like.generate import bind_results, generate_backward, generate_call
+from tinygrad_like.graph import Node, Pick, Traced, result_type
+from tinygrad_like.lines import describe, here
+from tinygrad_like.modes import departed, thread_mode
+from tinygrad_like.stamps import tick
 from tinygrad_like.views import remember_view
 
 Arrays = Sequence[Any]  # annotates the one argument that is a list of arrays, as in `concatenate`
@@ -55,7 +44,6 @@ Arrays = Sequence[Any]  # annotates the one argument that is a list of arrays, a
 REGISTRY: dict[str, Op] = {}
 UFUNCS: dict[Any, Any] = {}  # NumPy's ufuncs, and the op that stands for each
 FUNCTIONS: dict[Any, Any] = {}  # NumPy's other functions, likewise: see `implements`
-_namespaces: list[dict[str, Any]] = []
 
 # The public names of arguments are PyTorch's; rules stay short.
 _PUBLIC = {"x": "input", "y": "other", "xs": "tensors"}
@@ -99,7 +87,12 @@ class Op:
         self.differentiable = [n for n in self.arrays if n in rules or n in joined]
         self.node = self._make_node_class(label)
         generated = not (several or self.variadic)
-        self.call: Callable[..., Any] = _generate(self) if generated else self._general_call()
+        self.call: Callable[..., Any] = generate_call(self) if generated else self._general_call()
+
+    @staticmethod
+    def public(argument: str) -> str:
+        """Return what an argument is called outside: PyTorch's names."""
+        return _PUBLIC.get(argument, argument)
 
     # ----- What the tape keeps --------------------------------------------------------------------
 
@@ -130,12 +123,12 @@ class Op:
         self.saves = self._users()
         namespace: dict[str, Any] = {"__slots__": (), "op": self, "label": label, "lift": _lift}
         if self.differentiable:
-            namespace["backward"] = _generate_backward(self)
+            namespace["backward"] = generate_backward(self)
         return type(f"{label}Backward0", (Node,), namespace)
 
     def operator(self) -> Callable[..., Any]:
         """Return this op as an operator's method: NotImplemented for operands it does not know."""
-        return _generate(self, "operate")
+        return generate_call(self, "operate")
 
     def operate(self, operands: Sequence[Any], options: Sequence[Any]) -> Any:
         """Apply, unless the other operand's own class had better be asked."""
@@ -143,6 +136,52 @@ class Op:
             if not isinstance(o, Traced | np.ndarray | bool | int | float | np.generic):
                 return NotImplemented
         return self.apply(operands, options)
+
+    # ----- Errors ---------------------------------------------------------------------------------
+
+    def explain(self, error: Exception, operands: Sequence[Any]) -> Exception:
+        """Return `error` retold: the op, its operands, what was wrong, and where the operands were made."""
+        shown, made = [], []
+        names = (
+            [f"{self.arrays[0]}[{i}]" for i in range(len(operands))]
+            if self.variadic
+            else self.arrays
+        )
+        for name, o in zip(names, operands, strict=False):
+            array = o.array if isinstance(o, Traced) else o
+            public = self.public(name)
+            if isinstance(array, np.ndarray):
+                shown.append(f"{public} is {dtypes.named(array.dtype).name} {tuple(array.shape)}")
+            elif array is not None:
+                shown.append(f"{public} is {array!r:.40}")
+            node = o.node if isinstance(o, Traced) else None
+            if node is not None and node.line is not None:
+                made.append(f"{public} was made at {describe(node.line)} by {node.label}")
+        text = str(error)
+        if self.broadcasts and "broadcast" in text:
+            text = "these shapes do not broadcast: sizes must be equal or 1, counted from the right"
+        kind: type[Exception] = RuntimeError if type(error) is ValueError else type(error)
+        where = f" ({'; '.join(made)})" if made else ""
+        return kind(f"{self.name}: {', '.join(shown)}: {text}{where}")
+
+    def wrong_call(self, operands: Sequence[Any]) -> TypeError:
+        """Return the error for an argument that should have been a tensor."""
+        for position, (name, o) in enumerate(zip(self.arrays, operands, strict=True)):
+            if not isinstance(o, Traced | np.ndarray) and not (o is None and name in self.optional):
+                return TypeError(
+                    f"{self.name}(): argument '{self.public(name)}' (position {position + 1}) "
+                    f"must be Tensor, not {type(o).__name__}"
+                )
+        return TypeError(f"{self.name}(): no argument is a Tensor")
+
+    def mend(self, g: Any, shape: tuple[int, ...], argument: str) -> Any:
+        """Sum a gradient down to the shape its argument had before it was broadcast."""
+        if not self.broadcasts:
+            raise RuntimeError(
+                f"{self.name}: the gradient rule of argument {argument} returns shape {tuple(g.shape)}, "
+                f"expected the argument's shape {tuple(shape)}"
+            )
+        return REGISTRY["sum_to"].call(g, shape)
 
     # ----- The readable way -----------------------------------------------------------------------
 
@@ -163,7 +202,7 @@ class Op:
         try:
             result = self.forward(*given, *options)
         except Exception as error:
-            raise explain(self, error, operands) from None
+            raise self.explain(error, operands) from None
         kept: Sequence[Any] = ()
         if self.keeps:
             result, *kept = result
@@ -349,257 +388,6 @@ def harmonise(op_: Op, operands: Sequence[Any]) -> list[Any]:
     return harmonised
 
 
-# ----- Errors -------------------------------------------------------------------------------------
-
-
-def explain(op_: Op, error: Exception, operands: Sequence[Any]) -> Exception:
-    """Return `error` retold: the op, its operands, what was wrong, and where the operands were made."""
-    shown, made = [], []
-    names = [f"{op_.arrays[0]}[{i}]" for i in range(len(operands))] if op_.variadic else op_.arrays
-    for name, o in zip(names, operands, strict=False):
-        array = o.array if isinstance(o, Traced) else o
-        public = _PUBLIC.get(name, name)
-        if isinstance(array, np.ndarray):
-            shown.append(f"{public} is {dtypes.named(array.dtype).name} {tuple(array.shape)}")
-        elif array is not None:
-            shown.append(f"{public} is {array!r:.40}")
-        node = o.node if isinstance(o, Traced) else None
-        if node is not None and node.line is not None:
-            made.append(f"{public} was made at {describe(node.line)} by {node.label}")
-    text = str(error)
-    if op_.broadcasts and "broadcast" in text:
-        text = "these shapes do not broadcast: sizes must be equal or 1, counted from the right"
-    kind: type[Exception] = RuntimeError if type(error) is ValueError else type(error)
-    where = f" ({'; '.join(made)})" if made else ""
-    return kind(f"{op_.name}: {', '.join(shown)}: {text}{where}")
-
-
-def wrong_call(op_: Op, operands: Sequence[Any]) -> TypeError:
-    """Return the error for an argument that should have been a tensor."""
-    for position, (name, o) in enumerate(zip(op_.arrays, operands, strict=True)):
-        if not isinstance(o, Traced | np.ndarray) and not (o is None and name in op_.optional):
-            return TypeError(
-                f"{op_.name}(): argument '{_PUBLIC.get(name, name)}' (position {position + 1}) "
-                f"must be Tensor, not {type(o).__name__}"
-            )
-    return TypeError(f"{op_.name}(): no argument is a Tensor")
-
-
-def mend(g: Any, shape: tuple[int, ...], op_: Op, argument: str) -> Any:
-    """Sum a gradient down to the shape its argument had before it was broadcast."""
-    if not op_.broadcasts:
-        raise RuntimeError(
-            f"{op_.name}: the gradient rule of argument {argument} returns shape {tuple(g.shape)}, "
-            f"expected the argument's shape {tuple(shape)}"
-        )
-    return REGISTRY["sum_to"].call(g, shape)
-
-
-# ----- The same, written out ----------------------------------------------------------------------
-
-
-def _compile(source: str, name: str, namespace: dict[str, Any]) -> Any:
-    """Run generated source and return the function `name` it defines, visible to tracebacks."""
-    filename = f"<op {name} {len(_namespaces)}>"
-    linecache.cache[filename] = (len(source), None, source.splitlines(True), filename)
-    namespace["__name__"] = "tinygrad_like.op"
-    namespace["__package__"] = "tinygrad_like"
-    namespace["Tensor"] = getattr(result_type, "cls", None)  # see `makes_results`
-    exec(compile(source, filename, "exec"), namespace)
-    _namespaces.append(namespace)
-    return namespace[name]
-
-
-def _generate(op_: Op, readable: str = "apply") -> Callable[..., Any]:
-    """Write out `Op.apply` for one result and a fixed number of arrays.
-
-    Rare operands are left to the readable way, the method named `readable`.
-    """
-    arrays, options = op_.arrays, op_.options
-    public = {n: _PUBLIC.get(n, n) for n in arrays}
-    namespace: dict[str, Any] = {
-        "op": op_,
-        "forward": op_.ufunc or op_.forward,
-        "Traced": Traced,
-        "NodeClass": op_.node,
-        "new": object.__new__,
-        "ndarray": np.ndarray,
-        "asarray": np.asarray,
-        "tick": tick,
-        "departed": departed,
-        "thread_mode": thread_mode,
-        "getframe": sys._getframe,
-        "internal": internal,
-        "user_line": user_line,
-        "explain": explain,
-        "wrong_call": wrong_call,
-        "remember_view": remember_view,
-        "F32": dtypes.F32,
-        "F64": dtypes.F64,
-    }
-    parameters = []
-    for p in op_.parameters:
-        text = public.get(p.name, p.name)
-        if p.default is not inspect.Parameter.empty:
-            namespace[f"default_{p.name}"] = p.default
-            text += f"=default_{p.name}"
-        parameters.append(text)
-    lines = [f"def {op_.name}({', '.join(parameters)}):"]
-    add = lines.append
-    single = len(arrays) == 1
-    for n in arrays:
-        add(f"    if isinstance({public[n]}, Traced):")
-        add(f"        {n} = {public[n]}.array; {n}_node = {public[n]}.node; {n}_traced = True")
-        add("    else:")
-        add(f"        {n} = {public[n]}; {n}_node = None; {n}_traced = False")
-    operands = f"({', '.join(public[n] for n in arrays)},)"
-    given = f"({', '.join(options)},)" if options else "()"
-    call = ", ".join([*arrays, *options])
-    traced = " or ".join(f"{n}_traced" for n in arrays)
-    add(f"    if not ({traced}):")
-    required = [n for n in arrays if n not in op_.optional]
-    if not op_.broadcasts or single:
-        plain = " and ".join(f"isinstance({n}, (ndarray, np_generic))" for n in required)
-        namespace["np_generic"] = np.generic
-        add(f"        if not ({plain}): raise wrong_call(op, {operands})")
-    add(f"        return forward({call})" + ("[0]" if op_.keeps else ""))
-    _add_dtype_check(op_, add, f"return op.{readable}({operands}, {given})")
-    if not op_.broadcasts and not single:
-        plain = " and ".join(f"({n}_traced or isinstance({n}, ndarray))" for n in required)
-        add(f"    if not ({plain}): raise wrong_call(op, {operands})")
-    add("    try:")
-    kept = "".join(f", {k}" for k in op_.keeps)
-    add(f"        out{kept} = forward({call})")
-    add("    except Exception as error:")
-    add(f"        raise explain(op, error, {operands}) from None")
-    add("    if type(out) is not ndarray: out = asarray(out)")
-    add("    tensor = new(Tensor)")
-    add("    tensor.array = out; tensor._grad = None; tensor._view = None")
-    if op_.differentiable:
-        wants = " or ".join(f"{n}_node is not None" for n in op_.differentiable)
-        add(f"    if ({wants}) and (not departed.count or thread_mode.grad):")
-        add("        node = new(NodeClass)")
-        add("        node.tick = tick(); node.hooks = None; node.shape = out.shape")
-        parents = "".join(f"{n}_node, " if n in op_.differentiable else "None, " for n in arrays)
-        add(f"        node.parents = ({parents})")
-        saved = "".join(f"{_saved(op_, n, users)}, " for n, users in op_.saves.items())
-        add(f"        node.saved = ({saved})")
-        add("        frame = getframe(1); code = frame.f_code")
-        add("        if internal[code.co_filename]: node.line = user_line(frame.f_back)")
-        add("        else: node.line = (code, frame.f_lasti)")
-        add("        tensor.node = node")
-        add("    else:")
-        add("        tensor.node = None")
-    else:
-        add("    tensor.node = None")
-    if op_.view:
-        add("    if out.base is not None:")
-        add(f"        remember_view(tensor, {public[arrays[0]]}, op, {given})")
-    add("    return tensor")
-    return _compile("\n".join(lines) + "\n", op_.name, namespace)  # type: ignore[no-any-return]
-
-
-def _add_dtype_check(op_: Op, add: Callable[[str], None], slow: str) -> None:
-    """Write the test that sends operands of mixed or unsuitable dtypes the readable way."""
-    if op_.dtype == "any":
-        return
-    arrays = [n for n in op_.arrays if n != "condition"]
-    x = arrays[0]
-    is_float = f"({x}.dtype is F32 or {x}.dtype is F64 or {x}.dtype.kind == 'f')"
-    if len(arrays) == 1:
-        if op_.dtype == "float":
-            add(f"    if not {is_float}: {slow}")
-        return
-    traced = " and ".join(f"{n}_traced" for n in arrays if n not in op_.optional)
-    alike = " and ".join(
-        f"({n} is None or {n}_traced and {x}.dtype is {n}.dtype)"
-        if n in op_.optional
-        else f"{x}.dtype is {n}.dtype"
-        for n in arrays[1:]
-    )
-    add(f"    if {traced}:")
-    add(f"        if not ({alike}): {slow}")
-    if op_.dtype == "float":
-        add(f"        if not {is_float}: {slow}")
-    if len(arrays) == 2 and op_.broadcasts:
-        y = arrays[1]
-        number = (
-            "(type({0}) is float or type({0}) is int) and ({1}.dtype is F32 or {1}.dtype is F64)"
-        )
-        add(f"    elif {x}_traced:")
-        add(f"        if not ({number.format(y, x)}): {slow}")
-        add(f"    elif not ({number.format(x, y)}): {slow}")
-    else:
-        add(f"    else: {slow}")
-
-
-def _saved(op_: Op, name: str, users: list[str]) -> str:
-    """Return the expression that puts `name` on the tape, if a rule that will run names it."""
-    argument, _, property_ = name.rpartition("_")
-    known = {*op_.arrays, *op_.options, *op_.keeps, "out"}
-    value = name
-    if name not in known:
-        value = f"{argument}.{property_}"
-        if argument in op_.optional:
-            value = f"(None if {argument} is None else {value})"
-    if set(users) == set(op_.differentiable) or name in op_.options:
-        return value
-    wanted = " or ".join(f"{n}_node is not None" for n in dict.fromkeys(users))
-    return f"{value} if {wanted} else None"
-
-
-def _generate_backward(op_: Op) -> Callable[..., None]:
-    """Write out how a node of this op sends gradients to its parents."""
-    namespace: dict[str, Any] = {"op": op_, "mend": mend, "fill_missing": fill_missing}
-    lines = ["def backward(self, g, saved, grads):"]
-    add = lines.append
-    if op_.several:
-        add("    g = fill_missing(g, self)")
-    if op_.saves:
-        add(f"    {', '.join(f's_{n}' for n in op_.saves)}, = saved")
-
-    def receive(indent: str, n: str) -> None:
-        add(f"{indent}if d_{n} is not None:")
-        add(
-            f"{indent}    if d_{n}.shape != parent.shape: d_{n} = mend(d_{n}, parent.shape, op, {n!r})"
-        )
-        add(f"{indent}    former = grads[parent]")
-        add(f"{indent}    grads[parent] = d_{n} if former is None else former + d_{n}")
-
-    def arguments(rule: Callable[..., Any]) -> str:
-        names = inspect.signature(rule).parameters
-        return ", ".join(n if n in ("g", "i", "needs") else f"s_{n}" for n in names)
-
-    if op_.variadic:
-        n = op_.variadic
-        namespace["rule"] = op_.rules[n]
-        add("    for i, parent in enumerate(self.parents):")
-        add("        if parent in grads:")
-        add(f"            d_{n} = rule({arguments(op_.rules[n])})")
-        receive("            ", n)
-    else:
-        for n, rule in op_.rules.items():
-            namespace[f"rule_{n}"] = rule
-            add(f"    parent = self.parents[{op_.arrays.index(n)}]")
-            add("    if parent in grads:")
-            add(f"        d_{n} = rule_{n}({arguments(rule)})")
-            receive("        ", n)
-        if op_.joint:
-            names, rule = op_.joint
-            namespace["joint"] = rule
-            indices = {n: op_.arrays.index(n) for n in names}
-            add(
-                f"    needs = ({''.join(f'self.parents[{i}] in grads, ' for i in indices.values())})"
-            )
-            add("    if True in needs:")
-            add(f"        {', '.join(f'd_{n}' for n in names)}, = joint({arguments(rule)})")
-            for n, index in indices.items():
-                add(f"        parent = self.parents[{index}]")
-                add("        if parent in grads:")
-                receive("            ", n)
-    return _compile("\n".join(lines) + "\n", "backward", namespace)  # type: ignore[no-any-return]
-
-
 # ----- Declaring ----------------------------------------------------------------------------------
 
 
@@ -677,6 +465,5 @@ def implements(*functions: Any) -> Callable[[Callable[..., Any]], Callable[..., 
 def makes_results(cls: type[Traced]) -> type[Traced]:
     """Have ops return tensors of the decorated class."""
     result_type.cls = cls
-    for namespace in _namespaces:
-        namespace["Tensor"] = cls
+    bind_results(cls)
     return cls

@@ -19,9 +19,8 @@ from tinygrad_like.graph import (
     Traced,
     add_hook,
     result_type,
-    thread_mode,
-    version,
 )
+from tinygrad_like.modes import thread_mode
 from tinygrad_like.op import FUNCTIONS, UFUNCS, makes_results
 from tinygrad_like.ops.creation import CreationMethods
 from tinygrad_like.ops.elementwise import ElementwiseMethods
@@ -32,6 +31,7 @@ from tinygrad_like.ops.reduction import ReductionMethods
 from tinygrad_like.ops.shaping import ShapingMethods
 from tinygrad_like.printing import format_tensor
 from tinygrad_like.size import Size
+from tinygrad_like.stamps import version
 
 
 @makes_results

@@ -18,17 +18,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from tinygrad_like import dtypes
-from tinygrad_like.graph import (
-    AccumulateGrad,
-    Array,
-    Node,
-    Traced,
-    departed,
-    owner,
-    result_type,
-    stamp,
-    thread_mode,
-)
+from tinygrad_like.graph import AccumulateGrad, Array, Node, Traced, result_type
+from tinygrad_like.modes import departed, thread_mode
+from tinygrad_like.stamps import owner, stamp
 
 
 class Step(NamedTuple):
@@ -153,6 +145,62 @@ def write(target: Any, name: str, compute: Callable[[], Any]) -> Any:
     if not departed.count or thread_mode.grad:
         _adopt(target, node)
     return target
+
+
+def in_place(name: str, function: Callable[..., Any], plain: Any = None) -> Any:
+    """Return the method that writes what `function` gives into its tensor.
+
+    Args:
+        name: the method's name.
+        function: computes the new value from the tensor and the method's arguments.
+        plain: a ufunc, or a function of ``(memory, *arguments)`` that raises ValueError before it
+            writes anything if shapes do not fit. It does the same at once where nothing is recorded
+            and all operands are arrays of the memory's own floating-point type, or numbers.
+    """
+    is_ufunc = isinstance(plain, np.ufunc)
+
+    def method(self: Any, *args: Any, **kwargs: Any) -> Any:
+        memory = self.array
+        d = memory.dtype
+        if (
+            plain is not None
+            and (d is dtypes.F32 or d is dtypes.F64)
+            and (not (is_ufunc and kwargs))
+            and ((departed.count and not thread_mode.grad) or _is_outside(self))
+        ):
+            given = []
+            for argument in args:
+                if isinstance(argument, Traced):
+                    if argument.array.dtype is not d or not (
+                        argument.node is None or (departed.count and not thread_mode.grad)
+                    ):
+                        break
+                    given.append(argument.array)
+                elif type(argument) is float or type(argument) is int:
+                    given.append(argument)
+                else:
+                    break
+            else:
+                try:
+                    if is_ufunc:
+                        plain(memory, *given, out=memory)
+                    else:
+                        plain(memory, *given, **kwargs)
+                except (TypeError, ValueError):
+                    pass  # told in full below
+                else:
+                    stamp(memory, silent=self.__dict__.get("_silent", False))
+                    return self
+        return write(self, name, lambda: function(self, *args, **kwargs))
+
+    method.__name__ = name
+    method.__doc__ = f"Do `{name.rstrip('_')}` in place and return this tensor."
+    return method
+
+
+def _is_outside(target: Any) -> bool:
+    """Return True if neither `target` nor what it is a view of has a place in the graph."""
+    return target.node is None and (target._view is None or target._view.base.node is None)
 
 
 _TITLES = {"f2": "Half", "f4": "Float", "f8": "Double", "i1": "Char", "i2": "Short", "i4": "Int"}

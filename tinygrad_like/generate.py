@@ -1,0 +1,240 @@
+"""`Op.apply` and the sending of gradients written out, one Python function per op.
+
+At a microsecond an op every loop and every look at what kind of op it is would show; so for ops with
+one result and a fixed number of arrays those questions are answered once, when the op is declared.
+The code is shown in tracebacks; ``print(tinygrad_like.generate.source(op))`` shows it too.
+"""
+
+from __future__ import annotations
+
+import inspect
+import linecache
+import sys
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tinygrad_like import dtypes
+from tinygrad_like.graph import Traced, fill_missing, result_type
+from tinygrad_like.lines import internal, user_line
+from tinygrad_like.modes import departed, thread_mode
+from tinygrad_like.stamps import tick
+from tinygrad_like.views import remember_view
+
+if TYPE_CHECKING:
+    from tinygrad_like.op import Op
+
+_namespaces: list[dict[str, Any]] = []
+
+
+def source(op_: Op) -> str:
+    """Return the code generated for an op's call."""
+    filename = op_.call.__code__.co_filename
+    return "".join(linecache.getlines(filename))
+
+
+def bind_results(cls: type[Traced]) -> None:
+    """Have all generated functions make tensors of this class."""
+    for namespace in _namespaces:
+        namespace["Tensor"] = cls
+
+
+def _compile(source: str, name: str, namespace: dict[str, Any]) -> Any:
+    """Run generated source and return the function `name` it defines, visible to tracebacks."""
+    filename = f"<op {name} {len(_namespaces)}>"
+    linecache.cache[filename] = (len(source), None, source.splitlines(True), filename)
+    namespace["__name__"] = "tinygrad_like.op"
+    namespace["__package__"] = "tinygrad_like"
+    namespace["Tensor"] = getattr(result_type, "cls", None)  # see `makes_results`
+    exec(compile(source, filename, "exec"), namespace)
+    _namespaces.append(namespace)
+    return namespace[name]
+
+
+def generate_call(op_: Op, readable: str = "apply") -> Callable[..., Any]:
+    """Write out `Op.apply` for one result and a fixed number of arrays.
+
+    Rare operands are left to the readable way, the method named `readable`.
+    """
+    arrays, options = op_.arrays, op_.options
+    public = {n: op_.public(n) for n in arrays}
+    namespace: dict[str, Any] = {
+        "op": op_,
+        "forward": op_.ufunc or op_.forward,
+        "Traced": Traced,
+        "NodeClass": op_.node,
+        "new": object.__new__,
+        "ndarray": np.ndarray,
+        "asarray": np.asarray,
+        "tick": tick,
+        "departed": departed,
+        "thread_mode": thread_mode,
+        "getframe": sys._getframe,
+        "internal": internal,
+        "user_line": user_line,
+        "explain": op_.explain,
+        "wrong_call": op_.wrong_call,
+        "remember_view": remember_view,
+        "F32": dtypes.F32,
+        "F64": dtypes.F64,
+    }
+    parameters = []
+    for p in op_.parameters:
+        text = public.get(p.name, p.name)
+        if p.default is not inspect.Parameter.empty:
+            namespace[f"default_{p.name}"] = p.default
+            text += f"=default_{p.name}"
+        parameters.append(text)
+    lines = [f"def {op_.name}({', '.join(parameters)}):"]
+    add = lines.append
+    single = len(arrays) == 1
+    for n in arrays:
+        add(f"    if isinstance({public[n]}, Traced):")
+        add(f"        {n} = {public[n]}.array; {n}_node = {public[n]}.node; {n}_traced = True")
+        add("    else:")
+        add(f"        {n} = {public[n]}; {n}_node = None; {n}_traced = False")
+    operands = f"({', '.join(public[n] for n in arrays)},)"
+    given = f"({', '.join(options)},)" if options else "()"
+    call = ", ".join([*arrays, *options])
+    traced = " or ".join(f"{n}_traced" for n in arrays)
+    add(f"    if not ({traced}):")
+    required = [n for n in arrays if n not in op_.optional]
+    if not op_.broadcasts or single:
+        plain = " and ".join(f"isinstance({n}, (ndarray, np_generic))" for n in required)
+        namespace["np_generic"] = np.generic
+        add(f"        if not ({plain}): raise wrong_call({operands})")
+    add(f"        return forward({call})" + ("[0]" if op_.keeps else ""))
+    _add_dtype_check(op_, add, f"return op.{readable}({operands}, {given})")
+    if not op_.broadcasts and not single:
+        plain = " and ".join(f"({n}_traced or isinstance({n}, ndarray))" for n in required)
+        add(f"    if not ({plain}): raise wrong_call({operands})")
+    add("    try:")
+    kept = "".join(f", {k}" for k in op_.keeps)
+    add(f"        out{kept} = forward({call})")
+    add("    except Exception as error:")
+    add(f"        raise explain(error, {operands}) from None")
+    add("    if type(out) is not ndarray: out = asarray(out)")
+    add("    tensor = new(Tensor)")
+    add("    tensor.array = out; tensor._grad = None; tensor._view = None")
+    if op_.differentiable:
+        wants = " or ".join(f"{n}_node is not None" for n in op_.differentiable)
+        add(f"    if ({wants}) and (not departed.count or thread_mode.grad):")
+        add("        node = new(NodeClass)")
+        add("        node.tick = tick(); node.hooks = None; node.shape = out.shape")
+        parents = "".join(f"{n}_node, " if n in op_.differentiable else "None, " for n in arrays)
+        add(f"        node.parents = ({parents})")
+        saved = "".join(f"{_saved(op_, n, users)}, " for n, users in op_.saves.items())
+        add(f"        node.saved = ({saved})")
+        add("        frame = getframe(1); code = frame.f_code")
+        add("        if internal[code.co_filename]: node.line = user_line(frame.f_back)")
+        add("        else: node.line = (code, frame.f_lasti)")
+        add("        tensor.node = node")
+        add("    else:")
+        add("        tensor.node = None")
+    else:
+        add("    tensor.node = None")
+    if op_.view:
+        add("    if out.base is not None:")
+        add(f"        remember_view(tensor, {public[arrays[0]]}, op, {given})")
+    add("    return tensor")
+    return _compile("\n".join(lines) + "\n", op_.name, namespace)  # type: ignore[no-any-return]
+
+
+def _add_dtype_check(op_: Op, add: Callable[[str], None], slow: str) -> None:
+    """Write the test that sends operands of mixed or unsuitable dtypes the readable way."""
+    if op_.dtype == "any":
+        return
+    arrays = [n for n in op_.arrays if n != "condition"]
+    x = arrays[0]
+    is_float = f"({x}.dtype is F32 or {x}.dtype is F64 or {x}.dtype.kind == 'f')"
+    if len(arrays) == 1:
+        if op_.dtype == "float":
+            add(f"    if not {is_float}: {slow}")
+        return
+    traced = " and ".join(f"{n}_traced" for n in arrays if n not in op_.optional)
+    alike = " and ".join(
+        f"({n} is None or {n}_traced and {x}.dtype is {n}.dtype)"
+        if n in op_.optional
+        else f"{x}.dtype is {n}.dtype"
+        for n in arrays[1:]
+    )
+    add(f"    if {traced}:")
+    add(f"        if not ({alike}): {slow}")
+    if op_.dtype == "float":
+        add(f"        if not {is_float}: {slow}")
+    if len(arrays) == 2 and op_.broadcasts:
+        y = arrays[1]
+        number = (
+            "(type({0}) is float or type({0}) is int) and ({1}.dtype is F32 or {1}.dtype is F64)"
+        )
+        add(f"    elif {x}_traced:")
+        add(f"        if not ({number.format(y, x)}): {slow}")
+        add(f"    elif not ({number.format(x, y)}): {slow}")
+    else:
+        add(f"    else: {slow}")
+
+
+def _saved(op_: Op, name: str, users: list[str]) -> str:
+    """Return the expression that puts `name` on the tape, if a rule that will run names it."""
+    argument, _, property_ = name.rpartition("_")
+    known = {*op_.arrays, *op_.options, *op_.keeps, "out"}
+    value = name
+    if name not in known:
+        value = f"{argument}.{property_}"
+        if argument in op_.optional:
+            value = f"(None if {argument} is None else {value})"
+    if set(users) == set(op_.differentiable) or name in op_.options:
+        return value
+    wanted = " or ".join(f"{n}_node is not None" for n in dict.fromkeys(users))
+    return f"{value} if {wanted} else None"
+
+
+def generate_backward(op_: Op) -> Callable[..., None]:
+    """Write out how a node of this op sends gradients to its parents."""
+    namespace: dict[str, Any] = {"mend": op_.mend, "fill_missing": fill_missing}
+    lines = ["def backward(self, g, saved, grads):"]
+    add = lines.append
+    if op_.several:
+        add("    g = fill_missing(g, self)")
+    if op_.saves:
+        add(f"    {', '.join(f's_{n}' for n in op_.saves)}, = saved")
+
+    def receive(indent: str, n: str) -> None:
+        add(f"{indent}if d_{n} is not None:")
+        add(f"{indent}    if d_{n}.shape != parent.shape: d_{n} = mend(d_{n}, parent.shape, {n!r})")
+        add(f"{indent}    former = grads[parent]")
+        add(f"{indent}    grads[parent] = d_{n} if former is None else former + d_{n}")
+
+    def arguments(rule: Callable[..., Any]) -> str:
+        names = inspect.signature(rule).parameters
+        return ", ".join(n if n in ("g", "i", "needs") else f"s_{n}" for n in names)
+
+    if op_.variadic:
+        n = op_.variadic
+        namespace["rule"] = op_.rules[n]
+        add("    for i, parent in enumerate(self.parents):")
+        add("        if parent in grads:")
+        add(f"            d_{n} = rule({arguments(op_.rules[n])})")
+        receive("            ", n)
+    else:
+        for n, rule in op_.rules.items():
+            namespace[f"rule_{n}"] = rule
+            add(f"    parent = self.parents[{op_.arrays.index(n)}]")
+            add("    if parent in grads:")
+            add(f"        d_{n} = rule_{n}({arguments(rule)})")
+            receive("        ", n)
+        if op_.joint:
+            names, rule = op_.joint
+            namespace["joint"] = rule
+            indices = {n: op_.arrays.index(n) for n in names}
+            add(
+                f"    needs = ({''.join(f'self.parents[{i}] in grads, ' for i in indices.values())})"
+            )
+            add("    if True in needs:")
+            add(f"        {', '.join(f'd_{n}' for n in names)}, = joint({arguments(rule)})")
+            for n, index in indices.items():
+                add(f"        parent = self.parents[{index}]")
+                add("        if parent in grads:")
+                receive("            ", n)
+    return _compile("\n".join(lines) + "\n", "backward", namespace)  # type: ignore[no-any-return]

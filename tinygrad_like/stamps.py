@@ -1,0 +1,74 @@
+"""Which memory was written when: how a backward notices that a value it needs is gone.
+
+Every in-place write notes the next tick of the clock for the array that owns the memory, so all
+views of it share the note, and reading or saving a value costs nothing.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable
+from itertools import count
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from tinygrad_like.lines import Line, here
+
+# The one clock: operations and writes take their ticks from it, so any two have an order.
+tick: Callable[[], int] = count(1).__next__
+
+
+class Stamp(NamedTuple):
+    """When and where a piece of memory was last written."""
+
+    tick: int
+    line: Line | None
+    silent_tick: int  # the last write through `.data`, which PyTorch does not see
+    silent_line: Line | None
+    memory: weakref.ref[Any]
+
+
+_stamps: dict[int, Stamp] = {}
+_last_write = 0
+
+
+def owner(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """Return the array that owns the memory `array` looks at."""
+    while type(array.base) is np.ndarray:
+        array = array.base
+    return array
+
+
+def stamp(array: np.ndarray[Any, Any], *, silent: bool = False, line: Line | None = None) -> None:
+    """Note that the memory of `array` is written now."""
+    global _last_write
+    memory = owner(array)
+    key = id(memory)
+    former = _stamps.get(key)
+    if former is None:
+        former = Stamp(0, None, 0, None, weakref.ref(memory, lambda _: _stamps.pop(key, None)))
+    if line is None:
+        line = here()
+    _last_write = now = tick()
+    _stamps[key] = (
+        former._replace(silent_tick=now, silent_line=line)
+        if silent
+        else former._replace(tick=now, line=line)
+    )
+
+
+def version(array: np.ndarray[Any, Any]) -> int:
+    """Return the tick of the last write to the memory of `array`, 0 if there was none."""
+    found = _stamps.get(id(owner(array)))
+    return 0 if found is None else found.tick
+
+
+def last_write() -> int:
+    """Return the tick of the latest write anywhere."""
+    return _last_write
+
+
+def find(array: np.ndarray[Any, Any]) -> Stamp | None:
+    """Return what is noted for the memory of `array`, if it was ever written in place."""
+    return _stamps.get(id(owner(array)))
