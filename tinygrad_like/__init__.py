@@ -62,6 +62,7 @@ from tinygrad_like.ops.random import *
 from tinygrad_like.ops.reduction import *
 from tinygrad_like.ops.shaping import *
 from tinygrad_like.ops.sorting import *
+from tinygrad_like.printing import set_printoptions
 from tinygrad_like.size import Size
 from tinygrad_like.tensor import Tensor
 
