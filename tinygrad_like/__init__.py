@@ -48,12 +48,16 @@ from tinygrad_like.dtypes import (
 from tinygrad_like.dtypes import (
     int64 as long,
 )
+from tinygrad_like.ops import numpy_functions as _numpy_functions
 from tinygrad_like.ops.activation import *
+from tinygrad_like.ops.arranging import *
+from tinygrad_like.ops.conversion import *
 from tinygrad_like.ops.convolution import *
 from tinygrad_like.ops.creation import *
 from tinygrad_like.ops.creation import tensor as _tensor
 from tinygrad_like.ops.elementwise import *
 from tinygrad_like.ops.indexing import *
+from tinygrad_like.ops.joining import *
 from tinygrad_like.ops.linalg import *
 from tinygrad_like.ops.loss import *
 from tinygrad_like.ops.normalization import *

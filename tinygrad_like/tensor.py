@@ -22,9 +22,12 @@ from tinygrad_like.graph import (
 )
 from tinygrad_like.modes import thread_mode
 from tinygrad_like.op import FUNCTIONS, UFUNCS, makes_results
+from tinygrad_like.ops.arranging import ArrangingMethods
+from tinygrad_like.ops.conversion import ConversionMethods
 from tinygrad_like.ops.creation import CreationMethods
 from tinygrad_like.ops.elementwise import ElementwiseMethods
 from tinygrad_like.ops.indexing import IndexingMethods
+from tinygrad_like.ops.joining import JoiningMethods
 from tinygrad_like.ops.linalg import LinalgMethods
 from tinygrad_like.ops.random import RandomMethods
 from tinygrad_like.ops.reduction import ReductionMethods
@@ -40,6 +43,9 @@ class Tensor(
     ReductionMethods,
     LinalgMethods,
     ShapingMethods,
+    JoiningMethods,
+    ArrangingMethods,
+    ConversionMethods,
     IndexingMethods,
     RandomMethods,
     CreationMethods,

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_like.graph import Array
-from tinygrad_like.op import implements, op
+from tinygrad_like.op import op
 from tinygrad_like.ops.shaping import broadcast_to, reshape
 
 __all__ = ["sum"]
@@ -68,11 +68,6 @@ def sum(input: Any, dim: Any = None, keepdim: bool = False, *, dtype: Any = None
     """
     del dtype
     return _sum(input, dim, keepdim)
-
-
-@implements(np.sum)
-def _np_sum(a: Any, axis: Any = None, keepdims: bool = False) -> Any:
-    return _sum(a, axis, keepdims)
 
 
 class ReductionMethods:
