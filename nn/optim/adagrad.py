@@ -1,0 +1,134 @@
+"""Adagrad."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from tinygrad_like.graph import result_type
+from tinygrad_like.nn.optim.blocks import BlockOptimizer, Flat, constants, number
+from tinygrad_like.nn.optim.optimizer import Params, refuse_lr
+from tinygrad_like.tensor import Tensor
+
+__all__ = ["Adagrad"]
+
+
+class Adagrad(BlockOptimizer):
+    """Gradient descent scaled by the sum of all squared gradients so far (Duchi et al., 2011).
+
+    Args:
+        params: parameters, ``(name, parameter)`` pairs or groups.
+        lr: learning rate.
+        lr_decay: divides the learning rate by ``1 + (step - 1) * lr_decay``.
+        weight_decay: L2 penalty, ``g + weight_decay * p``.
+        initial_accumulator_value: where the sums start.
+        eps: added to the denominator.
+        foreach: accepted; there is one implementation.
+        maximize: go uphill.
+        differentiable: must be False.
+        fused: accepted; there is one implementation.
+
+    Raises:
+        ValueError: if an option is out of range.
+
+    >>> import tinygrad_like as torch
+    >>> w = torch.tensor([1.0, 2.0], requires_grad=True)
+    >>> optimizer = torch.optim.Adagrad([w], lr=0.5)
+    >>> (w * w).sum().backward()
+    >>> optimizer.step()
+    >>> w
+    tensor([0.5000, 1.5000], requires_grad=True)
+    """
+
+    def __init__(
+        self,
+        params: Params,
+        lr: float | Tensor = 1e-2,
+        lr_decay: float = 0,
+        weight_decay: float = 0,
+        initial_accumulator_value: float = 0,
+        eps: float = 1e-10,
+        foreach: bool | None = None,
+        *,
+        maximize: bool = False,
+        differentiable: bool = False,
+        fused: bool | None = None,
+    ) -> None:
+        refuse_lr(lr)
+        if not 0.0 <= lr_decay:
+            raise ValueError(f"Invalid lr_decay value: {lr_decay}")
+        if not 0.0 <= weight_decay:
+            raise ValueError(f"Invalid weight_decay value: {weight_decay}")
+        if not 0.0 <= initial_accumulator_value:
+            raise ValueError(
+                f"Invalid initial_accumulator_value value: {initial_accumulator_value}"
+            )
+        if not 0.0 <= eps:
+            raise ValueError(f"Invalid epsilon value: {eps}")
+        super().__init__(
+            params,
+            {
+                "lr": lr,
+                "lr_decay": lr_decay,
+                "eps": eps,
+                "weight_decay": weight_decay,
+                "initial_accumulator_value": initial_accumulator_value,
+                "foreach": foreach,
+                "maximize": maximize,
+                "differentiable": differentiable,
+                "fused": fused,
+            },
+        )
+        # Unlike the others, PyTorch's Adagrad has its state from the start.
+        for group in self.param_groups:
+            for p in group["params"]:
+                state = self.state[p]
+                state["step"] = result_type.make(np.zeros((), np.float32))
+                state["sum"] = result_type.make(np.full_like(p.array, initial_accumulator_value))
+
+    def _later_options(self) -> dict[str, Any]:
+        return super()._later_options() | {"fused": None}
+
+    def state_names(self, group: dict[str, Any]) -> tuple[str, ...]:
+        """Return the name of the sum of squares."""
+        del group
+        return ("sum",)
+
+    def initial_state(self, group: dict[str, Any], name: str) -> float:
+        """Return ``initial_accumulator_value``, as it was when the optimizer was made."""
+        del group, name
+        return self.defaults["initial_accumulator_value"]  # type: ignore[no-any-return]
+
+    def step_numbers(self, group: dict[str, Any]) -> Callable[[np.dtype[Any], float], Any]:
+        """Return the numbers of `update_rule`."""
+        lr, decay = number(group["lr"]), number(group["weight_decay"])
+        eps, lr_decay, maximize = group["eps"], group["lr_decay"], group["maximize"]
+
+        def numbers(d: np.dtype[Any], step: float) -> Any:
+            now = lr / (1 + (step - 1) * lr_decay)
+            return (decay != 0, maximize, *constants(d, now, decay, eps))
+
+        return numbers
+
+    @staticmethod
+    def update_rule(
+        p: Flat, g: Flat, kept: Sequence[Flat], scratch: Sequence[Flat], numbers: Any
+    ) -> None:
+        """Update a piece of a parameter and of its sum of squares."""
+        decays, maximize, lr, decay, eps = numbers
+        (total,) = kept
+        a, b = scratch
+        if maximize:
+            g = np.negative(g, a)
+        if decays:
+            np.multiply(p, decay, b)
+            g = np.add(g, b, a)
+        np.multiply(g, g, b)
+        np.add(total, b, total)
+        np.sqrt(total, b)
+        np.add(b, eps, b)
+        np.divide(g, b, b)
+        np.multiply(b, lr, b)
+        np.subtract(p, b, p)

@@ -1,0 +1,211 @@
+"""Adam and AdamW."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from math import sqrt
+from typing import Any
+
+import numpy as np
+
+from tinygrad_like.nn.optim.blocks import BlockOptimizer, Flat, constants, number
+from tinygrad_like.nn.optim.optimizer import Params, refuse_lr
+from tinygrad_like.tensor import Tensor
+
+__all__ = ["Adam", "AdamW"]
+
+
+class Adam(BlockOptimizer):
+    """Steps of about the learning rate along a running mean of the gradient (Kingma and Ba, 2015).
+
+    Args:
+        params: parameters, ``(name, parameter)`` pairs or groups.
+        lr: learning rate.
+        betas: how much of the running means of the gradient and of its square is kept each step.
+        eps: added to the denominator.
+        weight_decay: L2 penalty, ``g + weight_decay * p``.
+        amsgrad: divide by the largest mean of squares so far (Reddi et al., 2018).
+        foreach: accepted; there is one implementation.
+        maximize: go uphill.
+        capturable: accepted; it has no meaning on the CPU.
+        differentiable: must be False.
+        fused: accepted; there is one implementation.
+        decoupled_weight_decay: shrink the parameter instead, as `AdamW` does.
+
+    Raises:
+        ValueError: if an option is out of range.
+
+    >>> import tinygrad_like as torch
+    >>> w = torch.tensor([1.0, 2.0], requires_grad=True)
+    >>> optimizer = torch.optim.Adam([w], lr=0.5)
+    >>> (w * w).sum().backward()
+    >>> optimizer.step()
+    >>> w
+    tensor([0.5000, 1.5000], requires_grad=True)
+    """
+
+    def __init__(
+        self,
+        params: Params,
+        lr: float | Tensor = 1e-3,
+        betas: tuple[float | Tensor, float | Tensor] = (0.9, 0.999),
+        eps: float = 1e-8,
+        weight_decay: float = 0,
+        amsgrad: bool = False,
+        *,
+        foreach: bool | None = None,
+        maximize: bool = False,
+        capturable: bool = False,
+        differentiable: bool = False,
+        fused: bool | None = None,
+        decoupled_weight_decay: bool = False,
+    ) -> None:
+        if isinstance(lr, Tensor) and foreach and not capturable:
+            raise ValueError(
+                "lr as a Tensor is not supported for capturable=False and foreach=True"
+            )
+        refuse_lr(lr)
+        if not 0.0 <= eps:
+            raise ValueError(f"Invalid epsilon value: {eps}")
+        for index, beta in enumerate(betas):
+            if not 0.0 <= beta < 1.0:
+                raise ValueError(f"Invalid beta parameter at index {index}: {beta}")
+        if not 0.0 <= weight_decay:
+            raise ValueError(f"Invalid weight_decay value: {weight_decay}")
+        if not any(all(isinstance(beta, kind) for beta in betas) for kind in (float, Tensor)):
+            raise ValueError("betas must be either both floats or both Tensors")
+        for index, beta in enumerate(betas):
+            if isinstance(beta, Tensor) and beta.array.size != 1:
+                raise ValueError(f"Tensor betas[{index}] must be 1-element")
+        super().__init__(
+            params,
+            {
+                "lr": lr,
+                "betas": tuple(betas),
+                "eps": eps,
+                "weight_decay": weight_decay,
+                "amsgrad": amsgrad,
+                "maximize": maximize,
+                "foreach": foreach,
+                "capturable": capturable,
+                "differentiable": differentiable,
+                "fused": fused,
+                "decoupled_weight_decay": decoupled_weight_decay,
+            },
+        )
+
+    def _later_options(self) -> dict[str, Any]:
+        later = {"amsgrad": False, "capturable": False, "fused": None}
+        return super()._later_options() | later | {"decoupled_weight_decay": False}
+
+    def state_names(self, group: dict[str, Any]) -> tuple[str, ...]:
+        """Return the names of the running means."""
+        if group["amsgrad"]:
+            return ("exp_avg", "exp_avg_sq", "max_exp_avg_sq")
+        return ("exp_avg", "exp_avg_sq")
+
+    def step_numbers(self, group: dict[str, Any]) -> Callable[[np.dtype[Any], float], Any]:
+        """Return the numbers of `update_rule`."""
+        lr, decay = number(group["lr"]), number(group["weight_decay"])
+        beta1, beta2 = map(number, group["betas"])
+        eps, decoupled = group["eps"], group["decoupled_weight_decay"]
+        plain = (decay != 0, decoupled, group["amsgrad"], group["maximize"], beta1 > 0.5)
+
+        def numbers(d: np.dtype[Any], step: float) -> Any:
+            # m / (sqrt(v) / c + eps) is c * m / (sqrt(v) + c * eps): one division by element less.
+            correction = sqrt(1 - beta2**step)
+            return plain + constants(
+                d,
+                1 - lr * decay if decoupled else decay,
+                1 - beta1 if beta1 > 0.5 else beta1,
+                beta2,
+                1 - beta2,
+                eps * correction,
+                -lr / (1 - beta1**step) * correction,
+            )
+
+        return numbers
+
+    @staticmethod
+    def update_rule(
+        p: Flat, g: Flat, kept: Sequence[Flat], scratch: Sequence[Flat], numbers: Any
+    ) -> None:
+        """Update a piece of a parameter and of its running means."""
+        decays, decoupled, amsgrad, maximize, near = numbers[:5]
+        decay, weight, beta2, share, eps, size = numbers[5:]
+        mean, square, *largest = kept
+        a, b = scratch
+        if maximize:
+            g = np.negative(g, a)
+        if decays:
+            if decoupled:
+                np.multiply(p, decay, p)
+            else:
+                np.multiply(p, decay, b)
+                g = np.add(g, b, a)
+        # The running mean moves from the nearer end, as PyTorch's lerp does.
+        np.subtract(g, mean, b)
+        np.multiply(b, weight, b)
+        if near:
+            np.add(mean, b, mean)
+        else:
+            np.subtract(g, b, mean)
+        np.multiply(square, beta2, square)
+        np.multiply(g, g, b)
+        np.multiply(b, share, b)
+        np.add(square, b, square)
+        if amsgrad:
+            square = np.maximum(largest[0], square, largest[0])
+        np.sqrt(square, b)
+        np.add(b, eps, b)
+        np.divide(mean, b, b)
+        np.multiply(b, size, b)
+        np.add(p, b, p)
+
+
+class AdamW(Adam):
+    """Adam with weight decay apart from the gradient (Loshchilov and Hutter, 2019).
+
+    Each step first multiplies the parameter by ``1 - lr * weight_decay``. See `Adam` for the
+    arguments.
+
+    >>> import tinygrad_like as torch
+    >>> w = torch.tensor([1.0], requires_grad=True)
+    >>> torch.optim.AdamW([w], lr=0.1).param_groups[0]["weight_decay"]
+    0.01
+    """
+
+    def __init__(
+        self,
+        params: Params,
+        lr: float | Tensor = 1e-3,
+        betas: tuple[float | Tensor, float | Tensor] = (0.9, 0.999),
+        eps: float = 1e-8,
+        weight_decay: float = 1e-2,
+        amsgrad: bool = False,
+        *,
+        maximize: bool = False,
+        foreach: bool | None = None,
+        capturable: bool = False,
+        differentiable: bool = False,
+        fused: bool | None = None,
+    ) -> None:
+        super().__init__(
+            params,
+            lr,
+            betas,
+            eps,
+            weight_decay,
+            amsgrad,
+            foreach=foreach,
+            maximize=maximize,
+            capturable=capturable,
+            differentiable=differentiable,
+            fused=fused,
+            decoupled_weight_decay=True,
+        )
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        for group in self.param_groups:
+            group["decoupled_weight_decay"] = True
