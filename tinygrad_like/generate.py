@@ -89,12 +89,17 @@ def generate_call(op_: Op, readable: str = "apply") -> Callable[..., Any]:
     lines = [f"def {op_.name}({', '.join(parameters)}):"]
     add = lines.append
     single = len(arrays) == 1
+    given_as = dict(public)
     for n in arrays:
-        add(f"    if isinstance({public[n]}, Traced):")
-        add(f"        {n} = {public[n]}.array; {n}_node = {public[n]}.node; {n}_traced = True")
+        if public[n] == n:  # the name is about to stand for the array
+            given_as[n] = f"{n}_operand"
+            add(f"    {n}_operand = {n}")
+        o = given_as[n]
+        add(f"    if isinstance({o}, Traced):")
+        add(f"        {n} = {o}.array; {n}_node = {o}.node; {n}_traced = True")
         add("    else:")
-        add(f"        {n} = {public[n]}; {n}_node = None; {n}_traced = False")
-    operands = f"({', '.join(public[n] for n in arrays)},)"
+        add(f"        {n} = {o}; {n}_node = None; {n}_traced = False")
+    operands = f"({', '.join(given_as[n] for n in arrays)},)"
     given = f"({', '.join(options)},)" if options else "()"
     call = ", ".join([*arrays, *options])
     traced = " or ".join(f"{n}_traced" for n in arrays)
@@ -136,7 +141,7 @@ def generate_call(op_: Op, readable: str = "apply") -> Callable[..., Any]:
         add("    tensor.node = None")
     if op_.view:
         add("    if out.base is not None:")
-        add(f"        remember_view(tensor, {public[arrays[0]]}, op, {given})")
+        add(f"        remember_view(tensor, {given_as[arrays[0]]}, op, {given})")
     add("    return tensor")
     return _compile("\n".join(lines) + "\n", op_.name, namespace)  # type: ignore[no-any-return]
 
