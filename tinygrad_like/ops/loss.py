@@ -1,5 +1,402 @@
-"""Loss ops."""
+"""Losses that compare a prediction with a target element by element."""
 
 from __future__ import annotations
 
-__all__: list[str] = []
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from tinygrad_like.graph import Array, as_array
+from tinygrad_like.op import op
+from tinygrad_like.ops import cross_entropy as _classes
+from tinygrad_like.ops.cross_entropy import check_reduction, reduced, scale_of, title
+
+__all__ = ["binary_cross_entropy_with_logits"]
+FUNCTIONAL = [
+    *_classes.FUNCTIONAL,
+    "binary_cross_entropy",
+    "binary_cross_entropy_with_logits",
+    "huber_loss",
+    "l1_loss",
+    "mse_loss",
+    "smooth_l1_loss",
+]
+
+cross_entropy, nll_loss, one_hot = _classes.cross_entropy, _classes.nll_loss, _classes.one_hot
+
+
+def _common(x: Any, y: Any) -> tuple[int, ...]:
+    """Return the shape that the shapes of both operands broadcast to."""
+    return tuple(x) if tuple(x) == tuple(y) else np.broadcast_shapes(x, y)
+
+
+def _per_element(g: Any, x: Any, y: Any, reduction: str, factor: float = 1.0) -> Any:
+    """Return the gradient that reaches each element's loss, times a factor."""
+    factor *= scale_of(reduction, _common(x.shape, y.shape))
+    return g if factor == 1 else g * factor
+
+
+# ----- Squared errors -----------------------------------------------------------------------------
+
+
+@op(
+    x=lambda g, x, y, reduction: (x - y) * _per_element(g, x, y, reduction, 2.0),
+    y=lambda g, x, y, reduction: (x - y) * _per_element(g, x, y, reduction, -2.0),
+    broadcasts=True,
+    dtype="promote",
+    name="mse_loss",
+)
+def _mse_loss(x: Array, y: Array, reduction: str) -> Array:
+    d = x - y
+    if d.dtype.kind != "f":
+        raise NotImplementedError(f"\"mse_cpu\" not implemented for '{title(d)}'")
+    if 0 < d.size <= 65536 and reduction != "none":
+        d = d.reshape(-1)
+        total = np.dot(d, d)
+        return total if reduction == "sum" else total / d.dtype.type(d.size)
+    # Of more elements NumPy's pairwise sum is the more precise.
+    return reduced(np.multiply(d, d, out=d if d.ndim else None), reduction)
+
+
+# ----- Errors that grow linearly ------------------------------------------------------------------
+
+
+def _linear_parts(x: Any, y: Any, edge: float) -> tuple[Any, Any]:
+    """Return where ``|x - y| < edge`` and the sign of the difference elsewhere, as constants."""
+    d = as_array(x) - as_array(y)
+    inside = np.abs(d) < edge
+    return inside.astype(d.dtype), np.where(inside, 0, np.sign(d)).astype(d.dtype)
+
+
+def _smooth_l1_rule(sign: float) -> Callable[..., Any]:
+    def rule(g: Any, x: Any, y: Any, reduction: str, beta: float) -> Any:
+        inside, outside = _linear_parts(x, y, beta)
+        slope = outside if beta == 0 else (x - y) * (inside * (1 / beta)) + outside
+        return _per_element(g, x, y, reduction, sign) * slope
+
+    return rule
+
+
+@op(
+    x=_smooth_l1_rule(1),
+    y=_smooth_l1_rule(-1),
+    broadcasts=True,
+    dtype="promote",
+    name="smooth_l1_loss",
+    label="SmoothL1Loss",
+)
+def _smooth_l1_loss(x: Array, y: Array, reduction: str, beta: float) -> Array:
+    d = np.abs(x - y)
+    if beta:
+        d = np.where(d < beta, d * d * (0.5 / beta), d - 0.5 * beta)
+    return reduced(d, reduction)
+
+
+def _huber_rule(sign: float) -> Callable[..., Any]:
+    def rule(g: Any, x: Any, y: Any, reduction: str, delta: float) -> Any:
+        inside, outside = _linear_parts(x, y, delta)
+        return _per_element(g, x, y, reduction, sign) * ((x - y) * inside + outside * delta)
+
+    return rule
+
+
+@op(
+    x=_huber_rule(1),
+    y=_huber_rule(-1),
+    broadcasts=True,
+    dtype="promote",
+    name="huber_loss",
+)
+def _huber_loss(x: Array, y: Array, reduction: str, delta: float) -> Array:
+    d = np.abs(x - y)
+    return reduced(np.where(d < delta, 0.5 * d * d, delta * (d - 0.5 * delta)), reduction)
+
+
+@op(
+    x=lambda g, x, y, reduction: _sign_of(x, y) * _per_element(g, x, y, reduction),
+    y=lambda g, x, y, reduction: _sign_of(x, y) * _per_element(g, x, y, reduction, -1.0),
+    broadcasts=True,
+    dtype="promote",
+    name="l1_loss",
+    label="Mean",
+)
+def _l1_loss(x: Array, y: Array, reduction: str) -> Array:
+    d = np.abs(x - y)
+    if d.dtype.kind != "f" and reduction == "mean":
+        raise RuntimeError(
+            "mean(): could not infer output dtype. Input dtype must be either a floating point or "
+            f"complex dtype. Got: {title(d)}"
+        )
+    return reduced(d, reduction)
+
+
+def _sign_of(x: Any, y: Any) -> Any:
+    return np.sign(as_array(x) - as_array(y))
+
+
+# ----- Binary cross entropy -----------------------------------------------------------------------
+
+# PyTorch cuts logarithms here, and this is what it divides by at least.
+_LOWEST_LOG = -100.0
+_LEAST = 1e-12
+
+
+def _bce_slope(g: Any, x: Any, y: Any, weight: Any, reduction: str) -> Any:
+    variance = (1 - x) * x
+    least = as_array(variance) < _LEAST
+    if least.any():
+        kept = (~least).astype(as_array(variance).dtype)
+        variance = variance * kept + _LEAST * (1 - kept)
+    return _weighted(_per_element(g, x, y, reduction), weight) * (x - y) / variance
+
+
+def _weighted(g: Any, weight: Any) -> Any:
+    return g if weight is None else g * weight
+
+
+def _bce_target_slope(g: Any, x: Any, y: Any, weight: Any, reduction: str) -> Any:
+    g = _weighted(_per_element(g, x, y, reduction), weight)
+    return g * (np.log(1 - x) - np.log(x))  # not cut, as in PyTorch
+
+
+@op(x=_bce_slope, y=_bce_target_slope, dtype="same", name="binary_cross_entropy")
+def _binary_cross_entropy(x: Array, y: Array, weight: Array | None, reduction: str) -> Array:
+    if x.size and not (x.min() >= 0 and x.max() <= 1):
+        raise RuntimeError("all elements of input should be between 0 and 1")
+    log = np.maximum(np.log(x), _LOWEST_LOG)
+    log_rest = np.maximum(np.log1p(-x), _LOWEST_LOG)
+    losses = (y - 1) * log_rest - y * log
+    if weight is not None:
+        losses = losses * weight
+    return reduced(losses, reduction)
+
+
+def sigmoid_of(x: Any) -> Any:
+    """Return the logistic function by ops, precise at both ends."""
+    negative = (as_array(x) < 0).astype(as_array(x).dtype)
+    e = np.exp(x * (2 * negative - 1))
+    return (e * negative + (1 - negative)) / (1 + e)
+
+
+def _softplus_of_minus(x: Any) -> Any:
+    """Return ``log(1 + exp(-x))`` by ops."""
+    negative = (as_array(x) < 0).astype(as_array(x).dtype)
+    return np.log(1 + np.exp(x * (2 * negative - 1))) - x * negative
+
+
+def _logits_slope(g: Any, x: Any, y: Any, weight: Any, pos_weight: Any, reduction: str) -> Any:
+    if pos_weight is None:
+        slope = sigmoid_of(x) - y
+    else:
+        t = y * pos_weight
+        slope = (t + 1 - y) * sigmoid_of(x) - t
+    return _weighted(_per_element(g, x, y, reduction), weight) * slope
+
+
+def _logits_target_slope(
+    g: Any, x: Any, y: Any, weight: Any, pos_weight: Any, reduction: str
+) -> Any:
+    slope = -x
+    if pos_weight is not None:
+        slope = slope + (pos_weight - 1) * _softplus_of_minus(x)
+    return _weighted(_per_element(g, x, y, reduction), weight) * slope
+
+
+@op(
+    x=_logits_slope,
+    y=_logits_target_slope,
+    broadcasts=True,
+    dtype="promote",
+    name="binary_cross_entropy_with_logits",
+)
+def _binary_cross_entropy_with_logits(
+    x: Array, y: Array, weight: Array | None, pos_weight: Array | None, reduction: str
+) -> Array:
+    # log(1 + exp(-x)), whichever sign x has.
+    softplus = np.log1p(np.exp(-np.abs(x))) - np.minimum(x, 0)
+    losses = (1 - y) * x
+    losses += softplus if pos_weight is None else softplus * ((pos_weight - 1) * y + 1)
+    if weight is not None:
+        losses = losses * weight
+    return reduced(losses, reduction)
+
+
+# ----- PyTorch's spelling -------------------------------------------------------------------------
+
+
+def _warn_of_sizes(input: Any, target: Any) -> None:
+    if not hasattr(target, "shape"):
+        raise AttributeError(
+            f"'{type(target).__name__}' object has no attribute 'size': target must be a Tensor"
+        )
+    if input.shape != target.shape:
+        warnings.warn(
+            f"Using a target size (torch.Size({list(target.shape)})) that is different to the input "
+            f"size (torch.Size({list(input.shape)})). This will likely lead to incorrect results due "
+            "to broadcasting. Please ensure they have the same size.",
+            UserWarning,
+            stacklevel=3,
+        )
+
+
+def mse_loss(
+    input: Any,
+    target: Any,
+    size_average: Any = None,
+    reduce: Any = None,
+    reduction: str = "mean",
+    weight: Any = None,
+) -> Any:
+    """Return the squared difference, averaged over all elements (or "sum", or "none").
+
+    With `weight`, each square is multiplied by it, and a mean divides by its sum.
+
+    Raises:
+        ValueError: if `reduction` is none of the three.
+
+    >>> import tinygrad_like as torch
+    >>> from tinygrad_like.ops.loss import mse_loss
+    >>> mse_loss(torch.tensor([1.0, 2.0]), torch.tensor([0.0, 0.0]))
+    tensor(2.5000)
+    """
+    _warn_of_sizes(input, target)
+    reduction = check_reduction(size_average, reduce, reduction)
+    if weight is not None:
+        return _weighted_mean(_mse_loss(input, target, "none"), weight, reduction)
+    return _mse_loss(input, target, reduction)
+
+
+def _weighted_mean(losses: Any, weight: Any, reduction: str) -> Any:
+    if tuple(weight.shape) != tuple(losses.shape):
+        raise ValueError("Weights and input must have the same size.")
+    losses = losses * weight
+    if reduction == "none":
+        return losses
+    total = np.sum(losses)
+    return total if reduction == "sum" else total / np.sum(weight)
+
+
+def l1_loss(
+    input: Any,
+    target: Any,
+    size_average: Any = None,
+    reduce: Any = None,
+    reduction: str = "mean",
+    weight: Any = None,
+) -> Any:
+    """Return the absolute difference, averaged over all elements (or "sum", or "none").
+
+    >>> import tinygrad_like as torch
+    >>> from tinygrad_like.ops.loss import l1_loss
+    >>> l1_loss(torch.tensor([1.0, -2.0]), torch.tensor([0.0, 0.0]))
+    tensor(1.5000)
+    """
+    _warn_of_sizes(input, target)
+    reduction = check_reduction(size_average, reduce, reduction)
+    if weight is not None:
+        return _weighted_mean(_l1_loss(input, target, "none"), weight, reduction)
+    return _l1_loss(input, target, reduction)
+
+
+def smooth_l1_loss(
+    input: Any,
+    target: Any,
+    size_average: Any = None,
+    reduce: Any = None,
+    reduction: str = "mean",
+    beta: float = 1.0,
+) -> Any:
+    """Return ``d**2 / (2 * beta)`` where the difference d is below `beta`, else ``|d| - beta / 2``.
+
+    Raises:
+        RuntimeError: if `beta` is negative.
+    """
+    _warn_of_sizes(input, target)
+    reduction = check_reduction(size_average, reduce, reduction)
+    if beta < 0:
+        raise RuntimeError("smooth_l1_loss does not support negative values for beta.")
+    return _smooth_l1_loss(input, target, reduction, float(beta))
+
+
+def huber_loss(
+    input: Any, target: Any, reduction: str = "mean", delta: float = 1.0, weight: Any = None
+) -> Any:
+    """Return ``d**2 / 2`` where the difference d is below `delta`, else ``delta * (|d| - delta / 2)``.
+
+    Raises:
+        RuntimeError: if `delta` is not positive.
+    """
+    _warn_of_sizes(input, target)
+    reduction = check_reduction(None, None, reduction)
+    if delta <= 0:
+        raise RuntimeError("huber_loss does not support non-positive values for delta.")
+    if weight is not None:
+        return _weighted_mean(_huber_loss(input, target, "none", float(delta)), weight, reduction)
+    return _huber_loss(input, target, reduction, float(delta))
+
+
+def binary_cross_entropy(
+    input: Any,
+    target: Any,
+    weight: Any = None,
+    size_average: Any = None,
+    reduce: Any = None,
+    reduction: str = "mean",
+) -> Any:
+    """Return ``-(target * log(input) + (1 - target) * log(1 - input))``, logarithms cut at -100.
+
+    Raises:
+        RuntimeError: if an element of `input` lies outside [0, 1].
+        ValueError: if the shapes differ.
+
+    >>> import tinygrad_like as torch
+    >>> from tinygrad_like.ops.loss import binary_cross_entropy
+    >>> binary_cross_entropy(torch.tensor([0.5, 1.0]), torch.tensor([1.0, 0.0]))
+    tensor(50.3466)
+    """
+    reduction = check_reduction(size_average, reduce, reduction)
+    if target.shape != input.shape:
+        raise ValueError(
+            f"Using a target size (torch.Size({list(target.shape)})) that is different to the input "
+            f"size (torch.Size({list(input.shape)})) is deprecated. Please ensure they have the same "
+            "size."
+        )
+    return _binary_cross_entropy(input, target, weight, reduction)
+
+
+def binary_cross_entropy_with_logits(
+    input: Any,
+    target: Any,
+    weight: Any = None,
+    size_average: Any = None,
+    reduce: Any = None,
+    reduction: str = "mean",
+    pos_weight: Any = None,
+) -> Any:
+    """Return the binary cross entropy of ``sigmoid(input)``, without ever computing that.
+
+    Args:
+        input: logits of any shape.
+        target: probabilities of the same shape.
+        weight: what each element counts; it broadcasts.
+        size_average: an old spelling of `reduction`.
+        reduce: an old spelling of `reduction`.
+        reduction: "mean", "sum" or "none".
+        pos_weight: what the positive part counts; it broadcasts.
+
+    Raises:
+        ValueError: if the shapes differ.
+
+    >>> import tinygrad_like as torch
+    >>> torch.nn.functional.binary_cross_entropy_with_logits(torch.tensor([0.0]), torch.tensor([1.0]))
+    tensor(0.6931)
+    """
+    reduction = check_reduction(size_average, reduce, reduction)
+    if target.shape != input.shape:
+        raise ValueError(
+            f"Target size (torch.Size({list(target.shape)})) must be the same as input size "
+            f"(torch.Size({list(input.shape)}))"
+        )
+    return _binary_cross_entropy_with_logits(input, target, weight, pos_weight, reduction)

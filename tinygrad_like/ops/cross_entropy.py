@@ -1,0 +1,519 @@
+"""Losses on class scores: cross entropy, the negative log likelihood, and one-hot coding."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from typing import Any
+
+import numpy as np
+
+from tinygrad_like.graph import Array, Traced, as_array, result_type
+from tinygrad_like.op import REGISTRY, op
+
+__all__: list[str] = []
+FUNCTIONAL = ["cross_entropy", "nll_loss", "one_hot"]
+
+
+# ----- What all losses share ----------------------------------------------------------------------
+
+
+def check_reduction(size_average: Any, reduce: Any, reduction: str) -> str:
+    """Return the reduction asked for, also by the two flags that came before it.
+
+    Raises:
+        ValueError: if it is none of "none", "mean" and "sum".
+    """
+    if size_average is not None or reduce is not None:
+        meant = "none" if reduce is False else "sum" if size_average is False else "mean"
+        warnings.warn(
+            "size_average and reduce args will be deprecated, please use "
+            f"reduction='{meant}' instead.",
+            UserWarning,
+            stacklevel=3,
+        )
+        return meant
+    if reduction not in ("none", "mean", "sum"):
+        raise ValueError(f"{reduction} is not a valid value for reduction")
+    return reduction
+
+
+def quotient(total: Any, count: int | float) -> float:
+    """Return ``total / count`` as a Python float, nan or infinity where the count is 0."""
+    if count:
+        return float(total) / count
+    return math.nan if total == 0 or math.isnan(total) else math.copysign(math.inf, total)
+
+
+def reduced(values: Any, reduction: str) -> Any:
+    """Return the elementwise losses in `values` reduced, in the forward of a loss."""
+    if reduction == "none":
+        return values
+    total = np.add.reduce(values, axis=None)
+    return total if reduction == "sum" else total / values.dtype.type(values.size)
+
+
+def scale_of(reduction: str, shape: tuple[int, ...]) -> float:
+    """Return what one element counts in the reduced loss."""
+    return quotient(1, math.prod(shape)) if reduction == "mean" else 1.0
+
+
+# ----- Targets ------------------------------------------------------------------------------------
+
+
+def _class_index(target: Any) -> tuple[Any, ...]:
+    """Return the index that picks from scores ``(N, C, d1, ...)`` each target's own."""
+    if target.ndim == 1:
+        return (np.arange(target.shape[0]), target)
+    n, *rest = np.ogrid[tuple(slice(size) for size in target.shape)]
+    return (n, target, *rest)
+
+
+def _checked(x: Any, target: Any, weight: Any, ignore_index: int) -> tuple[Any, Any, Any]:
+    """Return the targets with ignored ones set to 0, which those are (or None), and all weights.
+
+    The weights are those of the elements, None if all are 1.
+    """
+    classes = x.shape[1]
+    ignored = None
+    if target.dtype.kind == "i":
+        # As unsigned numbers negative ones are huge: one reduction tells that nothing is special.
+        largest = target.view(f"u{target.dtype.itemsize}").max() if target.size else 0
+    else:
+        largest = target.max() if target.size else 0
+    if largest >= classes or 0 <= ignore_index < classes:
+        ignored = target == ignore_index
+        wrong = ((target < 0) | (target >= classes)) & ~ignored
+        if wrong.any():
+            raise IndexError(f"Target {target[wrong][0]} is out of bounds.")
+        target = np.where(ignored, 0, target)
+        if not ignored.any():
+            ignored = None
+    weights = None
+    if weight is not None:
+        weights = weight[target]
+    if ignored is not None:
+        weights = (
+            (~ignored).astype(x.dtype)
+            if weights is None
+            else np.where(ignored, x.dtype.type(0), weights)
+        )
+    return target, ignored, weights
+
+
+def _total(weights: Any, target: Any) -> float:
+    """Return what a mean divides by: the weights of all elements."""
+    return float(target.size if weights is None else np.add.reduce(weights, axis=None))
+
+
+def _reduced_by(losses: Any, total: float, reduction: str) -> Any:
+    if reduction == "none":
+        return losses
+    summed = np.add.reduce(losses, axis=None)
+    # An empty batch has the mean nan, 0 / 0.
+    return summed if reduction == "sum" else np.true_divide(summed, losses.dtype.type(total))
+
+
+# ----- Cross entropy with class indices -----------------------------------------------------------
+
+
+def softmax_of(x: Any) -> Any:
+    """Return the softmax of scores ``(N, C, d1, ...)`` over the classes, by ops."""
+    e = np.exp(x - as_array(x).max(axis=1, keepdims=True))
+    return e / np.sum(e, axis=1, keepdims=True)
+
+
+def _distribution(
+    x: Any, target: Any, weight: Any, reduction: str, ignore_index: int, label_smoothing: float
+) -> Any:
+    """Return the coefficients q of the loss ``-sum(q * log_softmax(x))``, reduction included."""
+    target, ignored, weights = _checked(x, target, weight, ignore_index)
+    q = np.zeros(x.shape, x.dtype)
+    if label_smoothing:
+        q += label_smoothing / x.shape[1]
+        if weight is not None:
+            q *= weight.reshape((-1,) + (1,) * (x.ndim - 2))
+    index = _class_index(target)
+    q[index] += (1 - label_smoothing) * (1 if weights is None else weights)
+    if reduction == "mean":
+        q *= quotient(1, _total(weights, target))
+    if ignored is not None:
+        np.moveaxis(q, 1, -1)[ignored] = 0  # also where all are, and the mean is 0 / 0
+    return q
+
+
+def _spread(g: Any) -> Any:
+    """Return the gradient of a loss, reduced or one per element, to be multiplied with scores."""
+    return g if g.ndim == 0 else g[:, None]
+
+
+def _d_grad(
+    g: Any,
+    grad_shape: Any,
+    x: Any,
+    target: Any,
+    weight: Any,
+    reduction: str,
+    ignore_index: int,
+    label_smoothing: float,
+) -> Any:
+    q = _distribution(as_array(x), target, weight, reduction, ignore_index, label_smoothing)
+    d = g * (softmax_of(x) * q.sum(axis=1, keepdims=True) - q)
+    return np.sum(d, axis=1) if grad_shape else np.sum(d)
+
+
+def _d_scores(
+    g: Any,
+    grad: Any,
+    x: Any,
+    target: Any,
+    weight: Any,
+    reduction: str,
+    ignore_index: int,
+    label_smoothing: float,
+) -> Any:
+    q = _distribution(as_array(x), target, weight, reduction, ignore_index, label_smoothing)
+    p = softmax_of(x)
+    d = p * (g - np.sum(g * p, axis=1, keepdims=True))
+    return d * _spread(grad) * q.sum(axis=1, keepdims=True)
+
+
+@op(grad=_d_grad, x=_d_scores, label="NllLossBackward")
+def cross_entropy_backward(
+    grad: Array,
+    x: Array,
+    probabilities: Array,
+    target: Array,
+    weight: Array | None,
+    reduction: str,
+    ignore_index: int,
+    label_smoothing: float,
+) -> Array:
+    """Return the gradient of cross entropy for the scores."""
+    if label_smoothing:
+        q = _distribution(x, target, weight, reduction, ignore_index, label_smoothing)
+        d = probabilities * q.sum(axis=1, keepdims=True)
+        d -= q
+        d *= _spread(grad)
+        return d
+    target, ignored, weights = _checked(x, target, weight, ignore_index)
+    scale: Any = grad
+    if reduction == "mean":
+        scale = grad * quotient(1, _total(weights, target))
+    if weights is not None:
+        scale = scale * weights
+    if ignored is not None:
+        scale = np.where(ignored, 0, scale)
+    scale = np.asarray(scale, x.dtype)
+    d = probabilities * _spread(scale)
+    d[_class_index(target)] -= scale
+    return d
+
+
+@op(
+    x=lambda g, x, probabilities, target, weight, reduction, ignore_index, label_smoothing: (
+        cross_entropy_backward(
+            g, x, probabilities, target, weight, reduction, ignore_index, label_smoothing
+        )
+    ),
+    dtype="any",
+    keeps=("probabilities",),
+    name="cross_entropy",
+    label="NllLoss",
+)
+def _cross_entropy(
+    x: Array,
+    target: Array,
+    weight: Array | None,
+    reduction: str,
+    ignore_index: int,
+    label_smoothing: float,
+) -> Any:
+    target, ignored, weights = _checked(x, target, weight, ignore_index)
+    p = x - np.maximum.reduce(x, axis=1, keepdims=True)
+    own = p[_class_index(target)]
+    mean_score = None
+    if label_smoothing:
+        mean_score = p.mean(axis=1) if weight is None else np.einsum("nc...,c->n...", p, weight)
+    np.exp(p, out=p)
+    sums = np.add.reduce(p, axis=1, keepdims=True)
+    p /= sums
+    log_sums = np.log(sums[:, 0])
+    losses = log_sums - own
+    if weights is not None:
+        losses *= weights
+    if ignored is not None:
+        losses[ignored] = 0  # and not 0 times what may be infinite
+    if mean_score is not None:
+        if weight is None:
+            smooth = log_sums - mean_score
+        else:
+            smooth = log_sums * weight.mean() - mean_score * (1 / x.shape[1])
+        if ignored is not None:
+            smooth[ignored] = 0
+        losses = (1 - label_smoothing) * losses + label_smoothing * smooth
+    return _reduced_by(losses, _total(weights, target), reduction), p
+
+
+# ----- Cross entropy with probabilities -----------------------------------------------------------
+
+
+@op(
+    x=lambda g, x, target: (
+        g[:, None] * (softmax_of(x) * np.sum(target, axis=1, keepdims=True) - target)
+    ),
+    target=lambda g, x: -g[:, None] * log_softmax_of(x),
+    dtype="promote",
+)
+def soft_cross_entropy(x: Array, target: Array) -> Array:
+    """Return ``-sum(target * log_softmax(input))`` over the classes, dimension 1.
+
+    >>> from tinygrad_like.ops.cross_entropy import soft_cross_entropy
+    >>> import tinygrad_like as torch
+    >>> soft_cross_entropy(torch.tensor([[0.0, 0.0]]), torch.tensor([[0.5, 0.5]]))
+    tensor([0.6931])
+    """
+    return -np.add.reduce(log_softmax_of(x) * target, axis=1)
+
+
+def log_softmax_of(x: Any) -> Any:
+    """Return the logarithm of `softmax_of`, by ops."""
+    shifted = x - as_array(x).max(axis=1, keepdims=True)
+    return shifted - np.log(np.sum(np.exp(shifted), axis=1, keepdims=True))
+
+
+def _with_probabilities(
+    input: Any, target: Any, weight: Any, reduction: str, label_smoothing: float
+) -> Any:
+    if as_array(target).dtype.kind != "f":
+        raise RuntimeError(
+            "Expected floating point type for target with class probabilities, got "
+            f"{title(as_array(target))}"
+        )
+    q = target
+    if label_smoothing:
+        q = q * (1 - label_smoothing) + label_smoothing / input.shape[1]
+    if weight is not None:
+        q = q * as_array(weight).reshape((-1,) + (1,) * (input.ndim - 2))
+    losses = REGISTRY["soft_cross_entropy"].call(input, q)
+    if reduction == "none":
+        return losses
+    total = np.sum(losses)
+    return total if reduction == "sum" else total * quotient(1, as_array(losses).size)
+
+
+_TITLES = {"f2": "Half", "f4": "Float", "f8": "Double", "i1": "Char", "i2": "Short", "i4": "Int"}
+_TITLES |= {"i8": "Long", "u1": "Byte", "b1": "Bool"}
+
+
+def title(array: Any) -> str:
+    """Return what PyTorch calls the dtype of an array in messages."""
+    return _TITLES[array.dtype.kind + str(array.dtype.itemsize)]
+
+
+# ----- PyTorch's spelling -------------------------------------------------------------------------
+
+
+def _check_classes(input: Any, target: Any, weight: Any) -> None:
+    """Raise what PyTorch raises for scores and class indices that do not fit each other."""
+    x, t = as_array(input), as_array(target)
+    if x.shape[0] != t.shape[0] if t.ndim else x.shape[0] != 1:
+        raise ValueError(
+            f"Expected input batch_size ({x.shape[0]}) to match target batch_size "
+            f"({t.shape[0] if t.ndim else 1})."
+        )
+    if t.dtype != np.int64 and t.dtype != np.uint8:
+        raise RuntimeError(f"expected target dtype to be Long or Byte, but got {title(t)}")
+    wanted = (x.shape[0], *x.shape[2:])
+    if t.shape != wanted:
+        if x.ndim == 2:
+            raise RuntimeError("0D or 1D target tensor expected, multi-target not supported")
+        raise RuntimeError(f"Expected target size {list(wanted)}, got {list(t.shape)}")
+    if weight is not None:
+        w = as_array(weight)
+        if w.shape != (x.shape[1],):
+            raise RuntimeError(
+                f"weight tensor should be defined either for all {x.shape[1]} classes or no classes "
+                f"but got weight tensor of shape: {list(w.shape)}"
+            )
+        if w.dtype != x.dtype:
+            raise RuntimeError(f"expected scalar type {title(x)} but found {title(w)}")
+
+
+def cross_entropy(
+    input: Any,
+    target: Any,
+    weight: Any = None,
+    size_average: Any = None,
+    ignore_index: int = -100,
+    reduce: Any = None,
+    reduction: str = "mean",
+    label_smoothing: float = 0.0,
+) -> Any:
+    """Return the cross entropy of class scores ``(N, C, d1, ...)`` or ``(C)`` to targets.
+
+    Args:
+        input: unnormalised scores, logits.
+        target: class indices ``(N, d1, ...)``, or probabilities of the shape of `input`.
+        weight: what each class counts, ``(C)``.
+        size_average: an old spelling of `reduction`.
+        ignore_index: targets of this value count nothing.
+        reduce: an old spelling of `reduction`.
+        reduction: "mean" (over the targets' weights), "sum" or "none".
+        label_smoothing: the share of the target that is spread evenly over all classes.
+
+    Raises:
+        IndexError: if a class index is out of range.
+        ValueError: if the batch sizes differ or `reduction` is none of the three.
+        RuntimeError: if shapes or dtypes do not fit.
+
+    >>> import tinygrad_like as torch
+    >>> from tinygrad_like.ops.cross_entropy import cross_entropy
+    >>> cross_entropy(torch.tensor([[0.0, 0.0], [0.0, 0.0]]), torch.tensor([0, 1]))
+    tensor(0.6931)
+    """
+    reduction = check_reduction(size_average, reduce, reduction)
+    x, t = as_array(input), as_array(target)
+    if not 0 <= label_smoothing <= 1:
+        raise RuntimeError(f"label_smoothing must be between 0.0 and 1.0. Got: {label_smoothing}")
+    if x.ndim == 0:
+        raise RuntimeError("cross_entropy: input is a number, expected scores (C) or (N, C, ...)")
+    if x.dtype.kind != "f":
+        raise NotImplementedError(
+            f"\"log_softmax_lastdim_kernel_impl\" not implemented for '{title(x)}'"
+        )
+    if x.shape == t.shape:
+        if x.ndim > 1:
+            return _with_probabilities(input, target, weight, reduction, label_smoothing)
+        losses = _with_probabilities(input[None], target[None], weight, reduction, label_smoothing)
+        return losses[0] if reduction == "none" else losses
+    if x.ndim == 1:
+        if t.size != 1 or t.ndim > 1:
+            raise ValueError(
+                f"Expected input batch_size (1) to match target batch_size ({t.shape[0]})."
+            )
+        single = result_type.make(t.reshape(1))
+        _check_classes(input[None], single, weight)
+        losses = _cross_entropy(
+            input[None], single, weight, reduction, ignore_index, label_smoothing
+        )
+        return losses[0] if reduction == "none" else losses
+    _check_classes(input, target, weight)
+    return _cross_entropy(input, target, weight, reduction, ignore_index, label_smoothing)
+
+
+# ----- Negative log likelihood --------------------------------------------------------------------
+
+
+def _coefficients(
+    shape: Any, d: Any, target: Any, weight: Any, reduction: str, ignore_index: int
+) -> Any:
+    """Return the coefficients q of the loss ``-sum(q * input)``, reduction included."""
+    return _distribution(np.empty(shape, d), target, weight, reduction, ignore_index, 0.0)
+
+
+@op(
+    grad=lambda g, grad_shape, target, weight, shape, reduction, ignore_index: _contracted(
+        g * _coefficients(shape, as_array(g).dtype, target, weight, reduction, ignore_index),
+        grad_shape,
+    ),
+)
+def nll_loss_backward(
+    grad: Array, target: Array, weight: Array | None, shape: Any, reduction: str, ignore_index: int
+) -> Array:
+    """Return the gradient of `nll_loss` for the log probabilities of the given shape."""
+    q = _coefficients(shape, grad.dtype, target, weight, reduction, ignore_index)
+    return -(q * _spread(grad))
+
+
+def _contracted(d: Any, grad_shape: Any) -> Any:
+    return -np.sum(d, axis=1) if grad_shape else -np.sum(d)
+
+
+@op(
+    x=lambda g, x_shape, target, weight, reduction, ignore_index: nll_loss_backward(
+        g, target, weight, x_shape, reduction, ignore_index
+    ),
+    name="nll_loss",
+)
+def _nll_loss(
+    x: Array, target: Array, weight: Array | None, reduction: str, ignore_index: int
+) -> Array:
+    target, ignored, weights = _checked(x, target, weight, ignore_index)
+    losses = -x[_class_index(target)]
+    if weights is not None:
+        losses *= weights
+    if ignored is not None:
+        losses[ignored] = 0
+    return _reduced_by(losses, _total(weights, target), reduction)  # type: ignore[no-any-return]
+
+
+def nll_loss(
+    input: Any,
+    target: Any,
+    weight: Any = None,
+    size_average: Any = None,
+    ignore_index: int = -100,
+    reduce: Any = None,
+    reduction: str = "mean",
+) -> Any:
+    """Return the negative log likelihood of targets under log probabilities ``(N, C, d1, ...)``.
+
+    The arguments and errors are those of `cross_entropy`.
+
+    >>> import tinygrad_like as torch
+    >>> from tinygrad_like.ops.cross_entropy import nll_loss
+    >>> nll_loss(torch.tensor([[-1.0, -2.0], [-3.0, -4.0]]), torch.tensor([0, 1]))
+    tensor(2.5000)
+    """
+    reduction = check_reduction(size_average, reduce, reduction)
+    x, t = as_array(input), as_array(target)
+    if x.ndim == 1 and t.ndim == 0:
+        single = result_type.make(t.reshape(1))
+        _check_classes(input[None], single, weight)
+        loss = _nll_loss(input[None], single, weight, reduction, ignore_index)
+        return loss[0] if reduction == "none" else loss
+    if x.ndim < 2:
+        raise ValueError(f"nll_loss: input has {x.ndim} dimensions, expected (N, C, ...) or (C)")
+    _check_classes(input, target, weight)
+    return _nll_loss(input, target, weight, reduction, ignore_index)
+
+
+def one_hot(tensor: Any, num_classes: int = -1) -> Any:
+    """Return ones where the last, new dimension's index is the element's value, zeros elsewhere.
+
+    Args:
+        tensor: class indices of dtype int64, of any shape.
+        num_classes: the size of the new dimension, by default one more than the largest index.
+
+    Raises:
+        RuntimeError: if the dtype is another or an index is out of range.
+
+    >>> import tinygrad_like as torch
+    >>> from tinygrad_like.ops.cross_entropy import one_hot
+    >>> one_hot(torch.tensor([0, 2]))
+    tensor([[1, 0, 0],
+            [0, 0, 1]])
+    """
+    if not isinstance(tensor, Traced):
+        raise TypeError(
+            f"one_hot(): argument 'input' (position 1) must be Tensor, not {type(tensor).__name__}"
+        )
+    indices = tensor.array
+    if indices.dtype != np.int64:
+        raise RuntimeError("one_hot is only applicable to index tensor of type LongTensor.")
+    if indices.size == 0 and num_classes <= 0:
+        raise RuntimeError(
+            "Can not infer total number of classes from empty tensor."
+            if num_classes == -1
+            else "num_classes should be positive"
+        )
+    if indices.size and indices.min() < 0:
+        raise RuntimeError("Class values must be non-negative.")
+    if num_classes == -1:
+        num_classes = int(indices.max()) + 1
+    elif num_classes < 1:
+        raise RuntimeError("num_classes should be positive")
+    elif indices.size and indices.max() >= num_classes:
+        raise RuntimeError("Class values must be smaller than num_classes.")
+    return result_type.make((indices[..., None] == np.arange(num_classes)).astype(np.int64))
