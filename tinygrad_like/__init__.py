@@ -9,6 +9,13 @@ tensor([2., 4., 6.])
 
 import warnings as _warnings
 
+from tinygrad_like import autograd, testing
+from tinygrad_like.autograd.grad_mode import (
+    enable_grad,
+    inference_mode,
+    no_grad,
+    set_grad_enabled,
+)
 from tinygrad_like.device import Device as device
 from tinygrad_like.dtypes import (
     bool_ as bool,
@@ -48,9 +55,12 @@ from tinygrad_like.dtypes import (
 from tinygrad_like.dtypes import (
     int64 as long,
 )
+from tinygrad_like.modes import is_grad_enabled, is_inference_mode_enabled
 from tinygrad_like.ops import numpy_functions as _numpy_functions
 from tinygrad_like.ops.activation import *
+from tinygrad_like.ops.arithmetic import *
 from tinygrad_like.ops.arranging import *
+from tinygrad_like.ops.comparison import *
 from tinygrad_like.ops.conversion import *
 from tinygrad_like.ops.convolution import *
 from tinygrad_like.ops.creation import *
@@ -66,6 +76,8 @@ from tinygrad_like.ops.random import *
 from tinygrad_like.ops.reduction import *
 from tinygrad_like.ops.shaping import *
 from tinygrad_like.ops.sorting import *
+from tinygrad_like.ops.special import *
+from tinygrad_like.ops.unary import *
 from tinygrad_like.printing import set_printoptions
 from tinygrad_like.size import Size
 from tinygrad_like.tensor import Tensor

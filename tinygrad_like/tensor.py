@@ -24,6 +24,7 @@ from tinygrad_like.modes import thread_mode
 from tinygrad_like.op import FUNCTIONS, UFUNCS, makes_results
 from tinygrad_like.ops.arranging import ArrangingMethods
 from tinygrad_like.ops.conversion import ConversionMethods
+from tinygrad_like.ops.activation import ActivationMethods
 from tinygrad_like.ops.creation import CreationMethods
 from tinygrad_like.ops.elementwise import ElementwiseMethods
 from tinygrad_like.ops.indexing import IndexingMethods
@@ -40,6 +41,7 @@ from tinygrad_like.stamps import version
 @makes_results
 class Tensor(
     ElementwiseMethods,
+    ActivationMethods,
     ReductionMethods,
     LinalgMethods,
     ShapingMethods,

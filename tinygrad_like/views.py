@@ -143,7 +143,7 @@ def write(target: Any, name: str, compute: Callable[[], Any]) -> Any:
         np.copyto(memory, value, casting="unsafe")
     stamp(memory, silent=target.__dict__.get("_silent", False))
     if not departed.count or thread_mode.grad:
-        _adopt(target, node)
+        adopt(target, node)
     return target
 
 
@@ -223,7 +223,7 @@ def _keep_overwritten(node: Node, memory: np.ndarray[Any, Any]) -> None:
         )
 
 
-def _adopt(target: Any, node: Node | None) -> None:
+def adopt(target: Any, node: Node | None) -> None:
     """Make `node` the origin of what `target` now holds, and of what shares its memory."""
     view: View | None = target._view
     if view is None:

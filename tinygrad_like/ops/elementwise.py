@@ -1,4 +1,7 @@
-"""Ops that treat each element by itself, operands broadcast against each other."""
+"""Limits and functions of two or three operands, element by element; and writes into a tensor.
+
+The rest of the elementwise ops is in `arithmetic`, `unary`, `comparison` and `special`.
+"""
 
 from __future__ import annotations
 
@@ -6,166 +9,509 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_like.graph import Array
-from tinygrad_like.op import REGISTRY, op
-from tinygrad_like.views import write
+from tinygrad_like import dtypes
+from tinygrad_like.graph import Array, Traced, as_array
+from tinygrad_like.op import REGISTRY, implements, op
+from tinygrad_like.ops.arithmetic import ArithmeticMethods
+from tinygrad_like.ops.comparison import ComparisonMethods, keep_where, unsupported
+from tinygrad_like.ops.unary import UnaryMethods
+from tinygrad_like.views import in_place, write
 
-__all__ = ["add", "exp", "log", "mul", "relu", "tanh"]
+__all__ = [
+    "addcdiv",
+    "addcmul",
+    "arctan2",
+    "atan2",
+    "clamp",
+    "clamp_max",
+    "clamp_min",
+    "clip",
+    "copysign",
+    "fmax",
+    "fmin",
+    "heaviside",
+    "hypot",
+    "lerp",
+    "logaddexp",
+    "logaddexp2",
+    "maximum",
+    "minimum",
+    "xlogy",
+]
 
 
-# ----- Arithmetic ---------------------------------------------------------------------------------
+# ----- The larger, the smaller, the limits --------------------------------------------------------
 
 
-@op(x=lambda g: g, y=lambda g: g, broadcasts=True, dtype="promote", ufunc=np.add, name="add")
-def _add(x: Array, y: Array) -> Array:
-    return np.add(x, y)
-
-
-@op(x=lambda g: g, y=lambda g: -g, broadcasts=True, dtype="promote", name="subtract", label="Sub")
-def _subtract(x: Array, y: Array) -> Array:
-    return np.subtract(x, y)
+def _share(g: Any, x: Any, y: Any, loses: Any) -> Any:
+    """Return the gradient of the operand `x` of a maximum or minimum: ties get half each."""
+    return keep_where(np.where(x == y, g / 2, g), np.logical_not(loses))
 
 
 @op(
-    x=lambda g, y: g * y,
-    y=lambda g, x: g * x,
+    x=lambda g, x, y: _share(g, x, y, x < y),
+    y=lambda g, x, y: _share(g, x, y, y < x),
     broadcasts=True,
     dtype="promote",
-    ufunc=np.multiply,
-    label="Mul",
+    ufunc=np.maximum,
 )
-def multiply(x: Array, y: Array) -> Array:
-    """Return ``input * other``, elementwise.
-
-    >>> import tinygrad_like as torch
-    >>> torch.mul(torch.tensor([1.0, 2.0]), 3)
-    tensor([3., 6.])
-    """
-    return np.multiply(x, y)
+def maximum(x: Array, y: Array) -> Array:
+    """Return the larger of two elements, nan if one is; equal ones share the gradient."""
+    return np.maximum(x, y)
 
 
 @op(
-    x=lambda g, y: g / y,
-    y=lambda g, out, y: -g * (out / y),
+    x=lambda g, x, y: _share(g, x, y, x > y),
+    y=lambda g, x, y: _share(g, x, y, y > x),
+    broadcasts=True,
+    dtype="promote",
+    ufunc=np.minimum,
+)
+def minimum(x: Array, y: Array) -> Array:
+    """Return the smaller of two elements, nan if one is; equal ones share the gradient."""
+    return np.minimum(x, y)
+
+
+@op(
+    x=lambda g, x, y: keep_where(g, np.logical_or(x >= y, np.isnan(y))),
+    y=lambda g, x, y: keep_where(g, np.logical_not(np.logical_or(x >= y, np.isnan(y)))),
+    broadcasts=True,
+    dtype="promote",
+    ufunc=np.fmax,
+)
+def fmax(x: Array, y: Array) -> Array:
+    """Return the larger of two elements, the other one if one is nan."""
+    return np.fmax(x, y)
+
+
+@op(
+    x=lambda g, x, y: keep_where(g, np.logical_or(x <= y, np.isnan(y))),
+    y=lambda g, x, y: keep_where(g, np.logical_not(np.logical_or(x <= y, np.isnan(y)))),
+    broadcasts=True,
+    dtype="promote",
+    ufunc=np.fmin,
+)
+def fmin(x: Array, y: Array) -> Array:
+    """Return the smaller of two elements, the other one if one is nan."""
+    return np.fmin(x, y)
+
+
+def _inside(x: Any, low: Any, high: Any) -> Any:
+    """Return where `x` lies between the limits, which belong to the inside; None is no limit."""
+    if low is None:
+        return x <= high
+    if high is None:
+        return x >= low
+    return np.logical_and(x >= low, x <= high)
+
+
+@op(x=lambda g, x, min, max: keep_where(g, _inside(x, min, max)), label="Clamp", name="clip")
+def _clip(x: Array, min: Any, max: Any) -> Array:
+    if min is None:
+        return np.minimum(x, max)
+    out = np.maximum(x, min)
+    if max is None:
+        return out
+    return np.minimum(out, max, out=out) if out.ndim else np.minimum(out, max)
+
+
+@op(
+    x=lambda g, x, min, max: keep_where(g, _inside(x, min, max)),
+    min=lambda g, x, min, max: keep_where(
+        g, x < min if max is None else np.logical_and(x < min, min < max)
+    ),
+    max=lambda g, x, min, max: keep_where(
+        g, x > max if min is None else np.logical_or(x > max, max < min)
+    ),
+    broadcasts=True,
+    dtype="promote",
+    label="Clamp",
+)
+def clip_between(x: Array, min: Array | None, max: Array | None) -> Array:
+    """Return `x` kept between two arrays of limits."""
+    return _clip.__op__.forward(x, min, max)
+
+
+def clamp(input: Any, min: Any = None, max: Any = None) -> Any:
+    """Return the input with elements below `min` or above `max` replaced by these.
+
+    The gradient passes where an element lies between the limits or on one of them.
+
+    Args:
+        input: any shape.
+        min: a number, or a tensor that broadcasts with `input`.
+        max: likewise; where it is below `min` it wins.
+
+    Raises:
+        RuntimeError: if neither is given.
+        TypeError: if one is a tensor and the other a number.
+
+    >>> import tinygrad_like as torch
+    >>> torch.clamp(torch.tensor([-1.0, 0.5, 2.0]), 0, 1)
+    tensor([0.0000, 0.5000, 1.0000])
+    """
+    given = [limit for limit in (min, max) if limit is not None]
+    if not given:
+        raise RuntimeError("torch.clamp: At least one of 'min' or 'max' must not be None")
+    tensors = [isinstance(limit, Traced | np.ndarray) for limit in given]
+    if all(tensors):
+        return clip_between(input, min, max)
+    if any(tensors):
+        scalar = as_array(given[tensors.index(True)]).ndim == 0
+        if not scalar:
+            raise TypeError(
+                f"clamp(): min is {type(min).__name__} and max is {type(max).__name__}, expected two "
+                "Tensors or two numbers"
+            )
+        return clip_between(
+            input,
+            *(limit if limit is None else np.asarray(as_array(limit)) for limit in (min, max)),
+        )
+    array = as_array(input)
+    d = dtypes.result((array, *given))
+    if d is not array.dtype and isinstance(input, Traced):
+        input = REGISTRY["cast"].call(input, d)
+    if d.kind != "f":
+        min, max = (None if limit is None else d.type(limit) for limit in (min, max))
+    return _clip(input, min, max)
+
+
+@implements(np.clip)
+def _np_clip(
+    a: Any, a_min: Any = None, a_max: Any = None, *, min: Any = None, max: Any = None
+) -> Any:
+    return clamp(a, a_min if min is None else min, a_max if max is None else max)
+
+
+def clamp_min(input: Any, min: Any) -> Any:
+    """Return the input with elements below `min` replaced by it; see `clamp`."""
+    return clamp(input, min)
+
+
+def clamp_max(input: Any, max: Any) -> Any:
+    """Return the input with elements above `max` replaced by it; see `clamp`."""
+    return clamp(input, None, max)
+
+
+# ----- Functions of two numbers -------------------------------------------------------------------
+
+
+@op(
+    x=lambda g, x, y: g * (y / (x * x + y * y)),
+    y=lambda g, x, y: g * (-x / (x * x + y * y)),
     broadcasts=True,
     dtype="float",
-    ufunc=np.true_divide,
-    label="Div",
-    name="divide",
+    ufunc=np.arctan2,
 )
-def _divide(x: Array, y: Array) -> Array:
-    return np.true_divide(x, y)
+def atan2(x: Array, y: Array) -> Array:
+    """Return the angle of the point ``(other, input)``, in radians, from -pi to pi."""
+    return np.arctan2(x, y)
 
 
-@op(x=lambda g: -g, ufunc=np.negative, label="Neg")
-def negative(x: Array) -> Array:
-    """Return ``-input``."""
-    return np.negative(x)
+@op(
+    x=lambda g, x, out: g * (x / out),
+    y=lambda g, y, out: g * (y / out),
+    broadcasts=True,
+    dtype="promote",
+    ufunc=np.hypot,
+)
+def hypot(x: Array, y: Array) -> Array:
+    """Return ``sqrt(input**2 + other**2)`` without overflow."""
+    return np.hypot(x, y)
 
 
-@op(x=lambda g, out: g * out, dtype="float", ufunc=np.exp)
-def exp(x: Array) -> Array:
-    """Return e to the power of each element.
+@op(
+    x=lambda g, x, y: g / (1 + np.exp(y - x)),
+    y=lambda g, x, y: g / (1 + np.exp(x - y)),
+    broadcasts=True,
+    dtype="promote",
+    ufunc=np.logaddexp,
+)
+def logaddexp(x: Array, y: Array) -> Array:
+    """Return ``log(exp(input) + exp(other))`` without overflow."""
+    return np.logaddexp(x, y)
+
+
+@op(
+    x=lambda g, x, y: g / (1 + np.exp2(y - x)),
+    y=lambda g, x, y: g / (1 + np.exp2(x - y)),
+    broadcasts=True,
+    dtype="promote",
+    ufunc=np.logaddexp2,
+)
+def logaddexp2(x: Array, y: Array) -> Array:
+    """Return ``log2(2**input + 2**other)`` without overflow."""
+    return np.logaddexp2(x, y)
+
+
+@op(
+    x=lambda g, x, out: g * np.where(x == 0, 0.0, out / x),
+    y=lambda g: np.zeros_like(g),
+    broadcasts=True,
+    dtype="float",
+    ufunc=np.copysign,
+)
+def copysign(x: Array, y: Array) -> Array:
+    """Return the size of `input` with the sign of `other`."""
+    return np.copysign(x, y)
+
+
+@op(
+    x=lambda g, x, y: g * np.where(np.logical_and(x == 0, y <= 0), 0.0, np.log(y)),
+    y=lambda g, x, y: g * (x / y),
+    broadcasts=True,
+    dtype="float",
+)
+def xlogy(x: Array, y: Array) -> Array:
+    """Return ``input * log(other)``, 0 where `input` is 0 unless `other` is nan."""
+    return np.where(np.logical_and(x == 0, np.logical_not(np.isnan(y))), 0.0, x * np.log(y)).astype(
+        np.result_type(x, y), copy=False
+    )
+
+
+@op(broadcasts=True, dtype="same", ufunc=np.heaviside)
+def heaviside(x: Array, y: Array) -> Array:
+    """Return 0 for negative elements, 1 for positive ones, `values` for zeros."""
+    return np.heaviside(x, y)
+
+
+# ----- Functions of three numbers -----------------------------------------------------------------
+
+
+@op(
+    x=lambda g, weight: g - g * weight,
+    y=lambda g, weight: g * weight,
+    broadcasts=True,
+    dtype="same",
+    label="Lerp",
+    name="lerp_number",
+)
+def _lerp_number(x: Array, y: Array, weight: float) -> Array:
+    _refuse_whole("lerp", x)
+    if abs(weight) < 0.5:
+        return x + weight * (y - x)
+    return y - (y - x) * (1 - weight)  # exact at weight 1
+
+
+@op(
+    x=lambda g, weight: g * (1 - weight),
+    y=lambda g, weight: g * weight,
+    weight=lambda g, x, y: g * (y - x),
+    broadcasts=True,
+    dtype="same",
+    name="lerp",
+)
+def _lerp(x: Array, y: Array, weight: Array) -> Array:
+    _refuse_whole("lerp", x)
+    return np.where(np.abs(weight) < 0.5, x + weight * (y - x), y - (y - x) * (1 - weight))
+
+
+def _refuse_whole(name: str, x: Any) -> None:
+    if x.dtype.kind != "f":
+        raise unsupported(name, x.dtype)
+
+
+def lerp(input: Any, end: Any, weight: Any) -> Any:
+    """Return ``input + weight * (end - input)``; `weight` is a number or a tensor.
 
     >>> import tinygrad_like as torch
-    >>> torch.exp(torch.tensor([0.0, 1.0]))
-    tensor([1.0000, 2.7183])
+    >>> torch.lerp(torch.tensor([0.0, 10.0]), torch.tensor([10.0, 20.0]), 0.5)
+    tensor([ 5., 15.])
     """
-    return np.exp(x)
+    if isinstance(weight, Traced | np.ndarray):
+        return _lerp(input, end, weight)
+    return _lerp_number(input, end, float(weight))
 
 
-@op(x=lambda g, x: g / x, dtype="float", ufunc=np.log)
-def log(x: Array) -> Array:
-    """Return the natural logarithm of each element."""
-    return np.log(x)
+@op(
+    x=lambda g: g,
+    tensor1=lambda g, tensor2, value: g * (tensor2 * value),
+    tensor2=lambda g, tensor1, value: g * (tensor1 * value),
+    broadcasts=True,
+    dtype="promote",
+    name="addcmul",
+)
+def _addcmul(x: Array, tensor1: Array, tensor2: Array, value: Any) -> Array:
+    product = tensor1 * tensor2
+    return x + (product if value == 1 else product * product.dtype.type(value))
 
 
-@op(x=lambda g, out: g * (1 - out * out), dtype="float", ufunc=np.tanh)
-def tanh(x: Array) -> Array:
-    """Return the hyperbolic tangent of each element."""
-    return np.tanh(x)
+@op(
+    x=lambda g: g,
+    tensor1=lambda g, tensor2, value: g * (value / tensor2),
+    tensor2=lambda g, tensor1, tensor2, value: -g * (value * tensor1 / (tensor2 * tensor2)),
+    broadcasts=True,
+    dtype="promote",
+    name="addcdiv",
+)
+def _addcdiv(x: Array, tensor1: Array, tensor2: Array, value: Any) -> Array:
+    quotient = tensor1 / tensor2
+    return x + (quotient if value == 1 else quotient * quotient.dtype.type(value))
 
 
-@op(x=lambda g, out: g * (out > 0))
-def relu(x: Array) -> Array:
-    """Return ``max(input, 0)``; the gradient at 0 is 0."""
-    return np.maximum(x, 0)
+def addcmul(input: Any, tensor1: Any, tensor2: Any, *, value: Any = 1) -> Any:
+    """Return ``input + value * tensor1 * tensor2``."""
+    return _addcmul(input, tensor1, tensor2, value)
 
 
-def _comparison(ufunc: Any, doc: str) -> Any:
-    def compare(x: Array, y: Array) -> Array:
-        return ufunc(x, y)
+def addcdiv(input: Any, tensor1: Any, tensor2: Any, *, value: Any = 1) -> Any:
+    """Return ``input + value * tensor1 / tensor2``.
 
-    compare.__doc__ = doc
-    return op(broadcasts=True, dtype="promote", ufunc=ufunc, name=ufunc.__name__)(compare)
+    Raises:
+        RuntimeError: if both tensors to divide hold integers.
+    """
+    if as_array(tensor1).dtype.kind != "f" and as_array(tensor2).dtype.kind != "f":
+        raise RuntimeError(
+            "Integer division with addcdiv is not supported: tensor1 is "
+            f"{tensor1.dtype} and tensor2 is {tensor2.dtype}; convert one with .float()"
+        )
+    return _addcdiv(input, tensor1, tensor2, value)
 
 
-greater = _comparison(np.greater, "Return where ``input > other``.")
-less = _comparison(np.less, "Return where ``input < other``.")
+clip = clamp
+arctan2 = atan2
 
 
-# ----- PyTorch's spelling -------------------------------------------------------------------------
+# ----- Writing into a tensor ----------------------------------------------------------------------
 
 
-def add(input: Any, other: Any, *, alpha: Any = 1) -> Any:
-    """Return ``input + alpha * other``.
+@op(
+    x=lambda g, x_shape, x_dtype: _cast(REGISTRY["sum_to"].call(g, x_shape), x_dtype),
+    label="Copy",
+)
+def copied(x: Array, shape: Any, dtype: Any) -> Array:
+    """Return `x` stretched to `shape` in `dtype`, to be written somewhere."""
+    return np.broadcast_to(x, shape).astype(dtype, copy=False)
+
+
+def _cast(x: Any, dtype: Any) -> Any:
+    return x if x.dtype == dtype else REGISTRY["cast"].call(x, np.dtype(dtype))
+
+
+def copy_(self: Any, src: Any, non_blocking: bool = False) -> Any:
+    """Write `src`, broadcast and converted, into this tensor and return it; gradients go to `src`.
+
+    Raises:
+        RuntimeError: if `src` does not broadcast to the shape of this tensor.
 
     >>> import tinygrad_like as torch
-    >>> torch.add(torch.tensor([1.0, 2.0]), 10, alpha=2)
-    tensor([21., 22.])
+    >>> torch.zeros(2, 2).copy_(torch.tensor([1, 2]))
+    tensor([[1., 2.],
+            [1., 2.]])
     """
-    return _add(input, other if alpha == 1 else multiply(other, alpha))
+    del non_blocking
+    if not isinstance(src, Traced):
+        raise TypeError(
+            f"copy_(): argument 'other' (position 1) must be Tensor, not {type(src).__name__}"
+        )
+    if src is self:
+        return self
+    target = self.array
+    return write(self, "copy_", lambda: copied(src, target.shape, target.dtype))
 
 
-def _swapped(name: str) -> Any:
-    """Return the reflected operator of op `name`."""
-    operator = REGISTRY[name].operator()
+def fill_(self: Any, value: Any) -> Any:
+    """Write `value`, a number or a tensor without dimensions, into every element.
 
-    def reflected(self: Any, other: Any) -> Any:
-        return operator(other, self)
+    Raises:
+        RuntimeError: if `value` has dimensions, or is a number that the dtype can't hold.
+    """
+    target = self.array
+    if isinstance(value, Traced):
+        if value.array.ndim:
+            raise RuntimeError(
+                "fill_ only supports 0-dimension value tensor but got tensor with "
+                f"{value.array.ndim} dimensions; use copy_"
+            )
+        return write(self, "fill_", lambda: copied(value, target.shape, target.dtype))
+    if not isinstance(value, bool | int | float | np.generic):
+        raise TypeError(
+            f"fill_(): argument 'value' (position 1) must be a number or a Tensor, not "
+            f"{type(value).__name__}"
+        )
+    d = target.dtype
+    try:
+        number = d.type(bool(value) if d.kind == "b" else value)
+    except (OverflowError, ValueError):
+        raise RuntimeError(
+            f"fill_: value cannot be converted to type {dtypes.named(d)} without overflow: {value!r}"
+        ) from None
+    return write(self, "fill_", lambda: np.broadcast_to(number, target.shape))
 
-    return reflected
+
+def zero_(self: Any) -> Any:
+    """Write zeros into this tensor and return it."""
+    return fill_(self, 0)
 
 
-def in_place(name: str, function: Any) -> Any:
-    """Return the method that writes what `function` gives into its tensor."""
-
-    def method(self: Any, *args: Any, **kwargs: Any) -> Any:
-        return write(self, name, lambda: function(self, *args, **kwargs))
-
-    method.__name__ = name
-    method.__doc__ = f"Do `{name.rstrip('_')}` in place and return this tensor."
-    return method
+# ----- What optimizers do at once -----------------------------------------------------------------
 
 
-mul = multiply
+def _addcmul_at_once(memory: Any, tensor1: Any, tensor2: Any, *, value: Any = 1) -> None:
+    product = np.multiply(tensor1, tensor2, dtype=memory.dtype)
+    if value != 1:
+        product *= value
+    np.add(memory, product, out=memory)
 
 
-class ElementwiseMethods:
-    """The methods and operators of `Tensor` that this module provides."""
+def _addcdiv_at_once(memory: Any, tensor1: Any, tensor2: Any, *, value: Any = 1) -> None:
+    quotient = np.true_divide(tensor1, tensor2, dtype=memory.dtype)
+    if value != 1:
+        quotient *= value
+    np.add(memory, quotient, out=memory)
+
+
+def _lerp_at_once(memory: Any, end: Any, weight: Any) -> None:
+    if isinstance(weight, np.ndarray) or not abs(weight) < 0.5:
+        raise ValueError
+    step = np.subtract(end, memory)
+    step *= weight
+    np.add(memory, step, out=memory)
+
+
+def _clamp_at_once(memory: Any, min: Any = None, max: Any = None) -> None:
+    if min is None and max is None:
+        raise ValueError
+    if min is not None:
+        np.maximum(memory, min, out=memory)
+    if max is not None:
+        np.minimum(memory, max, out=memory)
+
+
+class ElementwiseMethods(ArithmeticMethods, UnaryMethods, ComparisonMethods):
+    """The methods and operators of `Tensor` that the elementwise modules provide."""
 
     __slots__ = ()
 
-    __add__ = REGISTRY["add"].operator()
-    __radd__ = _swapped("add")
-    __sub__ = REGISTRY["subtract"].operator()
-    __rsub__ = _swapped("subtract")
-    __mul__ = REGISTRY["multiply"].operator()
-    __rmul__ = _swapped("multiply")
-    __truediv__ = REGISTRY["divide"].operator()
-    __rtruediv__ = _swapped("divide")
-    __neg__ = negative
-    __gt__ = REGISTRY["greater"].operator()
-    __lt__ = REGISTRY["less"].operator()
+    maximum = maximum
+    minimum = minimum
+    fmax = fmax
+    fmin = fmin
+    clamp = clip = clamp
+    clamp_min = clamp_min
+    clamp_max = clamp_max
+    atan2 = arctan2 = atan2
+    hypot = hypot
+    logaddexp = logaddexp
+    logaddexp2 = logaddexp2
+    copysign = copysign
+    xlogy = xlogy
+    heaviside = heaviside
+    lerp = lerp
+    addcmul = addcmul
+    addcdiv = addcdiv
 
-    add = add
-    mul = multiply
-    exp = exp
-    log = log
-    tanh = tanh
-    relu = relu
-
-    add_ = in_place("add_", add)
-    __iadd__ = add_
-    mul_ = in_place("mul_", multiply)
-    __imul__ = mul_
+    copy_ = copy_
+    fill_ = fill_
+    zero_ = zero_
+    clamp_ = clip_ = in_place("clamp_", clamp, _clamp_at_once)
+    clamp_min_ = in_place("clamp_min_", clamp_min, np.maximum)
+    clamp_max_ = in_place("clamp_max_", clamp_max, np.minimum)
+    atan2_ = arctan2_ = in_place("atan2_", atan2, np.arctan2)
+    hypot_ = in_place("hypot_", hypot, np.hypot)
+    copysign_ = in_place("copysign_", copysign, np.copysign)
+    xlogy_ = in_place("xlogy_", xlogy)
+    heaviside_ = in_place("heaviside_", heaviside)
+    lerp_ = in_place("lerp_", lerp, _lerp_at_once)
+    addcmul_ = in_place("addcmul_", addcmul, _addcmul_at_once)
+    addcdiv_ = in_place("addcdiv_", addcdiv, _addcdiv_at_once)
