@@ -32,6 +32,11 @@ def is_grad_enabled() -> bool:
     return thread_mode.grad
 
 
+def is_inference_mode_enabled() -> bool:
+    """Return True inside `inference_mode`."""
+    return thread_mode.inference
+
+
 def set_mode(grad: bool, inference: bool) -> tuple[bool, bool]:
     """Set this thread's modes and return the former ones as ``(grad, inference)``."""
     former = (thread_mode.grad, thread_mode.inference)

@@ -1,1 +1,34 @@
-"""To be filled."""
+"""Differentiation by hand: `backward`, `grad`, recording modes, own functions, and gradient checks."""
+
+from tinygrad_like.autograd import anomaly_mode, function, grad_mode, graph, variable
+from tinygrad_like.autograd.anomaly_mode import detect_anomaly, set_detect_anomaly
+from tinygrad_like.autograd.function import Function
+from tinygrad_like.autograd.grad_mode import (
+    enable_grad,
+    inference_mode,
+    no_grad,
+    set_grad_enabled,
+)
+from tinygrad_like.autograd.gradcheck import gradcheck, gradgradcheck
+from tinygrad_like.autograd.variable import Variable
+from tinygrad_like.backward import backward, grad
+
+__all__ = [
+    "Function",
+    "Variable",
+    "anomaly_mode",
+    "backward",
+    "detect_anomaly",
+    "enable_grad",
+    "function",
+    "grad",
+    "grad_mode",
+    "gradcheck",
+    "gradgradcheck",
+    "graph",
+    "inference_mode",
+    "no_grad",
+    "set_detect_anomaly",
+    "set_grad_enabled",
+    "variable",
+]
