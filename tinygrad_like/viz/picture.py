@@ -1,0 +1,384 @@
+"""What a drawing of a graph shows, before anything is drawn: boxes, arrows and the modules around them.
+
+The engine's nodes are operations. Here each becomes a box, and so does each piece of data that goes
+in or comes out. Everything is found by loops over the engine's list of nodes, oldest first, so a
+graph may be as deep as it likes.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+
+from tinygrad_like import dtypes
+from tinygrad_like.graph import AccumulateGrad, Node, Pick, Traced, reachable
+from tinygrad_like.lines import line_number
+
+Kind = Literal["operation", "parameter", "leaf", "constant", "result", "output", "group"]
+Key = tuple[Node, int]  # one result of one operation, or a leaf
+Call = tuple[Any, int, int]  # a module, and the ticks before and after its forward
+
+# Leaves and constants with more uses than this are drawn once for each: a fan of a hundred arrows
+# across the page tells a reader nothing, and takes a layout program minutes.
+MANY = 6
+
+
+@dataclass
+class Box:
+    """One box of the drawing.
+
+    Attributes:
+        kind: what it stands for.
+        title: its name, empty for a result that has none.
+        lines: what is said of it below the title.
+        cluster: the innermost module call it belongs to, an index into `Picture.clusters`.
+        note: a hint shown when the pointer rests on it.
+    """
+
+    kind: Kind
+    title: str
+    lines: list[str] = field(default_factory=list)
+    cluster: int | None = None
+    note: str = ""
+
+
+@dataclass
+class Cluster:
+    """One call of a module: a frame around the boxes of its operations."""
+
+    title: str
+    parent: int | None
+    first: int
+    last: int
+    depth: int
+
+
+@dataclass
+class Picture:
+    """Boxes, every operand before the operations that use it, and arrows between them."""
+
+    boxes: list[Box] = field(default_factory=list)
+    arrows: list[tuple[int, int]] = field(default_factory=list)
+    clusters: list[Cluster] = field(default_factory=list)
+
+    def add(self, box: Box) -> int:
+        """Add a box and return its number."""
+        self.boxes.append(box)
+        return len(self.boxes) - 1
+
+
+@dataclass
+class Names:
+    """What the user calls things: tensors by their node or their memory, modules by identity."""
+
+    nodes: dict[Node, str] = field(default_factory=dict)
+    arrays: dict[int, str] = field(default_factory=dict)  # by id(); the user keeps them alive
+    modules: dict[int, str] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, params: Any) -> Names:
+        """Return the names in a dict, a Module, or an iterable of named parameters.
+
+        Raises:
+            TypeError: if `params` is something else, or names what is not a tensor.
+        """
+        names = cls()
+        if params is None:
+            return names
+        pairs: Iterable[tuple[str, Any]]
+        if hasattr(params, "named_parameters"):
+            names.modules = {id(module): name for name, module in params.named_modules()}
+            pairs = [*params.named_parameters(), *params.named_buffers()]
+        elif isinstance(params, Mapping):
+            pairs = params.items()
+        else:
+            pairs = params
+        for pair in pairs:
+            if not (isinstance(pair, tuple) and len(pair) == 2 and isinstance(pair[1], Traced)):
+                raise TypeError(
+                    "draw: params must be a dict of names and tensors, a Module, or an iterable of "
+                    f"(name, tensor) pairs; found {pair!r:.60}"
+                )
+            name, tensor = pair
+            if tensor.node is not None:
+                names.nodes[tensor.node] = str(name)
+            names.arrays[id(tensor.array)] = str(name)
+        return names
+
+
+def key_of(node: Node) -> Key:
+    """Return which result `node` stands for."""
+    if isinstance(node, Pick):
+        (parent,) = node.parents
+        assert parent is not None
+        return parent, node.index
+    return node, 0
+
+
+def operations_of(roots: Sequence[Any]) -> list[Node]:
+    """Return the operations and leaves the tensors `roots` were computed from, oldest first."""
+    order = reachable([root.node for root in roots if root.node is not None])
+    return [node for node in order if not isinstance(node, Pick)]
+
+
+# ----- What is known of the data ------------------------------------------------------------------
+
+
+class Facts:
+    """Values, types and gradients of the data in a graph, as far as the graph still has them.
+
+    A leaf has its own. Any other value is known if some operation saved it, be it as its result or
+    as an operand of the next.
+    """
+
+    def __init__(self, nodes: Sequence[Node], roots: Sequence[Any]) -> None:
+        self.values: dict[Key, np.ndarray[Any, Any]] = {}
+        self.types: dict[Key, np.dtype[Any]] = {}
+        self.gradients: dict[Key, Any] = {}
+        self.constants: dict[Node, list[Any]] = {}
+        for root in roots:
+            if root.node is not None:
+                self.values[key_of(root.node)] = root.array
+                self._note_gradient(key_of(root.node), root)
+        for node in nodes:
+            if isinstance(node, AccumulateGrad):
+                self.values[node, 0] = node.array
+                self._note_gradient((node, 0), node.variable)
+            elif node.op is not None and node.saved is not None:
+                self._read_saved(node)
+            if node.hooks is not None and node.hooks.retain is not None:
+                self._note_gradient((node, 0), node.hooks.retain())
+        for key, value in self.values.items():
+            self.types[key] = value.dtype
+        for node in nodes:
+            self._infer_type(node)
+
+    def _note_gradient(self, key: Key, tensor: Any) -> None:
+        if tensor is not None and tensor._grad is not None:
+            self.gradients[key] = tensor._grad.array
+
+    def _read_saved(self, node: Node) -> None:
+        op = node.op
+        for name, saved in zip(op.saves, node.saved or (), strict=True):
+            if name == op.variadic:
+                for parent, value in zip(node.parents, saved, strict=True):
+                    self._note_operand(node, parent, value)
+            elif name in op.arrays:
+                self._note_operand(node, node.parents[op.arrays.index(name)], saved)
+            elif name == "out":
+                for index, value in enumerate(saved if op.several else (saved,)):
+                    if isinstance(value, np.ndarray):
+                        self.values[node, index] = value
+            elif name.endswith("_dtype") and isinstance(saved, np.dtype):
+                argument = name.removesuffix("_dtype")
+                if argument in op.arrays:
+                    parent = node.parents[op.arrays.index(argument)]
+                    if parent is not None:
+                        self.types.setdefault(key_of(parent), saved)
+
+    def _note_operand(self, node: Node, parent: Node | None, value: Any) -> None:
+        if parent is None:
+            if isinstance(value, np.ndarray | np.generic | float | int):
+                self.constants.setdefault(node, []).append(value)
+        elif isinstance(value, np.ndarray):
+            self.values.setdefault(key_of(parent), value)
+
+    def _infer_type(self, node: Node) -> None:
+        """Take an operation's result to be of its operands' type, which only a cast is not."""
+        if (node, 0) in self.types or node.op is None or node.op.name == "cast":
+            return
+        found = {self.types.get(key_of(parent)) for parent in node.parents if parent is not None}
+        if len(found) == 1 and (d := found.pop()) is not None:
+            for index in range(len(node.shape) if node.op.several else 1):
+                self.types.setdefault((node, index), d)
+
+
+def describe_values(value: Any) -> str:
+    """Return the numbers of a small array, mean and standard deviation of a larger one."""
+    array = np.asarray(value)
+    if array.size == 0:
+        return "empty"
+    if array.size <= 6:
+        text = np.array2string(array, precision=3, separator=", ", max_line_width=10**6)
+        return text.replace("\n", "")
+    numbers = array.astype(np.float64)
+    with np.errstate(all="ignore"):
+        return f"mean {numbers.mean():.3g}, std {numbers.std():.3g}"
+
+
+def describe_kind(shape: Any, d: np.dtype[Any] | None) -> str:
+    """Return shape and type in one short phrase."""
+    size = "scalar" if tuple(shape) == () else " x ".join(map(str, shape))
+    return size if d is None else f"{size}, {dtypes.named(d).name}"
+
+
+def place(node: Node) -> str:
+    """Return file and line of the user's program that recorded `node`, without the folder."""
+    if node.line is None:
+        return ""
+    return f"{os.path.basename(node.line[0].co_filename)}:{line_number(node.line)}"
+
+
+def operation_name(node: Node) -> str:
+    """Return the name of the operation that `node` records."""
+    name = node.op.name if node.op is not None else node.name().removesuffix("Backward")
+    return str(name)
+
+
+# ----- Modules ------------------------------------------------------------------------------------
+
+
+def clusters_of(calls: Iterable[Call], names: Names) -> list[Cluster]:
+    """Return a cluster for each call of a module, each knowing the call it happened in."""
+    ordered = sorted(calls, key=lambda call: (call[1], -call[2]))
+    clusters: list[Cluster] = []
+    open_calls: list[int] = []
+    for module, first, last in ordered:
+        while open_calls and clusters[open_calls[-1]].last < last:
+            open_calls.pop()
+        name = names.modules.get(id(module), "").rpartition(".")[2]
+        kind = type(module).__name__
+        clusters.append(
+            Cluster(
+                title=f"{name}: {kind}" if name else kind,
+                parent=open_calls[-1] if open_calls else None,
+                first=first,
+                last=last,
+                depth=len(open_calls),
+            )
+        )
+        open_calls.append(len(clusters) - 1)
+    return clusters
+
+
+def assign(nodes: Sequence[Node], clusters: Sequence[Cluster]) -> dict[Node, int]:
+    """Return for each operation the innermost call during which it was recorded."""
+    inside: dict[Node, int] = {}
+    open_calls: list[int] = []
+    upcoming = 0
+    for node in nodes:
+        while upcoming < len(clusters) and clusters[upcoming].first < node.tick:
+            open_calls.append(upcoming)
+            upcoming += 1
+        while open_calls and clusters[open_calls[-1]].last < node.tick:
+            open_calls.pop()
+        if open_calls and not isinstance(node, AccumulateGrad):
+            inside[node] = open_calls[-1]
+    return inside
+
+
+def common(clusters: Sequence[Cluster], indices: Iterable[int | None]) -> int | None:
+    """Return the innermost cluster that contains all of the given ones."""
+    shared: int | None = None
+    for position, index in enumerate(indices):
+        if position == 0:
+            shared = index
+            continue
+        other = index
+        while shared is not None and other != shared:
+            if other is None or clusters[other].depth < clusters[shared].depth:
+                shared = clusters[shared].parent
+            else:
+                other = clusters[other].parent
+    return shared
+
+
+# ----- The picture in full ------------------------------------------------------------------------
+
+
+def full_picture(
+    roots: Sequence[Any],
+    nodes: Sequence[Node],
+    names: Names,
+    calls: Iterable[Call],
+    *,
+    show_values: bool,
+    show_grads: bool,
+) -> Picture:
+    """Return a picture with a box for every operation and every piece of data."""
+    picture = Picture(clusters=clusters_of(calls, names))
+    inside = assign(nodes, picture.clusters)
+    facts = Facts(nodes, roots)
+    outputs = {key_of(root.node) for root in roots if root.node is not None}
+    users: dict[Key, list[int | None]] = {}
+    used_results: dict[Node, set[int]] = {}
+    uses: Counter[int] = Counter()
+    for node in nodes:
+        for parent in node.parents:
+            if parent is not None:
+                key = key_of(parent)
+                users.setdefault(key, []).append(inside.get(node))
+                used_results.setdefault(key[0], set()).add(key[1])
+        uses.update(id(value) for value in facts.constants.get(node, ()))
+    for node, index in outputs:
+        used_results.setdefault(node, set()).add(index)
+    data: dict[Key, int] = {}
+    constants: dict[int, int] = {}
+
+    def add_data(key: Key, kind: Kind, title: str, shape: Any, cluster: int | None) -> int:
+        lines = [describe_kind(shape, facts.types.get(key))]
+        if show_values and key in facts.values:
+            lines.append(describe_values(facts.values[key]))
+        if show_grads and key in facts.gradients:
+            lines.append(f"grad {describe_values(facts.gradients[key])}")
+        return picture.add(Box(kind, title, lines, cluster))
+
+    def add_leaf(leaf: Node, cluster: int | None) -> int:
+        title = names.nodes.get(leaf, "")
+        if cluster is not None and "." in title:
+            title = title.rpartition(".")[2]  # the frames around it say the rest
+        kind: Kind = "parameter" if leaf in names.nodes else "leaf"
+        return add_data((leaf, 0), kind, title, leaf.shape, cluster)
+
+    def operand(parent: Node, cluster: int | None) -> int:
+        key = key_of(parent)
+        if isinstance(parent, AccumulateGrad):
+            if len(users[key]) > MANY:
+                return add_leaf(parent, cluster)
+            if key not in data:
+                data[key] = add_leaf(parent, common(picture.clusters, users[key]))
+        return data[key]
+
+    def add_constant(value: Any, cluster: int | None) -> int:
+        number = constants.get(id(value))
+        if number is None or uses[id(value)] > MANY:
+            array = np.asarray(value)
+            if isinstance(value, np.ndarray):
+                lines = [describe_kind(array.shape, array.dtype)]
+                if show_values:
+                    lines.append(describe_values(array))
+                box = Box("constant", names.arrays.get(id(value), ""), lines, cluster)
+            else:
+                box = Box("constant", f"{value:.4g}", [], cluster)
+            number = constants[id(value)] = picture.add(box)
+        return number
+
+    for node in nodes:
+        cluster = inside.get(node)
+        if isinstance(node, AccumulateGrad):
+            if (node, 0) in outputs:
+                data[node, 0] = add_leaf(node, None)
+            continue
+        operands = [operand(parent, cluster) for parent in node.parents if parent is not None]
+        operands += [add_constant(value, cluster) for value in facts.constants.get(node, ())]
+        box = Box("operation", operation_name(node), [], cluster, place(node))
+        number = picture.add(box)
+        picture.arrows += [(source, number) for source in operands]
+        several = isinstance(node.shape, list)
+        for index in sorted(used_results.get(node, ())):
+            key = (node, index)
+            kind: Kind = "output" if key in outputs else "result"
+            shape = node.shape[index] if several else node.shape
+            title = names.nodes.get(node, "") if not several else f"[{index}]"
+            home = None if kind == "output" else cluster
+            data[key] = add_data(key, kind, title, shape, home)
+            picture.arrows.append((number, data[key]))
+    for root in roots:
+        if root.node is None:
+            add_constant(root.array, None)
+    return picture

@@ -1,0 +1,246 @@
+"""A layered SVG written without Graphviz: plainer, but always at hand.
+
+Layers are longest paths, after K. Sugiyama, S. Tagawa and M. Toda (1981), Methods for visual
+understanding of hierarchical system structures: long arrows get a stand-in on each layer they
+cross, and each layer is put in the order of its neighbours' mean places, down and up in turn.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from html import escape
+from itertools import pairwise
+
+from tinygrad_like.viz.drawing import BACKWARD, FAINT, FRAME, FRAMES, INK, LINE, LOOKS
+from tinygrad_like.viz.picture import Box, Picture
+
+GAP, LAYER_GAP, MARGIN, LINE_HEIGHT = 18.0, 34.0, 24.0, 13.0
+SWEEPS = 6
+
+
+@dataclass
+class _Place:
+    """Where a box, or a stand-in of width 0, lies: the middle of it."""
+
+    layer: int
+    width: float
+    height: float
+    cluster: int | None = None
+    x: float = 0.0
+    y: float = 0.0
+    up: list[int] = field(default_factory=list)
+    down: list[int] = field(default_factory=list)
+
+
+def _size(box: Box) -> tuple[float, float]:
+    widths = [6.6 * len(box.title) if box.title else 0.0, *(5.1 * len(line) for line in box.lines)]
+    rows = bool(box.title) + len(box.lines)
+    extra = 26.0 if box.kind == "operation" else 16.0
+    return max(widths, default=0.0) + extra, rows * LINE_HEIGHT + 9.0
+
+
+def _layers(picture: Picture) -> list[int]:
+    """Return the layer of each box: below all its operands, and operands close to their use."""
+    count = len(picture.boxes)
+    users: list[list[int]] = [[] for _ in range(count)]
+    operands: list[list[int]] = [[] for _ in range(count)]
+    for source, target in picture.arrows:
+        users[source].append(target)
+        operands[target].append(source)
+    layer = [0] * count
+    for number in range(count):  # operands come first in a picture
+        layer[number] = max((layer[o] + 1 for o in operands[number]), default=0)
+    for number in range(count):
+        if users[number] and not operands[number]:
+            layer[number] = min(layer[user] for user in users[number]) - 1
+    return layer
+
+
+def _routes(picture: Picture, places: list[_Place]) -> list[list[int]]:
+    """Return for each arrow the places it passes, adding stand-ins where it crosses a layer."""
+    routes = []
+    for source, target in picture.arrows:
+        route = [source]
+        for layer in range(places[source].layer + 1, places[target].layer):
+            places.append(_Place(layer, 4.0, 0.0, places[source].cluster))
+            route.append(len(places) - 1)
+        route.append(target)
+        for before, after in pairwise(route):
+            places[before].down.append(after)
+            places[after].up.append(before)
+        routes.append(route)
+    return routes
+
+
+def _arrange(places: list[_Place]) -> list[list[int]]:
+    """Order each layer and give every place its coordinates."""
+    layers: list[list[int]] = [[] for _ in range(max(p.layer for p in places) + 1)]
+    for number, place in enumerate(places):
+        layers[place.layer].append(number)
+    for sweep in range(SWEEPS):
+        downwards = sweep % 2 == 0
+        for layer in layers if downwards else reversed(layers):
+            _place_layer(places, layer, downwards, order=sweep < SWEEPS - 2)
+    top = MARGIN
+    for layer in layers:
+        height = max(places[number].height for number in layer)
+        for number in layer:
+            places[number].y = top + height / 2
+        top += height + LAYER_GAP
+    left = min(p.x - p.width / 2 for p in places)
+    for place in places:
+        place.x += MARGIN - left
+    return layers
+
+
+def _place_layer(places: list[_Place], layer: list[int], downwards: bool, order: bool) -> None:
+    """Put each member where its neighbours' mean is, then push apart what overlaps."""
+    wanted = {}
+    for number in layer:
+        near = places[number].up if downwards else places[number].down
+        near = near or (places[number].down if downwards else places[number].up)
+        if near:
+            wanted[number] = sum(places[n].x for n in near) / len(near)
+        else:
+            wanted[number] = places[number].x
+    if order:
+        layer.sort(key=wanted.__getitem__)
+    right: float | None = None
+    shift = 0.0
+    for number in layer:
+        place = places[number]
+        place.x = wanted[number]
+        if right is not None:
+            place.x = max(place.x, right + GAP + place.width / 2)
+        shift += place.x - wanted[number]
+        right = place.x + place.width / 2
+    for number in layer:  # what was pushed to the right is shared out, so layers stay centred
+        places[number].x -= shift / len(layer)
+
+
+def _text(place: _Place, box: Box) -> Iterator[str]:
+    rows = [(box.title, 11, INK)] if box.title else []
+    rows += [(line, 9, FAINT) for line in box.lines]
+    y = place.y - (len(rows) - 1) * LINE_HEIGHT / 2 + 3.5
+    for text, size, color in rows:
+        yield (
+            f'<text x="{place.x:.1f}" y="{y:.1f}" font-size="{size}" fill="{color}" '
+            f'text-anchor="middle">{escape(text)}</text>'
+        )
+        y += LINE_HEIGHT
+
+
+def _shape(place: _Place, box: Box) -> str:
+    shape, style, fill, border = LOOKS[box.kind]
+    paint = f'fill="{fill}" stroke="{border}"'
+    if "dashed" in style:
+        paint += ' stroke-dasharray="4 3"'
+    if "bold" in style:
+        paint += ' stroke-width="2"'
+    if shape == "ellipse":
+        return (
+            f'<ellipse cx="{place.x:.1f}" cy="{place.y:.1f}" rx="{place.width / 2:.1f}" '
+            f'ry="{place.height / 2:.1f}" {paint}/>'
+        )
+    radius = 6 if "rounded" in style else 0
+    return (
+        f'<rect x="{place.x - place.width / 2:.1f}" y="{place.y - place.height / 2:.1f}" '
+        f'width="{place.width:.1f}" height="{place.height:.1f}" rx="{radius}" {paint}/>'
+    )
+
+
+def _frames(picture: Picture, places: list[_Place]) -> Iterator[str]:
+    """Yield a frame for each module call, outermost first."""
+    bounds: dict[int, list[float]] = {}
+    for number, box in enumerate(picture.boxes):
+        place, index, border = places[number], box.cluster, 8.0
+        while index is not None:
+            found = bounds.setdefault(index, [1e9, 1e9, -1e9, -1e9])
+            found[0] = min(found[0], place.x - place.width / 2 - border)
+            found[1] = min(found[1], place.y - place.height / 2 - border)
+            found[2] = max(found[2], place.x + place.width / 2 + border)
+            found[3] = max(found[3], place.y + place.height / 2 + border)
+            index, border = picture.clusters[index].parent, border + 5.0
+    for index, (left, top, right, bottom) in sorted(bounds.items()):
+        cluster = picture.clusters[index]
+        yield (
+            f'<g class="cluster"><rect x="{left:.1f}" y="{top:.1f}" width="{right - left:.1f}" '
+            f'height="{bottom - top:.1f}" rx="8" fill="{FRAMES[min(cluster.depth, 2)]}" '
+            f'fill-opacity="0.6" stroke="{FRAME}"/><text x="{left + 5:.1f}" y="{top + 10:.1f}" '
+            f'font-size="9" fill="{FAINT}">{escape(cluster.title)}</text></g>'
+        )
+
+
+def _path(points: list[tuple[float, float]], vertical: bool) -> str:
+    """Return a smooth path through the points, leaving and arriving along the layers' axis."""
+    x, y = points[0]
+    parts = [f"M{x:.1f},{y:.1f}"]
+    for to_x, to_y in points[1:]:
+        if vertical:
+            half = (y + to_y) / 2
+            parts.append(f"C{x:.1f},{half:.1f} {to_x:.1f},{half:.1f} {to_x:.1f},{to_y:.1f}")
+        else:
+            half = (x + to_x) / 2
+            parts.append(f"C{half:.1f},{y:.1f} {half:.1f},{to_y:.1f} {to_x:.1f},{to_y:.1f}")
+        x, y = to_x, to_y
+    return " ".join(parts)
+
+
+def plain_svg(picture: Picture, *, vertical: bool = True, direction: str = "forward") -> str:
+    """Return the picture as an SVG document."""
+    places = [
+        _Place(layer, *_size(box), box.cluster)
+        for layer, box in zip(_layers(picture), picture.boxes, strict=True)
+    ]
+    if not vertical:
+        for place in places:
+            place.width, place.height = place.height, place.width
+    routes = _routes(picture, places)
+    if places:
+        _arrange(places)
+    if not vertical:
+        for place in places:
+            place.x, place.y = place.y, place.x
+            place.width, place.height = place.height, place.width
+    width = max((p.x + p.width / 2 for p in places), default=0.0) + MARGIN
+    height = max((p.y + p.height / 2 for p in places), default=0.0) + MARGIN
+    lines = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{width:.0f}" height="{height:.0f}" '
+        f'viewBox="0 0 {width:.0f} {height:.0f}" font-family="Helvetica,Arial,sans-serif">',
+        "<defs>"
+        + "".join(
+            f'<marker id="{name}" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" '
+            f'markerHeight="7" orient="auto-start-reverse"><path d="M0,0.5L8,4L0,7.5z" fill="{color}"/></marker>'
+            for name, color in (("forward", LINE), ("backward", BACKWARD))
+        )
+        + "</defs>",
+        f'<rect width="{width:.0f}" height="{height:.0f}" fill="white"/>',
+        *_frames(picture, places),
+    ]
+    for route in routes:
+        points = [(places[n].x, places[n].y) for n in route]
+        first, last = places[route[0]], places[route[-1]]
+        if vertical:
+            points[0] = (first.x, first.y + first.height / 2)
+            points[-1] = (last.x, last.y - last.height / 2)
+        else:
+            points[0] = (first.x + first.width / 2, first.y)
+            points[-1] = (last.x - last.width / 2, last.y)
+        path = _path(points, vertical)
+        if direction != "backward":
+            lines.append(
+                f'<path class="edge" d="{path}" fill="none" stroke="{LINE}" marker-end="url(#forward)"/>'
+            )
+        if direction != "forward" and picture.boxes[route[0]].kind != "constant":
+            aside = ' transform="translate(5 0)"' if direction == "both" else ""
+            lines.append(
+                f'<path class="edge" d="{path}" fill="none" stroke="{BACKWARD}" '
+                f'stroke-dasharray="4 3" marker-start="url(#backward)"{aside}/>'
+            )
+    for box, place in zip(picture.boxes, places, strict=False):
+        lines.append(f'<g class="{box.kind}">')
+        if box.note:
+            lines.append(f"<title>{escape(box.note)}</title>")
+        lines += [_shape(place, box), *_text(place, box), "</g>"]
+    return "\n".join([*lines, "</svg>"]) + "\n"

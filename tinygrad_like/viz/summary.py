@@ -1,0 +1,164 @@
+"""Pictures of graphs too large to show in full.
+
+Operations are cut, in the order they were recorded, into stretches: the calls of modules where
+modules are known, and runs of operations elsewhere. What stands later in that order never feeds
+what stands earlier, so the stretches form a graph without cycles whatever the cuts are.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from math import prod
+from typing import Any
+
+from tinygrad_like.graph import AccumulateGrad, Node
+from tinygrad_like.viz.picture import (
+    Box,
+    Call,
+    Cluster,
+    Names,
+    Picture,
+    assign,
+    clusters_of,
+    key_of,
+    operation_name,
+)
+
+RUNS = 40  # how many runs a graph without modules is cut into when every cut is as good as another
+
+
+@dataclass
+class Stretch:
+    """Operations that follow one another and are shown as one box."""
+
+    cluster: int | None  # the module call they are, None for a run of operations
+    nodes: list[Node] = field(default_factory=list)
+
+
+def cut(
+    nodes: Sequence[Node], inside: dict[Node, int], clusters: Sequence[Cluster], depth: int
+) -> list[Stretch]:
+    """Cut at the borders of the module calls that are `depth` deep (or less, where none is)."""
+    stretches: list[Stretch] = []
+    for node in nodes:
+        cluster = inside.get(node)
+        while cluster is not None and clusters[cluster].depth > depth:
+            cluster = clusters[cluster].parent
+        if not stretches or stretches[-1].cluster != cluster:
+            stretches.append(Stretch(cluster))
+        stretches[-1].nodes.append(node)
+    return stretches
+
+
+def cut_runs(nodes: Sequence[Node]) -> list[Stretch]:
+    """Cut where one kind of operation ends and another begins."""
+    stretches: list[Stretch] = []
+    last = ""
+    for node in nodes:
+        name = operation_name(node)
+        if not stretches or name != last:
+            stretches.append(Stretch(None))
+        stretches[-1].nodes.append(node)
+        last = name
+    return stretches
+
+
+def best_cut(
+    nodes: Sequence[Node], inside: dict[Node, int], clusters: Sequence[Cluster], limit: int
+) -> list[Stretch]:
+    """Return the finest cut that has at most `limit` stretches."""
+    deepest = max((cluster.depth for cluster in clusters), default=-1)
+    if inside:
+        for depth in range(deepest, -1, -1):
+            stretches = cut(nodes, inside, clusters, depth)
+            if len(stretches) <= limit:
+                return stretches
+    else:
+        stretches = cut_runs(nodes)
+        if len(stretches) <= limit:
+            return stretches
+    size = -(-len(nodes) // RUNS)
+    return [Stretch(None, list(nodes[i : i + size])) for i in range(0, len(nodes), size)]
+
+
+def counted(number: int, noun: str) -> str:
+    """Return ``1,234 operations`` or ``1 operation``."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def summary_picture(
+    roots: Sequence[Any],
+    nodes: Sequence[Node],
+    names: Names,
+    calls: Iterable[Call],
+    *,
+    limit: int,
+) -> Picture:
+    """Return a picture with a box for each stretch of operations."""
+    clusters = clusters_of(calls, names)
+    leaves = [node for node in nodes if isinstance(node, AccumulateGrad)]
+    operations = [node for node in nodes if not isinstance(node, AccumulateGrad)]
+    inside = assign(nodes, clusters)
+    stretches = best_cut(operations, inside, clusters, limit)
+    home = {node: i for i, stretch in enumerate(stretches) for node in stretch.nodes}
+    users: dict[Node, set[int]] = {leaf: set() for leaf in leaves}
+    arrows: dict[tuple[int, int], None] = {}
+    for node in operations:
+        for parent in node.parents:
+            if parent is None:
+                continue
+            source, _ = key_of(parent)
+            if source in users:
+                users[source].add(home[node])
+            elif home[source] != home[node]:
+                arrows[home[source], home[node]] = None
+    owned: dict[int, list[Node]] = {}
+    shared: dict[tuple[int, ...], list[Node]] = {}
+    for leaf, where in users.items():
+        if len(where) == 1:
+            owned.setdefault(next(iter(where)), []).append(leaf)
+        elif where:
+            shared.setdefault(tuple(sorted(where)), []).append(leaf)
+    picture = Picture()
+    for group, together in shared.items():
+        title = names.nodes.get(together[0], "") if len(together) == 1 else ""
+        kind = "parameter" if together[0] in names.nodes else "leaf"
+        lines = _leaf_lines(together)
+        number = picture.add(Box(kind, title or f"used in {len(group)} places", lines))  # type: ignore[arg-type]
+        picture.arrows += [(number, index) for index in group]
+    shift = len(picture.boxes)
+    picture.arrows = [(source, target + shift) for source, target in picture.arrows]
+    for index, stretch in enumerate(stretches):
+        title = "" if stretch.cluster is None else clusters[stretch.cluster].title
+        picture.add(_group_box(stretch, title, owned.get(index, [])))
+    picture.arrows += [(source + shift, target + shift) for source, target in arrows]
+    for root in roots:
+        if root.node is None:
+            continue
+        source, _ = key_of(root.node)
+        shape = tuple(root.array.shape)
+        output = picture.add(Box("output", "result", ["scalar" if shape == () else str(shape)]))
+        if source in home:
+            picture.arrows.append((home[source] + shift, output))
+    return picture
+
+
+def _leaf_lines(leaves: Sequence[Node]) -> list[str]:
+    elements = sum(prod(leaf.shape) for leaf in leaves)
+    return [f"{counted(len(leaves), 'leaf tensor')}, {counted(elements, 'element')}"]
+
+
+def _group_box(stretch: Stretch, title: str, leaves: Sequence[Node]) -> Box:
+    counts = Counter(operation_name(node) for node in stretch.nodes)
+    total = len(stretch.nodes)
+    common = [f"{number:,} {name}" for name, number in counts.most_common(4)]
+    if len(counts) > 4:
+        common.append("…")
+    lines = [", ".join(common)]
+    if leaves:
+        lines += _leaf_lines(leaves)
+    first, last = stretch.nodes[0], stretch.nodes[-1]
+    note = f"{operation_name(first)} to {operation_name(last)}"
+    return Box("group", title or counted(total, "operation"), lines, None, note)
