@@ -156,6 +156,7 @@ class Rule:
     def __call__(
         self, position: int, p: Flat, g: Flat, kept: Sequence[Flat], scratch: Sequence[Flat]
     ) -> None:
+        """Update a piece of the parameter at `position`: see `BlockOptimizer.update_rule`."""
         step = 0 if self.even else position
         key = (step, p.dtype)
         known = self._known.get(key)
@@ -201,10 +202,7 @@ class Layout:
                 return False
         state = optimizer.state
         empty: dict[Any, Any] = {}
-        for member in self.members:
-            if not member.holds(state.get(member.p, empty)):
-                return False
-        return True
+        return all(member.holds(state.get(member.p, empty)) for member in self.members)
 
     # ----- Making it ------------------------------------------------------------------------------
 

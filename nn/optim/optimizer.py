@@ -104,7 +104,8 @@ class Optimizer:
 
     _step_pre_hooks: Hooks
     _step_post_hooks: Hooks
-    _opt_called: bool = False
+    _opt_called: bool = False  # has `step` run since the first schedule was made?
+    _scheduled: bool = False
 
     def __init__(self, params: Params, defaults: dict[str, Any]) -> None:
         self.defaults = defaults
