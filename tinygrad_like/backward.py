@@ -7,7 +7,15 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_like.graph import AccumulateGrad, Node, Traced, accumulate, result_type, walk
+from tinygrad_like.graph import (
+    AccumulateGrad,
+    Node,
+    Traced,
+    accumulate,
+    result_type,
+    run_post_hooks,
+    walk,
+)
 from tinygrad_like.modes import set_mode, thread_mode
 
 
@@ -19,6 +27,11 @@ def _roots(
     outputs: Sequence[Any], gradients: Sequence[Any], create_graph: bool
 ) -> list[tuple[Node, Any]]:
     """Return the nodes to start from, each with the gradient that enters there."""
+    for gradient in gradients:
+        if gradient is not None and not isinstance(gradient, Traced):
+            raise TypeError(
+                f"gradients can be either Tensors or None, but got {type(gradient).__name__}"
+            )
     if len(gradients) != len(outputs):
         raise RuntimeError(
             f"Mismatch in number of tensors and gradients: got {len(outputs)} tensors and "
@@ -45,7 +58,7 @@ def _roots(
                 )
             g = np.ones(array.shape, array.dtype)
         else:
-            g = gradient.array if isinstance(gradient, Traced) else np.asarray(gradient)
+            g = gradient.array
             if g.shape != array.shape:
                 raise RuntimeError(
                     f"Mismatch in shape: grad_output[{position}] has a shape of {tuple(g.shape)} and "
@@ -53,7 +66,7 @@ def _roots(
                 )
             if g.dtype != array.dtype:
                 g = g.astype(array.dtype)
-            elif create_graph and isinstance(gradient, Traced):
+            elif create_graph:
                 g = gradient
         if create_graph and not isinstance(g, Traced):
             g = result_type.make(g)
@@ -117,21 +130,16 @@ def backward(
     for tensor in wanted:
         g = captured.pop(tensor.node, None)
         if g is not None:
-            accumulate(tensor, g)
-            _call_post_hooks(tensor)
-
-
-def _call_post_hooks(tensor: Any) -> None:
-    if isinstance(tensor.node, AccumulateGrad) and tensor.node.post_hooks:
-        for hook in list(tensor.node.post_hooks.values()):
-            hook(tensor)
+            accumulate(tensor, g if isinstance(g, Traced) else np.array(g))
+            if isinstance(tensor.node, AccumulateGrad):
+                run_post_hooks(tensor, create_graph)
 
 
 def _nodes(inputs: Sequence[Any], name: str) -> list[Node]:
     for position, tensor in enumerate(inputs):
         if not isinstance(tensor, Traced):
-            raise TypeError(
-                f"{name}: inputs[{position}] is {type(tensor).__name__}, expected a Tensor"
+            raise RuntimeError(
+                f"all inputs have to be Tensors, but got {type(tensor).__name__}: inputs[{position}] of {name}"
             )
         if tensor.node is None:
             raise RuntimeError(
@@ -184,6 +192,8 @@ def grad(
     results = _sequence(outputs)
     gradients = [None] * len(results) if grad_outputs is None else _sequence(grad_outputs)
     wanted = _sequence(inputs)
+    if not wanted:
+        raise RuntimeError("`inputs` argument to `grad()` cannot be empty.")
     captured = _run(results, gradients, retain_graph, create_graph, _nodes(wanted, "grad"))
     found = []
     for position, tensor in enumerate(wanted):

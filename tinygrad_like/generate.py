@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tinygrad_like import dtypes
-from tinygrad_like.graph import Traced, fill_missing, result_type
+from tinygrad_like.graph import Traced, fill_missing, mark_inference, result_type
 from tinygrad_like.lines import internal, user_line
 from tinygrad_like.modes import departed, thread_mode
 from tinygrad_like.stamps import tick
@@ -75,6 +75,8 @@ def generate_call(op_: Op, readable: str = "apply") -> Callable[..., Any]:
         "user_line": user_line,
         "explain": op_.explain,
         "wrong_call": op_.wrong_call,
+        "recording": op_.recording,
+        "mark": mark_inference,
         "remember_view": remember_view,
         "F32": dtypes.F32,
         "F64": dtypes.F64,
@@ -124,7 +126,7 @@ def generate_call(op_: Op, readable: str = "apply") -> Callable[..., Any]:
     add("    tensor.array = out; tensor._grad = None; tensor._view = None")
     if op_.differentiable:
         wants = " or ".join(f"{n}_node is not None" for n in op_.differentiable)
-        add(f"    if ({wants}) and (not departed.count or thread_mode.grad):")
+        add(f"    if ({wants}) and (not departed.count or recording({operands})):")
         add("        node = new(NodeClass)")
         add("        node.tick = tick(); node.hooks = None; node.shape = out.shape")
         parents = "".join(f"{n}_node, " if n in op_.differentiable else "None, " for n in arrays)
@@ -137,8 +139,10 @@ def generate_call(op_: Op, readable: str = "apply") -> Callable[..., Any]:
         add("        tensor.node = node")
         add("    else:")
         add("        tensor.node = None")
+        add(f"        if departed.count and thread_mode.inference: mark(tensor, {operands})")
     else:
         add("    tensor.node = None")
+        add(f"    if departed.count and thread_mode.inference: mark(tensor, {operands})")
     if op_.view:
         add("    if out.base is not None:")
         add(f"        remember_view(tensor, {given_as[arrays[0]]}, op, {given})")

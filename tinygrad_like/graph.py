@@ -24,8 +24,8 @@ from typing import Any, ClassVar
 import numpy as np
 
 from tinygrad_like.lines import Line, describe
-from tinygrad_like.modes import set_mode, thread_mode
-from tinygrad_like.stamps import find, last_write, stamp, tick
+from tinygrad_like.modes import InferenceMark, departed, set_mode, thread_mode
+from tinygrad_like.stamps import find, last_write, owner, stamp, tick
 
 Array = Any  # An ndarray where a rule runs plainly, a Tensor where what it does is recorded again.
 
@@ -81,12 +81,11 @@ class Node:
 
     def register_prehook(self, hook: Callable[..., Any]) -> RemovableHandle:
         """Call ``hook(grad_outputs)`` before this node's rules; it may return replacements."""
+        return _added(hook, hooks_of(self).before)
 
-        def before(grad: Any) -> Any:
-            replaced = hook((grad,))
-            return replaced[0] if isinstance(replaced, tuple) else replaced
-
-        return add_hook(self, before)
+    def register_hook(self, hook: Callable[..., Any]) -> RemovableHandle:
+        """Call ``hook(grad_inputs, grad_outputs)`` after this node's rules; it may return new inputs."""
+        return _added(hook, hooks_of(self).after)
 
 
 class Pick(Node):
@@ -150,8 +149,7 @@ class AccumulateGrad(Node):
             return
         accumulate(tensor, g)
         if self.post_hooks:
-            for hook in list(self.post_hooks.values()):
-                hook(tensor)
+            run_post_hooks(tensor, isinstance(g, Traced))
 
 
 class _ResultType:
@@ -167,10 +165,26 @@ class _ResultType:
         tensor.node = node
         tensor._grad = None
         tensor._view = None
+        if departed.count and thread_mode.inference:
+            tensor.__dict__["_inference"] = InferenceMark()
         return tensor
 
 
 result_type = _ResultType()
+
+
+def mark_inference(tensor: Any, sources: Iterable[Any]) -> None:
+    """Mark a tensor as made in inference mode, unless it looks at the memory of a normal one."""
+    memory = owner(tensor.array)
+    for source in sources:
+        if (
+            isinstance(source, Traced)
+            and "_inference" not in source.__dict__
+            and owner(source.array) is memory
+        ):
+            tensor.__dict__.pop("_inference", None)
+            return
+    tensor.__dict__["_inference"] = InferenceMark()
 
 
 def as_array(value: Any) -> np.ndarray[Any, Any]:
@@ -192,7 +206,7 @@ def accumulate(tensor: Any, g: Any) -> None:
     former = tensor._grad
     if isinstance(g, Traced):  # create_graph: the gradient has a graph of its own
         if former is None:
-            tensor._grad = result_type.make(g.array, g.node)
+            tensor._grad = result_type.make(g.array.copy(), g.node)
         else:
             tensor._grad = former + g
         return
@@ -260,30 +274,110 @@ def _calibrate() -> None:
 
 
 class Hooks:
-    """What the user asked to see, or change, when a gradient arrives at a node."""
+    """What the user asked to see, or change, when a gradient arrives at a node and when it leaves."""
 
-    __slots__ = ("calls", "retain")
+    __slots__ = ("after", "before", "calls", "retain")
 
     def __init__(self) -> None:
-        self.calls: dict[int, Callable[[Any], Any]] = {}
+        self.before: dict[int, Callable[..., Any]] = {}  # given the gradients of all results
+        self.calls: dict[int, Callable[[Any], Any]] = {}  # given the gradient of a tensor
+        self.after: dict[
+            int, Callable[..., Any]
+        ] = {}  # given those of all operands and all results
         self.retain: weakref.ref[Traced] | None = None  # the tensor whose .grad is to be kept
 
     def run(self, g: Any) -> Any:
         """Return the gradient after every hook had its say, newest last."""
-        for hook in list(self.calls.values()):
-            was_array = not isinstance(g, Traced)
-            former = set_mode(not was_array, False)
-            try:
-                replaced = hook(as_tensor(g))
-            finally:
-                set_mode(*former)
+        for hook in list(self.before.values()):
+            received = g if isinstance(g, list) else [g]
+            replaced = _call_hook(hook, g, tuple(map(_shown, received)))
             if replaced is not None:
-                g = replaced.array if was_array else replaced
+                parts = replaced if isinstance(replaced, tuple | list) else (replaced,)
+                changed = [
+                    part if former is None else _replacement(hook, former, part)
+                    for former, part in zip(received, parts, strict=True)
+                ]
+                g = changed if isinstance(g, list) else changed[0]
+        for hook in list(self.calls.values()):
+            replaced = _call_hook(hook, g, as_tensor(g))
+            if replaced is not None:
+                g = _replacement(hook, g, replaced)
         tensor = self.retain() if self.retain is not None else None
         if tensor is not None:
             kept = g if isinstance(g, Traced) else result_type.make(np.array(g))
             tensor._grad = kept if tensor._grad is None else tensor._grad + kept
         return g
+
+    def send(self, node: Node, g: Any, saved: tuple[Any, ...], grads: dict[Node, Any]) -> None:
+        """Do `Node.backward` with the hooks that want to see what it sends."""
+        own: dict[Node, Any] = {p: None for p in node.parents if p is not None and p in grads}
+        node.backward(g, saved, own)
+        sent: list[Any] = []
+        for parent in node.parents:
+            # An operand given twice received a sum; it is shown once.
+            sent.append(None if parent is None else own.pop(parent, None))
+        received = g if isinstance(g, list) else [g]
+        for hook in list(self.after.values()):
+            shown = tuple(map(_shown, sent))
+            replaced = _call_hook(hook, g, shown, tuple(map(_shown, received)))
+            if replaced is not None:
+                parts = replaced if isinstance(replaced, tuple | list) else (replaced,)
+                sent = [
+                    part if former is None else _replacement(hook, former, part)
+                    for former, part in zip(sent, parts, strict=True)
+                ]
+        for parent, part in zip(node.parents, sent, strict=True):
+            if parent is not None and part is not None and parent in grads:
+                former = grads[parent]
+                grads[parent] = part if former is None else former + part
+
+
+def _shown(g: Any) -> Any:
+    return None if g is None else as_tensor(g)
+
+
+def _call_hook(hook: Callable[..., Any], g: Any, *args: Any) -> Any:
+    """Call a hook where operations are recorded only if `g` is (``create_graph=True``)."""
+    received = g if isinstance(g, list) else [g]
+    former = set_mode(any(isinstance(part, Traced) for part in received), False)
+    try:
+        return hook(*args)
+    finally:
+        set_mode(*former)
+
+
+def _replacement(hook: Callable[..., Any], g: Any, replaced: Any) -> Any:
+    """Return what a hook gave in the place of `g`.
+
+    Raises:
+        TypeError: if it is no tensor.
+        RuntimeError: if it does not have the shape and type of `g`.
+    """
+    name = getattr(hook, "__name__", type(hook).__name__)
+    if not isinstance(replaced, Traced):
+        raise TypeError(f"expected Variable, but hook returned '{type(replaced).__name__}'")
+    former = as_array(g)
+    if replaced.array.shape != former.shape:
+        raise RuntimeError(
+            f"hook '{name}' has changed the size of value: from {tuple(former.shape)} to "
+            f"{tuple(replaced.array.shape)}"
+        )
+    if replaced.array.dtype != former.dtype:
+        raise RuntimeError(
+            f"hook '{name}' has changed the type of value (was {former.dtype} got "
+            f"{replaced.array.dtype})"
+        )
+    return replaced if isinstance(g, Traced) else replaced.array
+
+
+def run_post_hooks(tensor: Any, recorded: bool) -> None:
+    """Call the hooks that wait for the ``.grad`` of this leaf."""
+    for hook in list((tensor.node.post_hooks or {}).values()):
+        former = set_mode(recorded, False)
+        try:
+            hook(tensor)
+        finally:
+            set_mode(*former)
 
 
 class RemovableHandle:
@@ -306,13 +400,22 @@ class RemovableHandle:
         self.remove()
 
 
-def add_hook(node: Node, hook: Callable[[Any], Any]) -> RemovableHandle:
-    """Have `hook` called with each gradient that arrives at `node`."""
+def hooks_of(node: Node) -> Hooks:
+    """Return the hooks of `node`, made if there are none yet."""
     if node.hooks is None:
         node.hooks = Hooks()
-    handle = RemovableHandle(node.hooks.calls)
-    node.hooks.calls[handle.id] = hook
+    return node.hooks
+
+
+def _added(hook: Callable[..., Any], hooks: dict[int, Any]) -> RemovableHandle:
+    handle = RemovableHandle(hooks)
+    hooks[handle.id] = hook
     return handle
+
+
+def add_hook(node: Node, hook: Callable[[Any], Any]) -> RemovableHandle:
+    """Have `hook` called with each gradient that arrives at `node`."""
+    return _added(hook, hooks_of(node).calls)
 
 
 def refuse_overwritten(node: Node, saved: tuple[Any, ...]) -> None:
@@ -406,8 +509,11 @@ def walk(
         g = grads.pop(node)
         if g is None:
             continue
-        if node.hooks is not None:
-            g = node.hooks.run(g)
+        if create_graph and type(g) is np.ndarray:  # from a rule whose gradient is constant
+            g = result_type.make(g)
+        hooks = node.hooks
+        if hooks is not None:
+            g = hooks.run(g)
         if targets is not None and node in wanted:
             captured[node] = g
             if node.tick == 0:
@@ -420,7 +526,10 @@ def walk(
                 refuse_overwritten(node, saved)
             if create_graph:
                 saved = node.lift(saved)
-        node.backward(g, saved, grads)
+        if hooks is None or not hooks.after:
+            node.backward(g, saved, grads)
+        else:
+            hooks.send(node, g, saved, grads)
         if anomaly:
             _refuse_nan(node, grads)
         if saved and not retain_graph:

@@ -24,7 +24,21 @@ class _Departed:
 
 thread_mode = _ThreadMode()
 departed = _Departed()
-_mode_lock = threading.Lock()
+_mode_lock = threading.RLock()  # taken again if a mark dies while it is held
+
+
+class InferenceMark:
+    """What a tensor made in inference mode carries; while one lives, ops look for it."""
+
+    __slots__ = ()
+
+    def __init__(self) -> None:
+        with _mode_lock:
+            departed.count += 1
+
+    def __del__(self) -> None:
+        with _mode_lock:
+            departed.count -= 1
 
 
 def is_grad_enabled() -> bool:

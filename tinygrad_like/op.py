@@ -33,7 +33,7 @@ import numpy as np
 
 from tinygrad_like import dtypes
 from tinygrad_like.generate import bind_results, generate_backward, generate_call
-from tinygrad_like.graph import Node, Pick, Traced, result_type
+from tinygrad_like.graph import Node, Pick, Traced, mark_inference, result_type
 from tinygrad_like.lines import describe, here
 from tinygrad_like.modes import departed, thread_mode
 from tinygrad_like.stamps import tick
@@ -183,6 +183,31 @@ class Op:
             )
         return REGISTRY["sum_to"].call(g, shape)
 
+    # ----- Whether it is recorded -----------------------------------------------------------------
+
+    def recording(self, operands: Sequence[Any]) -> bool:
+        """Return True if this thread records.
+
+        Raises:
+            RuntimeError: if a tensor made in inference mode would have to be kept for a rule.
+        """
+        if not thread_mode.grad:
+            return False
+        names = self.arrays * len(operands) if self.variadic else self.arrays
+        wanted = {n for n, o in zip(names, operands, strict=True) if getattr(o, "node", None)}
+        for name, o in zip(names, operands, strict=True):
+            if (
+                isinstance(o, Traced)
+                and "_inference" in o.__dict__
+                and wanted.intersection(self.saves.get(name, ()))
+            ):
+                raise RuntimeError(
+                    f"Inference tensors cannot be saved for backward: {self.name} needs the value of "
+                    f"{self.public(name)}, which was made in inference mode; clone() it to get a normal tensor, "
+                    "or make it under no_grad()"
+                )
+        return True
+
     # ----- The readable way -----------------------------------------------------------------------
 
     def apply(self, operands: Sequence[Any], options: Sequence[Any]) -> Any:
@@ -208,12 +233,17 @@ class Op:
             result, *kept = result
         results = [np.asarray(r) for r in (result if self.several else (result,))]
         tensors = [result_type.make(r) for r in results]
+        if departed.count and thread_mode.inference and self.view:
+            for tensor in tensors:
+                mark_inference(tensor, operands)
         names = self.arrays * len(nodes) if self.variadic else self.arrays
         parents = tuple(
             node if name in self.differentiable else None
             for node, name in zip(nodes, names, strict=True)
         )
-        if any(node is not None for node in parents) and (not departed.count or thread_mode.grad):
+        if any(node is not None for node in parents) and (
+            not departed.count or self.recording(operands)
+        ):
             values = dict(zip(self.arrays, given, strict=True))
             values |= dict(zip(self.options, options, strict=True))
             values |= dict(zip(self.keeps, kept, strict=True))

@@ -82,8 +82,10 @@ def _rederive_views(base: Any, written: Any) -> None:
 
 def refuse_write(target: Any, name: str) -> None:
     """Raise if `target` is a leaf that wants a gradient, or a view of one, and writes are recorded."""
-    if departed.count and not thread_mode.grad:
-        return
+    if departed.count:
+        refuse_inference(target)
+        if not thread_mode.grad:
+            return
     if isinstance(target.node, AccumulateGrad):
         raise RuntimeError(
             "a leaf Variable that requires grad is being used in an in-place operation: "
@@ -102,6 +104,15 @@ def refuse_write(target: Any, name: str) -> None:
         raise RuntimeError(
             "A view was created in no_grad mode and is being modified inplace with grad mode enabled: "
             f"{name} can't be recorded through it; make the view where gradients are enabled"
+        )
+
+
+def refuse_inference(target: Any) -> None:
+    """Raise if `target` was made in inference mode, which has been left."""
+    if "_inference" in target.__dict__ and not thread_mode.inference:
+        raise RuntimeError(
+            "Inplace update to inference tensor outside InferenceMode is not allowed: clone() it to get "
+            "a normal tensor first"
         )
 
 
@@ -162,6 +173,8 @@ def in_place(name: str, function: Callable[..., Any], plain: Any = None) -> Any:
     def method(self: Any, *args: Any, **kwargs: Any) -> Any:
         memory = self.array
         d = memory.dtype
+        if departed.count:
+            refuse_inference(self)
         if (
             plain is not None
             and (d is dtypes.F32 or d is dtypes.F64)
