@@ -56,6 +56,7 @@ from tinygrad_like.dtypes import (
     int64 as long,
 )
 from tinygrad_like.modes import is_grad_enabled, is_inference_mode_enabled
+from tinygrad_like import return_types
 from tinygrad_like.ops import numpy_functions as _numpy_functions
 from tinygrad_like.ops.activation import *
 from tinygrad_like.ops.arithmetic import *
@@ -66,6 +67,7 @@ from tinygrad_like.ops.convolution import *
 from tinygrad_like.ops.creation import *
 from tinygrad_like.ops.creation import tensor as _tensor
 from tinygrad_like.ops.elementwise import *
+from tinygrad_like.ops.extrema import *
 from tinygrad_like.ops.indexing import *
 from tinygrad_like.ops.joining import *
 from tinygrad_like.ops.linalg import *
@@ -74,11 +76,14 @@ from tinygrad_like.ops.normalization import *
 from tinygrad_like.ops.pooling import *
 from tinygrad_like.ops.random import *
 from tinygrad_like.ops.reduction import *
+from tinygrad_like.ops.scattering import *
+from tinygrad_like.ops.scanning import *
 from tinygrad_like.ops.shaping import *
 from tinygrad_like.ops.sorting import *
 from tinygrad_like.ops.special import *
 from tinygrad_like.ops.unary import *
 from tinygrad_like.printing import set_printoptions
+from tinygrad_like.random import *
 from tinygrad_like.size import Size
 from tinygrad_like.tensor import Tensor
 

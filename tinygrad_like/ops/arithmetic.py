@@ -95,8 +95,14 @@ def _whole_quotient(name: str, divide: Any) -> Any:
         _refuse_zero(y if isinstance(y, np.ndarray) else np.asarray(y, d))
         return divide(x, y)
 
-    rule = {"x": lambda g: np.zeros_like(g), "y": lambda g: np.zeros_like(g)}
-    return op(broadcasts=True, dtype="promote", name=name, label="Div", **rule)(forward)
+    return op(
+        x=lambda g: np.zeros_like(g),
+        y=lambda g: np.zeros_like(g),
+        broadcasts=True,
+        dtype="promote",
+        name=name,
+        label="Div",
+    )(forward)
 
 
 def _divide_and_truncate(x: Any, y: Any) -> Any:

@@ -105,14 +105,18 @@ def _inside(x: Any, low: Any, high: Any) -> Any:
     return np.logical_and(x >= low, x <= high)
 
 
-@op(x=lambda g, x, min, max: keep_where(g, _inside(x, min, max)), label="Clamp", name="clip")
-def _clip(x: Array, min: Any, max: Any) -> Array:
+def _between(x: Any, min: Any, max: Any) -> Any:
     if min is None:
         return np.minimum(x, max)
     out = np.maximum(x, min)
     if max is None:
         return out
     return np.minimum(out, max, out=out) if out.ndim else np.minimum(out, max)
+
+
+@op(x=lambda g, x, min, max: keep_where(g, _inside(x, min, max)), label="Clamp", name="clip")
+def _clip(x: Array, min: Any, max: Any) -> Array:
+    return _between(x, min, max)
 
 
 @op(
@@ -129,7 +133,7 @@ def _clip(x: Array, min: Any, max: Any) -> Array:
 )
 def clip_between(x: Array, min: Array | None, max: Array | None) -> Array:
     """Return `x` kept between two arrays of limits."""
-    return _clip.__op__.forward(x, min, max)
+    return _between(x, min, max)
 
 
 def clamp(input: Any, min: Any = None, max: Any = None) -> Any:

@@ -1,11 +1,683 @@
-"""Random."""
+"""Random tensors, made of a generator's words in the ways PyTorch makes them on a CPU."""
 
 from __future__ import annotations
 
-__all__ = []
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from tinygrad_like import dtypes
+from tinygrad_like.graph import Array, Traced, as_array, result_type
+from tinygrad_like.op import op
+from tinygrad_like.ops.creation import _dtype, _finish, _size, shape_from
+from tinygrad_like.random import Generator, chosen
+from tinygrad_like.views import write
+
+__all__ = [
+    "bernoulli",
+    "multinomial",
+    "normal",
+    "rand",
+    "rand_like",
+    "randint",
+    "randint_like",
+    "randn",
+    "randn_like",
+    "randperm",
+]
+
+
+# ----- Arrays of numbers --------------------------------------------------------------------------
+
+
+def _refuse_whole(name: str, d: np.dtype[Any]) -> None:
+    if d.kind != "f":
+        raise NotImplementedError(
+            f'"{name}" not implemented for {dtypes.named(d)!r}; use a floating-point dtype'
+        )
+
+
+def uniform_numbers(
+    generator: Generator, n: int, d: np.dtype[Any], low: float = 0.0, high: float = 1.0
+) -> np.ndarray[Any, Any]:
+    """Return `n` numbers of ``[low, high)`` as ``uniform_`` fills them in."""
+    u = generator.uniform(n, d)
+    start, width = d.type(low), d.type(d.type(high) - d.type(low))
+    if start == 0 and width == 1:
+        if d != np.float16:
+            return u
+        rounded = u.astype(d)
+        rounded[rounded == 1] = 0
+        return rounded
+    # PyTorch multiplies and adds with one rounding; so does the next wider type.
+    wide = np.longdouble if d == np.float64 else np.float64
+    scaled: Any = u.astype(wide)
+    scaled *= wide(width)
+    scaled += wide(start)
+    if d == np.float16:
+        scaled = scaled.astype(np.float32)
+    out: np.ndarray[Any, Any] = scaled.astype(d)
+    out[out == d.type(high)] = start  # rounded up to the end that does not belong
+    return out
+
+
+def normal_numbers(
+    generator: Generator, n: int, d: np.dtype[Any], mean: float = 0.0, std: float = 1.0
+) -> np.ndarray[Any, Any]:
+    """Return `n` normal numbers as ``normal_`` fills them into contiguous memory."""
+    if n < 16:
+        few: np.ndarray[Any, Any] = _scaled_normals(_paired_normals(generator, n), mean, std)
+        return few.astype(d)
+    work = np.dtype(np.float32) if d == np.float16 else d
+    out = generator.uniform(n, work)
+    blocks = out[: n - n % 16].reshape(-1, 16)
+    _box_muller(blocks, mean, std)
+    if n % 16:
+        last = generator.uniform(16, work)
+        _box_muller(last.reshape(1, 16), mean, std)
+        out[-16:] = last
+    return out.astype(d, copy=False)
+
+
+def _box_muller(blocks: Any, mean: float, std: float) -> None:
+    """Turn blocks of 16 uniform numbers into normal ones: radii from 8 of them, angles from 8."""
+    radius = np.subtract(1, blocks[:, :8])
+    np.log(radius, out=radius)
+    radius *= -2
+    np.sqrt(radius, out=radius)
+    angle = blocks[:, 8:] * blocks.dtype.type(2 * math.pi)
+    np.multiply(radius, np.cos(angle), out=blocks[:, :8])
+    np.multiply(radius, np.sin(angle), out=blocks[:, 8:])
+    if std != 1:
+        blocks *= blocks.dtype.type(std)
+    if mean != 0:
+        blocks += blocks.dtype.type(mean)
+
+
+def _paired_normals(generator: Generator, n: int) -> np.ndarray[Any, Any]:
+    """Return `n` normal numbers made two at a time, the second of an odd pair kept for later."""
+    kept = generator.kept_normal
+    out = np.empty(n)
+    if not n:
+        return out
+    start = 0
+    if kept is not None:
+        out[0] = kept
+        generator.kept_normal = None
+        start = 1
+    pairs = (n - start + 1) // 2
+    if not pairs:
+        return out
+    u = generator.uniform(2 * pairs, dtypes.F64)
+    if pairs <= 8:
+        numbers = []
+        for first, second in u.reshape(-1, 2).tolist():
+            radius = math.sqrt(-2 * math.log1p(-second))
+            angle = 2 * math.pi * first
+            numbers += [radius * math.cos(angle), radius * math.sin(angle)]
+        made = np.array(numbers)
+    else:
+        radius = np.sqrt(-2 * np.log1p(-u[1::2]))
+        angle = 2 * math.pi * u[0::2]
+        made = np.stack([radius * np.cos(angle), radius * np.sin(angle)], 1).ravel()
+    out[start:] = made[: n - start]
+    if (n - start) % 2:
+        generator.kept_normal = float(made[-1])
+    return out
+
+
+def _scaled_normals(z: Any, mean: float, std: float) -> Any:
+    if mean == 0:
+        return z * std
+    return (z.astype(np.longdouble) * std + mean).astype(np.float64)
+
+
+def _in_memory_order(
+    like: np.ndarray[Any, Any], values: np.ndarray[Any, Any]
+) -> np.ndarray[Any, Any]:
+    """Return flat `values` in the shape of `like`, laid out as PyTorch walks through its memory."""
+    if like.flags.c_contiguous:
+        return values.reshape(like.shape)
+    order = sorted(range(like.ndim), key=lambda axis: -like.strides[axis])
+    return values.reshape([like.shape[axis] for axis in order]).transpose(np.argsort(order))
+
+
+def _refuse_interval(name: str, low: float, high: float) -> None:
+    if not low <= high:
+        raise RuntimeError(
+            f"{name} expects to return a [from, to) range, but found from={low} > to={high}"
+        )
+
+
+def _refuse_spread(name: str, std: float) -> None:
+    if not std >= 0:
+        raise RuntimeError(f"{name} expects std >= 0.0, but found std {std}")
+
+
+def _whole_numbers(generator: Generator, n: int, low: int, high: int) -> np.ndarray[Any, Any]:
+    """Return `n` integers of ``[low, high)``."""
+    if low >= high:
+        raise RuntimeError(
+            f"random_ expects 'from' to be less than 'to', but got from={low} >= to={high}"
+        )
+    width = high - low
+    raw = generator.words(n) if width < 2**28 else generator.long_words(n)
+    if width < 2**64:
+        raw %= np.uint64(width)
+    out: np.ndarray[Any, Any] = raw.view(np.int64)
+    out += np.int64(low)
+    return out
+
+
+# ----- New tensors --------------------------------------------------------------------------------
+
+
+def rand(
+    *size: Any,
+    generator: Any = None,
+    dtype: Any = None,
+    layout: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    pin_memory: bool = False,
+    **keyword: Any,
+) -> Any:
+    """Return a tensor of numbers drawn evenly from ``[0, 1)``.
+
+    >>> import tinygrad_like as torch
+    >>> _ = torch.manual_seed(0)
+    >>> torch.rand(2, 3)
+    tensor([[0.4963, 0.7682, 0.0885],
+            [0.1320, 0.3074, 0.6341]])
+    """
+    shape = shape_from("rand", size, _size("rand", keyword))
+    d = _dtype("rand", dtype, dtypes.default())
+    _refuse_whole("check_uniform_bounds", d)
+    array = uniform_numbers(chosen(generator), math.prod(shape), d).reshape(shape)
+    return _finish("rand", array, requires_grad, device, layout, pin_memory)
+
+
+def randn(
+    *size: Any,
+    generator: Any = None,
+    dtype: Any = None,
+    layout: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    pin_memory: bool = False,
+    **keyword: Any,
+) -> Any:
+    """Return a tensor of normal numbers of mean 0 and standard deviation 1.
+
+    >>> import tinygrad_like as torch
+    >>> _ = torch.manual_seed(0)
+    >>> torch.randn(3)
+    tensor([ 1.5410, -0.2934, -2.1788])
+    """
+    shape = shape_from("randn", size, _size("randn", keyword))
+    d = _dtype("randn", dtype, dtypes.default())
+    _refuse_whole("normal_kernel_cpu", d)
+    array = normal_numbers(chosen(generator), math.prod(shape), d).reshape(shape)
+    return _finish("randn", array, requires_grad, device, layout, pin_memory)
+
+
+def _whole(name: str, argument: str, value: Any) -> int:
+    if isinstance(value, Traced) and value.array.size == 1 and value.array.dtype.kind in "iu":
+        return int(value.array.item())
+    if isinstance(value, bool) or not isinstance(value, int | np.integer):
+        raise TypeError(f"{name}(): argument '{argument}' must be int, not {type(value).__name__}")
+    return int(value)
+
+
+def randint(
+    *args: Any,
+    low: Any = None,
+    high: Any = None,
+    size: Any = None,
+    generator: Any = None,
+    dtype: Any = None,
+    layout: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    pin_memory: bool = False,
+) -> Any:
+    """Return integers of ``[low, high)``: ``randint(high, size)`` or ``randint(low, high, size)``.
+
+    >>> import tinygrad_like as torch
+    >>> _ = torch.manual_seed(0)
+    >>> torch.randint(10, (4,))
+    tensor([4, 9, 3, 0])
+    """
+    given = list(args)
+    if size is None and given and isinstance(given[-1], tuple | list):
+        size = given.pop()
+    if not isinstance(size, tuple | list):
+        raise TypeError(
+            f"randint(): got {args}, expected (high, size) or (low, high, size), size being a tuple of ints"
+        )
+    if high is None and given:
+        high = given.pop()
+    if low is None:
+        low = given.pop() if given else 0
+    if given or high is None:
+        raise TypeError(f"randint(): got {args}, expected (high, size) or (low, high, size)")
+    first, last = _whole("randint", "low", low), _whole("randint", "high", high)
+    shape = shape_from("randint", (size,))
+    d = _dtype("randint", dtype, dtypes.I64)
+    array = _whole_numbers(chosen(generator), math.prod(shape), first, last).reshape(shape)
+    array = array.astype(d, copy=False)
+    return _finish("randint", array, requires_grad, device, layout, pin_memory)
+
+
+def randperm(
+    n: int,
+    *,
+    generator: Any = None,
+    dtype: Any = None,
+    layout: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    pin_memory: bool = False,
+) -> Any:
+    """Return the integers of ``[0, n)`` in random order.
+
+    >>> import tinygrad_like as torch
+    >>> _ = torch.manual_seed(0)
+    >>> torch.randperm(5)
+    tensor([4, 0, 1, 3, 2])
+    """
+    count = _whole("randperm", "n", n)
+    if count < 0:
+        raise RuntimeError(f"randperm: Trying to create tensor with negative dimension {count}")
+    order = list(range(count))
+    if count > 1:
+        raw = chosen(generator).words(count - 1)
+        raw %= np.arange(count, 1, -1, dtype=np.uint64)
+        raw += np.arange(count - 1, dtype=np.uint64)
+        for i, j in enumerate(raw.tolist()):
+            order[i], order[j] = order[j], order[i]
+    array = np.array(order, _dtype("randperm", dtype, dtypes.I64))
+    return _finish("randperm", array, requires_grad, device, layout, pin_memory)
+
+
+def _new_like(name: str, input: Any, dtype: Any) -> tuple[Any, np.dtype[Any]]:
+    """Return uninitialised memory laid out as that of `input`, and its dtype."""
+    if not isinstance(input, Traced):
+        raise TypeError(
+            f"{name}(): argument 'input' (position 1) must be Tensor, not {type(input).__name__}"
+        )
+    d = _dtype(name, dtype, input.array.dtype)
+    return np.empty_like(input.array, d), d
+
+
+def rand_like(
+    input: Any,
+    *,
+    generator: Any = None,
+    dtype: Any = None,
+    layout: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    memory_format: Any = None,
+) -> Any:
+    """Return numbers drawn evenly from ``[0, 1)``, with the shape and dtype of `input`."""
+    del memory_format
+    like, d = _new_like("rand_like", input, dtype)
+    _refuse_whole("check_uniform_bounds", d)
+    array = _in_memory_order(like, uniform_numbers(chosen(generator), like.size, d))
+    return _finish("rand_like", array, requires_grad, device, layout)
+
+
+def randn_like(
+    input: Any,
+    *,
+    generator: Any = None,
+    dtype: Any = None,
+    layout: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    memory_format: Any = None,
+) -> Any:
+    """Return normal numbers with the shape and dtype of `input`."""
+    del memory_format
+    like, _ = _new_like("randn_like", input, dtype)
+    array = _normal_array(chosen(generator), like, 0.0, 1.0)
+    return _finish("randn_like", array, requires_grad, device, layout)
+
+
+def randint_like(
+    input: Any,
+    *args: Any,
+    low: Any = None,
+    high: Any = None,
+    generator: Any = None,
+    dtype: Any = None,
+    layout: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    memory_format: Any = None,
+) -> Any:
+    """Return integers of ``[low, high)`` with the shape and dtype of `input`."""
+    del memory_format
+    like, d = _new_like("randint_like", input, dtype)
+    given = list(args)
+    high = given.pop() if high is None and given else high
+    low = given.pop() if low is None and given else low or 0
+    first, last = _whole("randint_like", "low", low), _whole("randint_like", "high", high)
+    values = _whole_numbers(chosen(generator), like.size, first, last).astype(d)
+    array = _in_memory_order(like, values)
+    return _finish("randint_like", array, requires_grad, device, layout)
+
+
+def _normal_array(generator: Generator, like: Any, mean: float, std: float) -> Any:
+    d = like.dtype
+    _refuse_whole("normal_kernel_cpu", d)
+    _refuse_spread("normal", std)
+    if like.size < 16 or like.flags.c_contiguous:
+        values = normal_numbers(generator, like.size, d, mean, std)
+    else:
+        values = _scaled_normals(_paired_normals(generator, like.size), mean, std).astype(d)
+    return _in_memory_order(like, values)
+
+
+@op(x=lambda g: np.zeros_like(g), y=lambda g: np.zeros_like(g), broadcasts=True, name="normal")
+def _normal_around(x: Array, y: Array, generator: Any) -> Array:
+    """Return normal numbers of means `x` and standard deviations `y`; no gradient goes through."""
+    if np.any(np.less(y, 0)):
+        raise RuntimeError("normal expects all elements of std >= 0.0")
+    array = x if isinstance(x, np.ndarray) else y
+    shape = np.broadcast_shapes(np.shape(x), np.shape(y))
+    z = normal_numbers(generator, math.prod(shape), array.dtype).reshape(shape)
+    return np.add(z * y, x)
+
+
+def normal(
+    mean: Any = 0.0,
+    std: Any = 1.0,
+    size: Any = None,
+    *,
+    generator: Any = None,
+    dtype: Any = None,
+    layout: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    pin_memory: bool = False,
+) -> Any:
+    """Return normal numbers; `mean` and `std` are tensors, or numbers where `size` is given.
+
+    Raises:
+        RuntimeError: if a standard deviation is negative.
+
+    >>> import tinygrad_like as torch
+    >>> _ = torch.manual_seed(0)
+    >>> torch.normal(2.0, 3.0, size=(2,))
+    tensor([6.6230, 1.1197])
+    """
+    if isinstance(mean, Traced) or isinstance(std, Traced):
+        if not isinstance(std, Traced):
+            _refuse_spread("normal", std)
+        return _normal_around(mean, std, chosen(generator))
+    if size is None:
+        raise TypeError("normal(): got two numbers, expected a Tensor, or size= as well")
+    shape = shape_from("normal", (size,))
+    d = _dtype("normal", dtype, dtypes.default())
+    array = _normal_array(chosen(generator), np.empty(shape, d), mean, std)
+    return _finish("normal", array, requires_grad, device, layout, pin_memory)
+
+
+@op(x=lambda g: np.zeros_like(g), name="bernoulli")
+def _bernoulli(x: Array, generator: Any) -> Array:
+    """Return 1 with probability `x`, else 0; no gradient goes through."""
+    return _coins(generator, x).astype(x.dtype)
+
+
+def _coins(generator: Generator, p: Any) -> Any:
+    if p.dtype.kind != "f":
+        raise NotImplementedError(
+            f'"bernoulli_tensor_cpu_p_" not implemented for {dtypes.named(p.dtype)!r}; give '
+            "probabilities as floating-point numbers"
+        )
+    if not np.all((p >= 0) & (p <= 1)):
+        raise RuntimeError("Expected p_in >= 0 && p_in <= 1: a probability lies outside")
+    u = generator.uniform(p.size, p.dtype)
+    return _in_memory_order(p, u) < p
+
+
+def bernoulli(input: Any, p: float | None = None, *, generator: Any = None) -> Any:
+    """Return 1 where a coin of probability `input` (or `p` for every element) falls so, else 0.
+
+    Raises:
+        RuntimeError: if a probability lies outside ``[0, 1]``.
+
+    >>> import tinygrad_like as torch
+    >>> torch.bernoulli(torch.tensor([0.0, 1.0]))
+    tensor([0., 1.])
+    """
+    if p is not None:
+        return result_type.make(_coin_array(chosen(generator), np.empty_like(as_array(input)), p))
+    return _bernoulli(input, chosen(generator))
+
+
+def _coin_array(generator: Generator, like: Any, p: float) -> Any:
+    if not 0 <= p <= 1:
+        raise RuntimeError(f"bernoulli_ expects p to be in [0, 1], but got p={p}")
+    return _in_memory_order(like, generator.below(p, like.size)).astype(like.dtype)
+
+
+def multinomial(
+    input: Any, num_samples: int, replacement: bool = False, *, generator: Any = None
+) -> Any:
+    """Return indices drawn in proportion to the weights in each row of `input`.
+
+    Args:
+        input: weights ``(C,)`` or ``(N, C)``, at least one of each row above 0.
+        num_samples: how many indices per row.
+        replacement: whether an index may be drawn again.
+        generator: where the numbers come from.
+
+    Raises:
+        RuntimeError: if the weights are no distribution, or too few for `num_samples`.
+
+    >>> import tinygrad_like as torch
+    >>> torch.multinomial(torch.tensor([0.0, 1.0, 0.0]), 2, replacement=True)
+    tensor([1, 1])
+    """
+    p = as_array(input)
+    if p.dtype.kind != "f":
+        raise RuntimeError(
+            f"multinomial only supports floating-point dtypes for input, got: {dtypes.named(p.dtype)}"
+        )
+    if p.ndim not in (1, 2):
+        raise RuntimeError(f"prob_dist must be 1 or 2 dim, got shape {p.shape}")
+    if num_samples <= 0:
+        raise RuntimeError(f"cannot sample n_sample <= 0 samples: got {num_samples}")
+    if not replacement and num_samples > p.shape[-1]:
+        raise RuntimeError(
+            "cannot sample n_sample > prob_dist.size(-1) samples without replacement: "
+            f"{num_samples} > {p.shape[-1]}"
+        )
+    if not np.all(np.isfinite(p) & (p >= 0)):
+        raise RuntimeError("probability tensor contains either `inf`, `nan` or element < 0")
+    total = p.sum(-1)
+    if not np.all(total > 0):
+        raise RuntimeError("invalid multinomial distribution (sum of probabilities <= 0)")
+    source = chosen(generator)
+    if not replacement or num_samples == 1:
+        waits = p / _exponential_numbers(source, p.size, p.dtype, 1.0).reshape(p.shape)
+        if num_samples == 1:
+            return result_type.make(waits.argmax(-1, keepdims=True))
+        order = np.argsort(-waits, -1, kind="stable")[..., :num_samples]
+        return result_type.make(np.ascontiguousarray(order))
+    rows = np.atleast_2d(p)
+    steps = np.cumsum(rows, -1)
+    steps /= steps[:, -1:]
+    steps[:, -1] = 1
+    u = source.uniform(len(rows) * num_samples, dtypes.F64).reshape(len(rows), num_samples)
+    drawn = np.stack([np.searchsorted(row, v) for row, v in zip(steps, u, strict=True)])
+    return result_type.make(drawn.reshape((*p.shape[:-1], num_samples)))
+
+
+def _exponential_numbers(generator: Generator, n: int, d: Any, rate: float) -> Any:
+    numbers = np.negative(generator.uniform(n, dtypes.F64))
+    np.log1p(numbers, out=numbers)
+    numbers *= -1 / rate
+    return numbers.astype(d, copy=False)
+
+
+# ----- Filling a tensor ---------------------------------------------------------------------------
+
+
+def _filled(target: Any, name: str, make: Callable[[Any], Any]) -> Any:
+    """Write what `make` returns for the memory of `target` into it; gradients end there."""
+    return write(target, name, lambda: make(target.array))
 
 
 class RandomMethods:
     """The methods of `Tensor` that this module provides."""
 
     __slots__ = ()
+    array: np.ndarray[Any, Any]
+
+    bernoulli = bernoulli
+    multinomial = multinomial
+
+    def uniform_(self, a: float = 0, b: float = 1, *, generator: Any = None, **ends: Any) -> Any:
+        """Fill with numbers drawn evenly from ``[a, b)`` (also spelt ``from`` and ``to``)."""
+        low, high = ends.pop("from", a), ends.pop("to", b)
+        _refuse_keywords("uniform_", ends)
+        source = chosen(generator)
+
+        def make(memory: Any) -> Any:
+            _refuse_whole("check_uniform_bounds", memory.dtype)
+            _refuse_interval("uniform_", low, high)
+            numbers = uniform_numbers(source, memory.size, memory.dtype, low, high)
+            return _in_memory_order(memory, numbers)
+
+        return _filled(self, "uniform_", make)
+
+    def normal_(self, mean: float = 0, std: float = 1, *, generator: Any = None) -> Any:
+        """Fill with normal numbers of the given mean and standard deviation."""
+        source = chosen(generator)
+        return _filled(self, "normal_", lambda memory: _normal_array(source, memory, mean, std))
+
+    def random_(self, *bounds: Any, generator: Any = None, **ends: Any) -> Any:
+        """Fill with integers: of ``[0, to)``, of ``[from, to)``, or of all the dtype holds exactly."""
+        given = list(bounds)
+        high = ends.pop("to") if "to" in ends else (given.pop() if given else None)
+        low = ends.pop("from") if "from" in ends else (given.pop() if given else 0)
+        _refuse_keywords("random_", ends)
+        source = chosen(generator)
+
+        def make(memory: Any) -> Any:
+            d = memory.dtype
+            if high is None:
+                numbers = _all_whole_numbers(source, memory.size, d)
+            else:
+                _refuse_bounds(d, int(low), int(high))
+                numbers = _whole_numbers(source, memory.size, int(low), int(high))
+            return _in_memory_order(memory, numbers.astype(d, copy=False))
+
+        return _filled(self, "random_", make)
+
+    def bernoulli_(self, p: Any = 0.5, *, generator: Any = None) -> Any:
+        """Fill with 1, with probability `p` (a number, or a tensor that broadcasts), and 0."""
+        source = chosen(generator)
+
+        def make(memory: Any) -> Any:
+            if isinstance(p, Traced):
+                chances = np.broadcast_to(p.array, memory.shape)
+                return _coins(source, np.ascontiguousarray(chances)).astype(memory.dtype)
+            return _coin_array(source, memory, p)
+
+        return _filled(self, "bernoulli_", make)
+
+    def exponential_(self, lambd: float = 1, *, generator: Any = None) -> Any:
+        """Fill with numbers of the exponential distribution of rate `lambd`."""
+        source = chosen(generator)
+
+        def make(memory: Any) -> Any:
+            _refuse_whole("exponential_", memory.dtype)
+            _refuse_unless(
+                lambd > 0, f"exponential_ expects lambda > 0.0, but found lambda={lambd}"
+            )
+            numbers = _exponential_numbers(source, memory.size, memory.dtype, lambd)
+            return _in_memory_order(memory, numbers)
+
+        return _filled(self, "exponential_", make)
+
+    def geometric_(self, p: float, *, generator: Any = None) -> Any:
+        """Fill with the number of trials up to the first success, each of probability `p`."""
+        source = chosen(generator)
+
+        def make(memory: Any) -> Any:
+            _refuse_unless(0 < p < 1, f"geometric_ expects p to be in (0, 1), but got p={p}")
+            u = source.uniform(memory.size, dtypes.F64)
+            numbers = np.ceil(np.log(u) / math.log(1 - p)).astype(memory.dtype)
+            return _in_memory_order(memory, numbers)
+
+        return _filled(self, "geometric_", make)
+
+    def cauchy_(self, median: float = 0, sigma: float = 1, *, generator: Any = None) -> Any:
+        """Fill with numbers of the Cauchy distribution."""
+        source = chosen(generator)
+
+        def make(memory: Any) -> Any:
+            _refuse_whole("cauchy_", memory.dtype)
+            _refuse_unless(sigma > 0, f"cauchy_ expects sigma > 0.0, but found sigma={sigma}")
+            u = source.uniform(memory.size, dtypes.F64)
+            numbers = (median + sigma * np.tan(math.pi * (u - 0.5))).astype(memory.dtype)
+            return _in_memory_order(memory, numbers)
+
+        return _filled(self, "cauchy_", make)
+
+    def log_normal_(self, mean: float = 1, std: float = 2, *, generator: Any = None) -> Any:
+        """Fill with numbers whose logarithm is normal, of the given mean and standard deviation."""
+        source = chosen(generator)
+
+        def make(memory: Any) -> Any:
+            _refuse_whole("log_normal_", memory.dtype)
+            _refuse_unless(std > 0, f"log_normal_ expects std > 0.0, but found std={std}")
+            numbers = np.exp(_scaled_normals(_paired_normals(source, memory.size), mean, std))
+            return _in_memory_order(memory, numbers.astype(memory.dtype))
+
+        return _filled(self, "log_normal_", make)
+
+
+def _refuse_unless(holds: bool, message: str) -> None:
+    if not holds:
+        raise RuntimeError(message)
+
+
+def _refuse_keywords(name: str, keywords: dict[str, Any]) -> None:
+    for unknown in keywords:
+        raise TypeError(f"{name}() got an unexpected keyword argument '{unknown}'")
+
+
+def _refuse_bounds(d: np.dtype[Any], low: int, high: int) -> None:
+    if d.kind == "b":
+        least, most = 0, 1
+    elif d.kind == "f":
+        most = 2 ** (np.finfo(d).nmant + 1)
+        least = -most
+    else:
+        least, most = int(np.iinfo(d).min), int(np.iinfo(d).max)
+    for name, value in (("from", low), ("to - 1", high - 1)):
+        if not least <= value <= most and d.kind != "f":
+            raise RuntimeError(
+                f"{name} is out of bounds for {dtypes.named(d)}: {value} is not in [{least}, {most}]"
+            )
+
+
+def _all_whole_numbers(generator: Generator, n: int, d: np.dtype[Any]) -> Any:
+    """Return `n` integers of ``[0, m)``, `m` the largest that `d` holds exactly, plus one."""
+    if d.kind == "b":
+        return generator.words(n) & np.uint64(1)
+    if d.kind == "f":
+        limit = 2 ** (np.finfo(d).nmant + 1) + 1
+    else:
+        limit = int(np.iinfo(d).max) + 1
+    raw = generator.long_words(n) if d.itemsize == 8 else generator.words(n)
+    raw %= np.uint64(limit)
+    return raw.view(np.int64)
