@@ -54,9 +54,10 @@ def is_inference_mode_enabled() -> bool:
 def set_mode(grad: bool, inference: bool) -> tuple[bool, bool]:
     """Set this thread's modes and return the former ones as ``(grad, inference)``."""
     former = (thread_mode.grad, thread_mode.inference)
-    if former[0] != grad:
+    was_default, is_default = former == (True, False), grad and not inference
+    if was_default != is_default:
         with _mode_lock:
-            departed.count += 1 if former[0] else -1
-        thread_mode.grad = grad
+            departed.count += 1 if was_default else -1
+    thread_mode.grad = grad
     thread_mode.inference = inference
     return former
