@@ -438,6 +438,7 @@ def refuse_overwritten(node: Node, saved: tuple[Any, ...]) -> None:
             )
             if loud:
                 raise RuntimeError(message)
+            found.silent_tick = 0  # once is enough
             warnings.warn(message, UserWarning, stacklevel=2)
 
 

@@ -18,21 +18,26 @@ from tinygrad_like.graph import (
     RemovableHandle,
     Traced,
     add_hook,
+    mark_inference,
     result_type,
 )
-from tinygrad_like.modes import thread_mode
+from tinygrad_like.modes import departed, thread_mode
 from tinygrad_like.op import FUNCTIONS, UFUNCS, makes_results
+from tinygrad_like.ops.activation import ActivationMethods
 from tinygrad_like.ops.arranging import ArrangingMethods
 from tinygrad_like.ops.conversion import ConversionMethods
-from tinygrad_like.ops.activation import ActivationMethods
 from tinygrad_like.ops.creation import CreationMethods
 from tinygrad_like.ops.elementwise import ElementwiseMethods
+from tinygrad_like.ops.extrema import ExtremaMethods
 from tinygrad_like.ops.indexing import IndexingMethods
 from tinygrad_like.ops.joining import JoiningMethods
 from tinygrad_like.ops.linalg import LinalgMethods
 from tinygrad_like.ops.random import RandomMethods
 from tinygrad_like.ops.reduction import ReductionMethods
+from tinygrad_like.ops.scanning import ScanningMethods
+from tinygrad_like.ops.scattering import ScatteringMethods
 from tinygrad_like.ops.shaping import ShapingMethods
+from tinygrad_like.ops.sorting import SortingMethods
 from tinygrad_like.printing import format_tensor
 from tinygrad_like.size import Size
 from tinygrad_like.stamps import version
@@ -43,12 +48,16 @@ class Tensor(
     ElementwiseMethods,
     ActivationMethods,
     ReductionMethods,
+    ExtremaMethods,
+    ScanningMethods,
+    SortingMethods,
     LinalgMethods,
     ShapingMethods,
     JoiningMethods,
     ArrangingMethods,
     ConversionMethods,
     IndexingMethods,
+    ScatteringMethods,
     RandomMethods,
     CreationMethods,
     Traced,
@@ -116,6 +125,10 @@ class Tensor(
     def is_cuda(self) -> bool:
         """False."""
         return False
+
+    def is_inference(self) -> bool:
+        """Return True if it was made in inference mode."""
+        return "_inference" in self.__dict__
 
     # ----- Its place in the graph -----------------------------------------------------------------
 
@@ -212,7 +225,10 @@ class Tensor(
 
     def detach(self) -> Tensor:
         """Return a tensor that shares the memory but not the graph."""
-        return result_type.make(self.array)  # type: ignore[no-any-return]
+        tensor = result_type.make(self.array)
+        if departed.count and thread_mode.inference:
+            mark_inference(tensor, (self,))
+        return tensor  # type: ignore[no-any-return]
 
     def detach_(self) -> Tensor:
         """Take this tensor out of the graph and return it.

@@ -19,8 +19,9 @@ import numpy as np
 
 from tinygrad_like import dtypes
 from tinygrad_like.graph import AccumulateGrad, Array, Node, Traced, result_type
+from tinygrad_like.lines import here
 from tinygrad_like.modes import departed, thread_mode
-from tinygrad_like.stamps import owner, stamp
+from tinygrad_like.stamps import owner, stamp, tick
 
 
 class Step(NamedTuple):
@@ -28,11 +29,12 @@ class Step(NamedTuple):
 
     op: Any
     options: tuple[Any, ...]
-    index: int | None  # which result, for an op that has several
+    which: int | None  # of the results, for an op that has several
 
     def __call__(self, x: Any) -> Any:
+        """Return the view of `x` that this step leads to."""
         out = self.op.call(x, *self.options)
-        return out if self.index is None else out[self.index]
+        return out if self.which is None else out[self.which]
 
 
 class View(NamedTuple):
@@ -65,45 +67,86 @@ def remember_view(
         tensor.__dict__["_silent"] = True
 
 
+def forget_views(base: Any) -> None:
+    """Let the views of `base` go their own way: it holds other memory from now on."""
+    for reference in base.__dict__.pop("_views", ()):
+        view = reference()
+        if view is not None:
+            view._view = None
+
+
+def _derive(base: Any, steps: tuple[Step, ...]) -> Node | None:
+    """Return the place in the graph of the view of `base` that `steps` lead to."""
+    derived = result_type.make(base.array, base.node)  # a stand-in, which need not know its views
+    for step in steps:
+        derived = step(derived)
+    return derived.node  # type: ignore[no-any-return]
+
+
 def _rederive_views(base: Any, written: Any) -> None:
     """Give every living view of `base`, except the one written, its place in the graph anew."""
     for reference in base.__dict__.get("_views", ()):
         view = reference()
-        if view is None or view is written or view._view is None:
-            continue
-        derived = base
-        for step in view._view.steps:
-            derived = step(derived)
-        view.node = derived.node
+        if view is not None and view is not written and view._view.recorded:
+            view.node = _derive(base, view._view.steps)
 
 
 # ----- Writing ------------------------------------------------------------------------------------
 
 
-def refuse_write(target: Any, name: str) -> None:
-    """Raise if `target` is a leaf that wants a gradient, or a view of one, and writes are recorded."""
+def refuse_write(target: Any, name: str, value: Node | None = None) -> None:
+    """Raise if `target`, or what it is a view of, must not be written while operations are recorded.
+
+    `value` is the place in the graph of what is to be written.
+    """
     if departed.count:
         refuse_inference(target)
         if not thread_mode.grad:
             return
+    view: View | None = target._view
+    if view is not None and (view.base.node is not None or value is not None):
+        _refuse_view(view, name)
     if isinstance(target.node, AccumulateGrad):
         raise RuntimeError(
             "a leaf Variable that requires grad is being used in an in-place operation: "
             f"{name} would overwrite the value its gradient is for; use no_grad() or .data, or write into "
             "a clone()"
         )
-    view = target._view
-    if view is None:
-        return
+
+
+def _refuse_view(view: View, name: str) -> None:
+    """Raise if a write through `view` could not be recorded, or would change a leaf."""
+    if not view.recorded:
+        raise RuntimeError(
+            "A view was created in no_grad mode and is being modified inplace with grad mode enabled: "
+            f"{name} can't be recorded through it; make the view where gradients are enabled"
+        )
+    for step in view.steps:
+        if step.which is not None:
+            raise RuntimeError(
+                f"Output {step.which} of {step.op.label} is a view and is being modified inplace. This view "
+                "is the output of a function that returns multiple views. Such functions do not allow the "
+                f"output views to be modified inplace. Replace {name} by an out-of-place operation, or "
+                "index the tensor to get one view"
+            )
     if isinstance(view.base.node, AccumulateGrad):
         raise RuntimeError(
             "a view of a leaf Variable that requires grad is being used in an in-place operation: "
             f"{name} would overwrite the leaf's value; use no_grad() or .data, or write into a clone()"
         )
-    if not view.recorded and view.base.node is not None:
+
+
+def refuse_overlap(memory: np.ndarray[Any, Any], name: str) -> None:
+    """Raise if elements of `memory` share an address, or if it is read-only."""
+    if not memory.flags.writeable or (
+        0 in memory.strides
+        and any(
+            step == 0 and size > 1 for step, size in zip(memory.strides, memory.shape, strict=True)
+        )
+    ):
         raise RuntimeError(
-            "A view was created in no_grad mode and is being modified inplace with grad mode enabled: "
-            f"{name} can't be recorded through it; make the view where gradients are enabled"
+            "unsupported operation: more than one element of the written-to tensor refers to a single "
+            f"memory location, or the memory is read-only. Please clone() the tensor before {name}"
         )
 
 
@@ -124,9 +167,13 @@ def write(target: Any, name: str, compute: Callable[[], Any]) -> Any:
             that does not fit; nothing is changed then.
     """
     refuse_write(target, name)
+    start = tick()
     result = compute()
     memory = target.array
     value = result.array if isinstance(result, Traced) else np.asarray(result)
+    node = result.node if isinstance(result, Traced) else None
+    if node is not None and target.node is None:
+        refuse_write(target, name, node)
     if value.shape != memory.shape:
         raise RuntimeError(
             f"output with shape {list(memory.shape)} doesn't match the broadcast shape "
@@ -138,21 +185,20 @@ def write(target: Any, name: str, compute: Callable[[], Any]) -> Any:
             f"{_title(memory.dtype)}: {name} keeps the dtype of the tensor it writes into; convert "
             "that tensor first"
         )
-    if not memory.flags.writeable:
-        raise RuntimeError(
-            f"unsupported operation: {name} writes into a tensor whose elements share memory (such "
-            "as one made by expand) or are read-only; clone() it first"
-        )
-    node = result.node if isinstance(result, Traced) else None
+    refuse_overlap(memory, name)
     if node is not None:
-        _keep_overwritten(node, memory)
         if value.dtype is not memory.dtype:
             from tinygrad_like.op import REGISTRY  # op.py needs this module
 
-            node = REGISTRY["cast"].call(result, memory.dtype).node
+            result = REGISTRY["cast"].call(result, memory.dtype)
+            node, value = result.node, result.array
+        assert node is not None
+        _keep_overwritten(node, memory, start)
     if value is not memory:
         np.copyto(memory, value, casting="unsafe")
     stamp(memory, silent=target.__dict__.get("_silent", False))
+    if node is not None:
+        _save_written(node, value, memory)
     if not departed.count or thread_mode.grad:
         adopt(target, node)
     return target
@@ -179,9 +225,9 @@ def in_place(name: str, function: Callable[..., Any], plain: Any = None) -> Any:
             plain is not None
             and (d is dtypes.F32 or d is dtypes.F64)
             and (not (is_ufunc and kwargs))
-            and ((departed.count and not thread_mode.grad) or _is_outside(self))
+            and ((departed.count and not thread_mode.grad) or is_outside(self))
         ):
-            given = []
+            given: list[Any] = []
             for argument in args:
                 if isinstance(argument, Traced):
                     if argument.array.dtype is not d or not (
@@ -211,7 +257,7 @@ def in_place(name: str, function: Callable[..., Any], plain: Any = None) -> Any:
     return method
 
 
-def _is_outside(target: Any) -> bool:
+def is_outside(target: Any) -> bool:
     """Return True if neither `target` nor what it is a view of has a place in the graph."""
     return target.node is None and (target._view is None or target._view.base.node is None)
 
@@ -224,46 +270,76 @@ def _title(d: np.dtype[Any]) -> str:
     return _TITLES[d.kind + str(d.itemsize)]
 
 
-def _keep_overwritten(node: Node, memory: np.ndarray[Any, Any]) -> None:
-    """Copy what `node` saved of the memory that is about to be overwritten by its own result."""
+def _keep_overwritten(node: Node, memory: np.ndarray[Any, Any], start: int) -> None:
+    """Copy what the nodes made since `start` saved of the memory that their result will overwrite."""
+    written = owner(memory)
+    pending = [node]
+    while pending:
+        node = pending.pop()
+        if node.saved:
+            node.saved = tuple(_copied(value, written) for value in node.saved)
+        pending += [p for p in node.parents if p is not None and p.tick > start]
+
+
+def _copied(value: Any, written: np.ndarray[Any, Any]) -> Any:
+    """Return a saved value, copied where it looks at the memory that `written` owns."""
+    if isinstance(value, np.ndarray):
+        return value.copy() if owner(value) is written else value
+    if type(value) is tuple:
+        return tuple(_copied(part, written) for part in value)
+    return value
+
+
+def _save_written(node: Node, value: Any, memory: np.ndarray[Any, Any]) -> None:
+    """Have `node` save the memory that now holds its result, in place of the result itself."""
     saved = node.saved or ()
-    if any(isinstance(value, np.ndarray) and owner(value) is owner(memory) for value in saved):
-        node.saved = tuple(
-            value.copy()
-            if isinstance(value, np.ndarray) and owner(value) is owner(memory)
-            else value
-            for value in saved
-        )
+    if any(kept is value for kept in saved):
+        node.saved = tuple(memory if kept is value else kept for kept in saved)
+        node.tick = tick()  # after the write
 
 
 def adopt(target: Any, node: Node | None) -> None:
     """Make `node` the origin of what `target` now holds, and of what shares its memory."""
     view: View | None = target._view
+    base = target if view is None else view.base
+    if node is None and base.node is None:
+        return
     if view is None:
-        base = target
-        if node is not None or target.node is not None:
-            target.node = node
+        former = target.node
+        # A constant ends the gradient's way, but the tensor stays in the graph, as in PyTorch.
+        target.node = _replaced(base, None, ()) if node is None else node
+        if former is not None and former.hooks is not None and former.hooks.retain is not None:
+            _move_retain(former, target)
     else:
-        base = view.base
-        if node is None and base.node is None:
-            return
-        from tinygrad_like.op import REGISTRY  # op.py needs this module
-
-        region = result_type.make(target.array, node)
-        strides = base.array.strides
-        base.node = REGISTRY["replace_region"].call(base, region, view.steps, strides).node
-        target.node = node
-        if node is None:
-            target.node = _derive(base, view.steps)
+        base.node = _replaced(base, node, view.steps)
+        target.node = _derive(base, view.steps) if node is None else node
     if "_views" in base.__dict__:
         _rederive_views(base, target)
 
 
-def _derive(base: Any, steps: tuple[Step, ...]) -> Node | None:
-    derived = base
-    for step in steps:
-        derived = step(derived)
-    return derived.node  # type: ignore[no-any-return]
+def _move_retain(former: Node, target: Any) -> None:
+    """Have ``target.grad`` be kept where the tensor's place in the graph is now."""
+    hooks: Any = former.hooks
+    if hooks.retain() is target:
+        hooks.retain = None
+        target.retain_grad()
+
+
+def _replaced(base: Any, region: Node | None, steps: tuple[Step, ...]) -> Node:
+    """Record that the region of `base` that `steps` lead to was replaced; nothing is computed."""
+    from tinygrad_like.op import REGISTRY  # op.py needs this module
+
+    op = REGISTRY["replace_region"]
+    array = base.array
+    values = {"steps": steps, "strides": array.strides}
+    node = object.__new__(op.node)
+    node.tick = tick()
+    node.parents = (base.node, region)
+    node.saved = tuple(values[name] for name in op.saves)
+    node.line = here()
+    node.hooks = None
+    node.shape = array.shape
+    return node
 
 
 def region_of(x: Array, steps: tuple[Step, ...]) -> Array:
@@ -279,5 +355,5 @@ def like_layout(shape: tuple[int, ...], strides: tuple[int, ...], d: Any) -> np.
     Only then do the ops that lead to a view lead to a view of it as well.
     """
     order = sorted(range(len(shape)), key=lambda axis: -strides[axis])
-    array = np.empty([shape[axis] for axis in order], d)
+    array: np.ndarray[Any, Any] = np.empty([shape[axis] for axis in order], d)
     return array.transpose(np.argsort(order)) if order else array

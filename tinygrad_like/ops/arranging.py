@@ -11,13 +11,20 @@ import numpy as np
 from tinygrad_like import dtypes
 from tinygrad_like.graph import Array, Traced, as_array
 from tinygrad_like.op import REGISTRY, op
-from tinygrad_like.ops.shaping import axis_of, broadcast_to, reshape, sizes_of, transpose, unsqueeze
+from tinygrad_like.ops.shaping import (
+    axis_of,
+    broadcast_to,
+    place_diagonal,
+    reshape,
+    sizes_of,
+    transpose,
+    unsqueeze,
+)
 
 __all__ = [
     "diag",
     "diag_embed",
     "diagflat",
-    "diagonal",
     "flip",
     "fliplr",
     "flipud",
@@ -30,43 +37,6 @@ __all__ = [
     "triu",
 ]
 FUNCTIONAL = ["pad"]
-
-
-@op(
-    x=lambda g, x_shape, offset, dim1, dim2: place_diagonal(g, x_shape, offset, dim1, dim2),
-    view=True,
-)
-def diagonal(x: Array, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Array:
-    """Return the diagonal of dimensions `dim1` and `dim2` as the last dimension of a view.
-
-    Raises:
-        RuntimeError: if the dimensions are the same.
-        IndexError: if one is out of range.
-
-    >>> import tinygrad_like as torch
-    >>> torch.diagonal(torch.tensor([[1.0, 2.0], [3.0, 4.0]]))
-    tensor([1., 4.])
-    """
-    first, second = axis_of(dim1, x.ndim), axis_of(dim2, x.ndim)
-    if first == second:
-        raise RuntimeError(f"diagonal dimensions cannot be identical {dim1}, {dim2}")
-    out = x.diagonal(offset, first, second)
-    if x.flags.writeable:
-        out.flags.writeable = True
-    return out
-
-
-@op(
-    x=lambda g, offset, dim1, dim2: diagonal(g, offset, dim1, dim2),
-    label="DiagonalBackward",
-)
-def place_diagonal(x: Array, shape: Any, offset: int, dim1: int, dim2: int) -> Array:
-    """Return zeros of `shape` with `x` on a diagonal: the adjoint of `diagonal`."""
-    out = np.zeros(shape, x.dtype)
-    region = out.diagonal(offset, dim1, dim2)
-    region.flags.writeable = True
-    region[...] = x
-    return out
 
 
 # ----- Repeating ----------------------------------------------------------------------------------
@@ -165,7 +135,7 @@ def repeat_interleave(
             f"{counts.size} and input.size({axis}) = {size}"
         )
     indices = as_array(repeat_indices(repeats, size))
-    return REGISTRY["getitem"].call(input, (slice(None),) * axis + (indices,))
+    return REGISTRY["take_index"].call(input, (slice(None),) * axis + (indices,))
 
 
 @op()
@@ -599,7 +569,6 @@ class ArrangingMethods:
     diag = diag
     diag_embed = diag_embed
     diagflat = diagflat
-    diagonal = diagonal
     flip = flip
     fliplr = fliplr
     flipud = flipud

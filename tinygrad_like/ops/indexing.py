@@ -1,36 +1,462 @@
-"""Ops that pick elements by index, and their adjoints that put gradients back."""
+"""``t[index]`` and ``t[index] = value``, by PyTorch's rules.
+
+An index is taken in two steps. Numbers, slices, None and Ellipsis give a view; then arrays of
+integers and masks, if there are any, pick elements of that view, and those are copied. (NumPy takes
+both at once and counts a number next to an array as an array, hence other shapes for ``t[0, :, [1]]``.)
+"""
 
 from __future__ import annotations
 
-from typing import Any
+import operator
+import warnings
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from tinygrad_like.graph import Array, Traced
-from tinygrad_like.op import op
+from tinygrad_like import dtypes
+from tinygrad_like.graph import Array, Traced, result_type
+from tinygrad_like.interchange import to_array
+from tinygrad_like.modes import departed, thread_mode
+from tinygrad_like.op import REGISTRY, implements, op
+from tinygrad_like.ops.accumulating import add_at_index
+from tinygrad_like.ops.elementwise import copied
+from tinygrad_like.ops.joining import place, region
+from tinygrad_like.ops.shaping import reshape
+from tinygrad_like.stamps import stamp
+from tinygrad_like.views import in_place, is_outside, refuse_overlap, write
 
-__all__ = []
+__all__ = ["argwhere", "index_put", "nonzero"]
 
-
-@op(x=lambda g, index, x_shape: put(g, index, x_shape), view=True, label="Index")
-def getitem(x: Array, index: Any) -> Array:
-    """Return ``input[index]``: a view for ints, slices, None and Ellipsis."""
-    return x[index]
-
-
-@op(x=lambda g, index: getitem(g, index))
-def put(x: Array, index: Any, shape: Any) -> Array:
-    """Return zeros of `shape` with `x` added at `index`: the adjoint of indexing."""
-    out = np.zeros(shape, x.dtype)
-    out[index] += x
-    return out
+_ALL = slice(None)
 
 
-def _plain(index: Any) -> Any:
-    """Return an index with tensors replaced by their arrays."""
-    if isinstance(index, tuple):
-        return tuple(i.array if isinstance(i, Traced) else i for i in index)
-    return index.array if isinstance(index, Traced) else index
+# ----- The ops ------------------------------------------------------------------------------------
+
+
+def _declare_basic(name: str, label: str) -> Any:
+    """Declare basic indexing once more, under the name PyTorch gives its last step."""
+
+    def forward(x: Array, index: Any) -> Array:
+        return x[index]
+
+    forward.__doc__ = "Return ``input[index]`` as a view, for numbers, slices, None and Ellipsis."
+    rule = lambda g, index, x_shape: place(g, index, x_shape)  # noqa: E731
+    return op(x=rule, view=True, name=name, label=label)(forward)
+
+
+_basic_select = _declare_basic("basic_select", "Select")
+_basic_unsqueeze = _declare_basic("basic_unsqueeze", "Unsqueeze")
+_basic_alias = _declare_basic("basic_alias", "Alias")
+
+
+@op(x=lambda g, index, x_shape: put_index(g, index, x_shape), label="Index")
+def take_index(x: Array, index: Any) -> Array:
+    """Return the elements of `x` that arrays of integers and masks pick, as a copy."""
+    try:
+        if len(index) == 1 and index[0].dtype.kind == "i":
+            return np.take(x, index[0], 0)  # faster than the general way
+        return x[index]
+    except IndexError as error:
+        raise _retold(error, x, index) from None
+
+
+@op(x=lambda g, index: take_index(g, index))
+def put_index(x: Array, index: Any, shape: Any) -> Array:
+    """Return zeros of `shape` with `x` added up at `index`: the adjoint of `take_index`."""
+    return add_at_index(x, index, shape)
+
+
+@op(
+    x=lambda g, index, accumulate: g if accumulate else _put_zeros(g, index),
+    y=lambda g, index, y_shape: REGISTRY["sum_to"].call(take_index(g, index), y_shape),
+    label="IndexPut",
+    name="index_put",
+)
+def _index_put(x: Array, y: Array, index: Any, accumulate: bool) -> Array:
+    """Return `x` with `y` written, or added, at the elements that arrays pick."""
+    try:
+        if accumulate:
+            picked = x[index].shape
+            return x + add_at_index(np.broadcast_to(y, picked), index, x.shape)
+        out = x.copy()
+        out[index] = y
+        return out
+    except IndexError as error:
+        raise _retold(error, x, index) from None
+    except ValueError:
+        raise _unfit(y.shape, x[index].shape) from None
+
+
+def _put_zeros(g: Any, index: Any) -> Any:
+    return _index_put(g, np.zeros((), g.dtype), index, False)
+
+
+def _unfit(value: tuple[int, ...], picked: tuple[int, ...]) -> RuntimeError:
+    return RuntimeError(
+        f"shape mismatch: value tensor of shape {list(value)} cannot be broadcast to indexing result "
+        f"of shape {list(picked)}"
+    )
+
+
+def _retold(error: IndexError, x: np.ndarray[Any, Any], index: Any) -> IndexError:
+    """Return NumPy's complaint about an array index in PyTorch's words."""
+    if "broadcast" in str(error):
+        shapes = [list(np.shape(i)) for i in index if not isinstance(i, slice)]
+        return IndexError(
+            "shape mismatch: indexing tensors could not be broadcast together with shapes "
+            + ", ".join(map(str, shapes))
+        )
+    for dim, i in enumerate(index):
+        if isinstance(i, np.ndarray) and i.dtype.kind == "i" and i.size:
+            size = x.shape[dim]
+            wrong = i[(i >= size) | (i < -size)]
+            if wrong.size:
+                return IndexError(
+                    f"index {wrong[0]} is out of bounds for dimension {dim} with size {size}"
+                )
+    return IndexError(str(error).replace("axis", "dimension"))
+
+
+# ----- Reading an index ---------------------------------------------------------------------------
+
+
+class _Parsed(NamedTuple):
+    """An index in two steps: a view, then elements of it."""
+
+    op: Any  # the basic op to use, None if the first step changes nothing
+    basic: tuple[Any, ...]
+    arrays: tuple[Any, ...]  # empty if there is no second step
+
+
+def _not_an_index(item: Any) -> IndexError:
+    return IndexError(
+        "only integers, slices (`:`), ellipsis (`...`), None and long or byte Variables are valid indices "
+        f"(got {type(item).__name__})"
+    )
+
+
+def _as_index_array(item: Any) -> Any:
+    """Return an int, or an array of int64 or bool, for anything that may stand in an index."""
+    if isinstance(item, Traced):
+        array = item.array
+    elif isinstance(item, np.ndarray):
+        array = item
+    elif isinstance(item, list | tuple | range):
+        array = to_array(item, None)
+        if not array.size:
+            array = array.astype(np.int64)
+    else:
+        try:
+            return operator.index(item)
+        except TypeError:
+            raise _not_an_index(item) from None
+    d = array.dtype
+    if d is dtypes.I64 or d.kind == "b":
+        found = array
+    elif d == np.uint8:
+        warnings.warn(
+            "indexing with dtype torch.uint8 is now deprecated, please use a dtype torch.bool instead.",
+            UserWarning,
+            stacklevel=5,
+        )
+        found = array.astype(bool)
+    elif d == np.int32 or d == np.int64:
+        found = array.astype(np.int64)
+    else:
+        raise IndexError(
+            f"tensors used as indices must be long, int, byte or bool tensors, got {d}"
+        )
+    return int(found) if found.ndim == 0 and found.dtype.kind == "i" else found
+
+
+def _plain_slice(item: slice) -> slice:
+    """Return a slice that NumPy and PyTorch agree about.
+
+    Raises:
+        ValueError: if it does not step forward.
+    """
+    start, stop, step = (
+        None if bound is None else _bound(bound) for bound in (item.start, item.stop, item.step)
+    )
+    if step is not None and step <= 0:
+        raise ValueError(
+            "slice step cannot be zero" if step == 0 else "step must be greater than zero"
+        )
+    return slice(start, stop, step)
+
+
+def _bound(value: Any) -> int:
+    try:
+        return operator.index(value)
+    except TypeError:
+        raise TypeError(
+            "slice indices must be integers or None or have an __index__ method, "
+            f"not {type(value).__name__}"
+        ) from None
+
+
+def _is_nested(index: Any) -> bool:
+    """Return True for a list that stands for a tuple, as PyTorch still allows."""
+    return (
+        type(index) is list
+        and len(index) < 32
+        and any(
+            item is None or item is Ellipsis or isinstance(item, slice | Traced) for item in index
+        )
+    )
+
+
+def _parse(index: Any, shape: tuple[int, ...]) -> _Parsed:
+    """Return the two steps of an index into a tensor of the given shape.
+
+    Raises:
+        IndexError: if there are too many, one is out of range, or one is no index at all.
+        ValueError: if a slice goes backwards.
+    """
+    given: Sequence[Any] = index if type(index) is tuple or _is_nested(index) else (index,)
+    items: list[Any] = []
+    consumed = 0
+    for item in given:
+        if not (item is None or item is Ellipsis or isinstance(item, slice | bool)):
+            item = _as_index_array(item)
+        items.append(item)
+        if isinstance(item, np.ndarray) and item.dtype.kind == "b":
+            consumed += item.ndim
+        elif not (item is None or item is Ellipsis or isinstance(item, bool)):
+            consumed += 1
+    if consumed > len(shape):
+        if not shape and any(type(item) is int for item in items):
+            raise IndexError(
+                "invalid index of a 0-dim tensor. Use `tensor.item()` in Python to convert a 0-dim "
+                "tensor to a number"
+            )
+        if not shape and any(isinstance(item, slice) for item in items):
+            raise IndexError("slice() cannot be applied to a 0-dim tensor.")
+        raise IndexError(f"too many indices for tensor of dimension {len(shape)}")
+    chosen = None
+    steps: list[Any] = []
+    arrays: list[Any] = []
+    dim = 0
+    for item in items:
+        if type(item) is int:
+            size = shape[dim]
+            if not -size <= item < size:
+                raise IndexError(
+                    f"index {item} is out of bounds for dimension {dim} with size {size}"
+                )
+            steps.append(item)
+            chosen = _basic_select
+            dim += 1
+        elif isinstance(item, slice):
+            steps.append(_plain_slice(item))
+            arrays.append(_ALL)
+            chosen = region
+            dim += 1
+        elif item is None:
+            steps.append(None)
+            arrays.append(_ALL)
+            chosen = _basic_unsqueeze
+        elif item is Ellipsis:
+            skipped = max(len(shape) - consumed, 0)
+            consumed = len(shape)  # a second one stands for nothing
+            steps += [_ALL] * skipped
+            arrays += [_ALL] * skipped
+            dim += skipped
+        elif isinstance(item, bool):
+            steps.append(None)
+            arrays.append(np.zeros(int(item), np.int64))
+            chosen = _basic_unsqueeze
+        elif item.dtype.kind == "b":
+            if item.shape != shape[dim : dim + item.ndim]:
+                raise IndexError(
+                    f"The shape of the mask {list(item.shape)} at index {dim} does not match the shape of "
+                    f"the indexed tensor {list(shape)} at index {dim}"
+                )
+            if item.ndim:
+                steps += [_ALL] * item.ndim
+                arrays.append(item)
+            else:
+                steps.append(None)
+                arrays.append(np.zeros(int(item), np.int64))
+                chosen = _basic_unsqueeze
+            dim += item.ndim
+        else:
+            steps.append(_ALL)
+            arrays.append(item)
+            dim += 1
+    picks = any(isinstance(item, np.ndarray) for item in arrays)
+    if chosen is None and not picks:
+        chosen = _basic_alias
+    while arrays and isinstance(arrays[-1], slice):
+        arrays.pop()
+    # The Ellipsis keeps a single element a view: without it NumPy returns a number.
+    return _Parsed(chosen, (*steps, Ellipsis), tuple(arrays) if picks else ())
+
+
+# ----- Getting and setting ------------------------------------------------------------------------
+
+
+def getitem(self: Any, index: Any) -> Any:
+    """Return ``self[index]``: a view, or a copy if arrays or masks pick the elements."""
+    array = self.array
+    if type(index) is int and array.ndim and -len(array) <= index < len(array):
+        return _basic_select(self, (index, Ellipsis))
+    parsed = _parse(index, array.shape)
+    found = self if parsed.op is None else parsed.op(self, parsed.basic)
+    return take_index(found, parsed.arrays) if parsed.arrays else found
+
+
+def setitem(self: Any, index: Any, value: Any) -> None:
+    """Write `value`, a number or a tensor that broadcasts, at ``self[index]``.
+
+    Raises:
+        IndexError: if the index is out of range.
+        RuntimeError: if the shapes do not fit, if arrays pick the elements and the dtypes differ,
+            or if the tensor must not be written in place.
+        TypeError: if the value is neither a number nor a tensor.
+    """
+    if not isinstance(value, Traced | bool | int | float | np.generic):
+        raise TypeError(
+            f"can't assign a {type(value).__name__} to a torch tensor; make it a tensor first"
+        )
+    memory = self.array
+    parsed = _parse(index, memory.shape)
+    d = memory.dtype
+    if isinstance(value, Traced):
+        new = value.array
+        if parsed.arrays and new.dtype is not d:
+            raise RuntimeError(
+                "Index put requires the source and destination dtypes match, got "
+                f"{dtypes.named(d)} for the destination and {dtypes.named(new.dtype)} for the source."
+            )
+    else:
+        new = to_array(value, d)
+    recording = not departed.count or thread_mode.grad
+    if recording and not (
+        is_outside(self) and (not isinstance(value, Traced) or value.node is None)
+    ):
+        _set_recorded(self, parsed, value if isinstance(value, Traced) else result_type.make(new))
+        return
+    refuse_overlap(memory, "__setitem__")
+    part = memory if parsed.op is None else memory[parsed.basic]
+    _assign(part, parsed.arrays, new)
+    stamp(memory, silent=self.__dict__.get("_silent", False))
+
+
+def _assign(
+    region: np.ndarray[Any, Any], arrays: tuple[Any, ...], new: np.ndarray[Any, Any]
+) -> None:
+    """Write into memory, PyTorch's errors included."""
+    if arrays:
+        try:
+            region[arrays] = new
+        except IndexError as error:
+            raise _retold(error, region, arrays) from None
+        except ValueError:
+            raise _unfit(new.shape, region[arrays].shape) from None
+        return
+    try:
+        np.copyto(region, _without_leading_ones(new, region.ndim), casting="unsafe")
+    except ValueError:
+        raise _unexpandable(new.shape, region.shape) from None
+
+
+def _without_leading_ones(array: Any, ndim: int) -> Any:
+    extra = array.ndim - ndim
+    if extra > 0 and array.shape[:extra] == (1,) * extra:
+        return reshape(array, tuple(array.shape[extra:]))
+    return array
+
+
+def _unexpandable(value: tuple[int, ...], shape: tuple[int, ...]) -> RuntimeError:
+    return RuntimeError(
+        f"shape mismatch: the value's shape {list(value)} can't be expanded to the shape {list(shape)} "
+        "it is written to"
+    )
+
+
+def _set_recorded(target: Any, parsed: _Parsed, value: Any) -> None:
+    part = target if parsed.op is None else parsed.op(target, parsed.basic)
+    memory = part.array
+    if parsed.arrays:
+        ndim = take_index(memory, parsed.arrays).ndim
+        value = _without_leading_ones(value, ndim)
+        write(part, "index_put_", lambda: _index_put(part, value, parsed.arrays, False))
+        return
+    value = _without_leading_ones(value, memory.ndim)
+    try:
+        np.broadcast_to(value.array, memory.shape)
+    except ValueError:
+        raise _unexpandable(value.array.shape, memory.shape) from None
+    write(part, "copy_", lambda: copied(value, memory.shape, memory.dtype))
+
+
+# ----- PyTorch's functions ------------------------------------------------------------------------
+
+
+def index_put(input: Any, indices: Any, values: Any, accumulate: bool = False) -> Any:
+    """Return `input` with `values` written, or added, at ``input[indices]``, a tuple of tensors.
+
+    Raises:
+        IndexError: if an index is out of range.
+        RuntimeError: if shapes or dtypes do not fit.
+
+    >>> import tinygrad_like as torch
+    >>> i = torch.tensor([0, 0])
+    >>> torch.index_put(torch.zeros(2), (i,), torch.tensor([1.0, 2.0]), accumulate=True)
+    tensor([3., 0.])
+    """
+    given = tuple(slice(None) if i is None else i for i in indices)
+    parsed = _parse(given, input.array.shape)
+    if values.array.dtype is not input.array.dtype:
+        raise RuntimeError(
+            "Index put requires the source and destination dtypes match, got "
+            f"{dtypes.named(input.array.dtype)} for the destination and "
+            f"{dtypes.named(values.array.dtype)} for the source."
+        )
+    if parsed.op not in (None, region):
+        raise IndexError("index_put_: indices must be tensors of at least one dimension, or None")
+    return _index_put(input, values, parsed.arrays, accumulate)
+
+
+def nonzero(input: Any, *, as_tuple: bool = False) -> Any:
+    """Return the indices (N, ndim) of elements that are not zero, or one tensor per dimension.
+
+    >>> import tinygrad_like as torch
+    >>> torch.nonzero(torch.tensor([0, 5, 7]))
+    tensor([[1],
+            [2]])
+    """
+    if not isinstance(input, Traced):
+        raise TypeError(
+            f"nonzero(): argument 'input' (position 1) must be Tensor, not {type(input).__name__}"
+        )
+    array = input.array
+    if as_tuple:
+        return tuple(result_type.make(i) for i in np.atleast_1d(array).nonzero())
+    found = np.argwhere(array) if array.ndim else np.zeros((int(bool(array)), 0), np.int64)
+    return result_type.make(np.ascontiguousarray(found))
+
+
+def argwhere(input: Any) -> Any:
+    """Return the indices (N, ndim) of elements that are not zero.
+
+    >>> import tinygrad_like as torch
+    >>> torch.argwhere(torch.tensor([0, 5]))
+    tensor([[1]])
+    """
+    return nonzero(input)
+
+
+@implements(np.nonzero)
+def _np_nonzero(a: Any) -> Any:
+    return nonzero(a, as_tuple=True)
+
+
+@implements(np.argwhere)
+def _np_argwhere(a: Any) -> Any:
+    return nonzero(a)
 
 
 class IndexingMethods:
@@ -38,5 +464,13 @@ class IndexingMethods:
 
     __slots__ = ()
 
-    def __getitem__(self, index: Any) -> Any:
-        return getitem(self, _plain(index))
+    __getitem__ = getitem
+    __setitem__ = setitem
+
+    def __delitem__(self, index: Any) -> None:
+        raise TypeError("Tensor does not support deleting items; use torch.cat on what is to stay")
+
+    argwhere = argwhere
+    index_put = index_put
+    index_put_ = in_place("index_put_", index_put)
+    nonzero = nonzero

@@ -1,0 +1,672 @@
+"""Ops that pick elements along a dimension by a tensor of indices or a mask, and that put them back."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from tinygrad_like import dtypes
+from tinygrad_like.graph import Array, Traced, result_type
+from tinygrad_like.interchange import to_array
+from tinygrad_like.op import REGISTRY, implements, op
+from tinygrad_like.ops.accumulating import add_along, add_at_index
+from tinygrad_like.ops.shaping import axis_of, broadcast_to, cast, reshape
+from tinygrad_like.views import in_place
+
+__all__ = [
+    "gather",
+    "index_add",
+    "index_copy",
+    "index_fill",
+    "index_select",
+    "masked_fill",
+    "masked_scatter",
+    "masked_select",
+    "scatter",
+    "scatter_add",
+    "take",
+    "take_along_dim",
+]
+
+
+def _sum_to(g: Any, shape: tuple[int, ...]) -> Any:
+    return REGISTRY["sum_to"].call(g, shape)
+
+
+# ----- Arguments ----------------------------------------------------------------------------------
+
+
+def _tensor(name: str, argument: str, value: Any) -> Any:
+    if not isinstance(value, Traced):
+        raise TypeError(
+            f"{name}(): argument '{argument}' must be Tensor, not {type(value).__name__}"
+        )
+    return value
+
+
+def _indices(name: str, index: Any) -> np.ndarray[Any, Any]:
+    """Return the array of a tensor of indices, as int64."""
+    array: np.ndarray[Any, Any] = _tensor(name, "index", index).array
+    if array.dtype is dtypes.I64:
+        return array
+    if array.dtype.kind == "i" and array.dtype.itemsize == 4:
+        return array.astype(np.int64)
+    raise RuntimeError(
+        f"{name}(): Expected dtype int32/int64 for index, got {dtypes.named(array.dtype)}"
+    )
+
+
+def _check_range(name: str, index: np.ndarray[Any, Any], size: int, dim: int) -> None:
+    """Raise if an index is negative or too large: seen as unsigned, both are too large."""
+    if index.size and int(index.view(np.uint64).max()) >= size:
+        wrong = index[(index < 0) | (index >= size)]
+        kind = IndexError if name.startswith("index_") or name == "take" else RuntimeError
+        raise kind(
+            f"{name}(): index {wrong[0]} is out of bounds for dimension {dim} with size {size}"
+        )
+
+
+def _along(name: str, input: Any, dim: int, index: Any) -> tuple[int, np.ndarray[Any, Any]]:
+    """Return the axis and the indices of an op that goes along one, once they are known to fit."""
+    shape = _tensor(name, "input", input).array.shape
+    axis = axis_of(dim, len(shape))
+    array = _indices(name, index)
+    if array.ndim != len(shape):
+        if array.size == 0:
+            return axis, array.reshape((0,) * len(shape))
+        if array.ndim + len(shape) != 1:
+            raise RuntimeError(
+                f"{name}(): Index tensor must have the same number of dimensions as input tensor, got "
+                f"{array.ndim} and {len(shape)}"
+            )
+        array = array.reshape((1,) * len(shape))
+    for d, (n, size) in enumerate(zip(array.shape, shape, strict=True)):
+        if d != axis and n > size:
+            raise RuntimeError(
+                f"{name}(): Size does not match at dimension {d} expected index {list(array.shape)} to be "
+                f"no larger than self {list(shape)} apart from dimension {axis}"
+            )
+    _check_range(name, array, shape[axis] if shape else 1, axis)
+    return axis, array
+
+
+def _scalar(name: str, value: Any, d: np.dtype[Any]) -> Any:
+    """Return a number, or a tensor without dimensions, as a 0-d tensor of dtype `d`."""
+    if isinstance(value, Traced):
+        if value.array.ndim:
+            raise RuntimeError(
+                f"{name} only supports a 0-dimensional value tensor, but got tensor with "
+                f"{value.array.ndim} dimension(s)."
+            )
+        if not dtypes.can_cast(value.array.dtype, d):
+            raise RuntimeError(
+                f"{name}(): value of dtype {dtypes.named(value.array.dtype)} cannot be cast to "
+                f"{dtypes.named(d)}"
+            )
+        return value if value.array.dtype is d else cast(value, d)
+    if not isinstance(value, bool | int | float | np.generic):
+        raise TypeError(
+            f"{name}(): argument 'value' must be Number or Tensor, not {type(value).__name__}"
+        )
+    if d.kind != "f" and isinstance(value, float | np.floating):
+        raise RuntimeError(
+            f"{name}(): value cannot be converted to type {dtypes.named(d).name} without overflow"
+            if not np.isfinite(value)
+            else f"{name}(): value {value} of a floating-point type can't be written into {dtypes.named(d)}"
+        )
+    return result_type.make(to_array(value, d))
+
+
+# ----- Along a dimension, one index per element ---------------------------------------------------
+
+
+def _part(index: np.ndarray[Any, Any], dim: int) -> tuple[slice, ...]:
+    """Return the slices of an array that indices of this shape reach."""
+    return tuple(slice(None if axis == dim else n) for axis, n in enumerate(index.shape))
+
+
+@op(x=lambda g, dim, index, x_shape: ungather(g, dim, index, x_shape), name="gather")
+def _gather(x: Array, dim: int, index: Any) -> Array:
+    if not x.ndim:
+        return x.copy()
+    return np.take_along_axis(x[_part(index, dim)], index, dim)
+
+
+@op(x=lambda g, dim, index: _gather(g, dim, index))
+def ungather(x: Array, dim: int, index: Any, shape: Any) -> Array:
+    """Return zeros of `shape` with `x` added up where it was gathered from."""
+    return add_along(x, dim, index, shape) if shape else x.copy()
+
+
+def gather(input: Any, dim: int, index: Any, *, sparse_grad: bool = False) -> Any:
+    """Return ``input[i][index[i][j]]`` for `dim` 1, and likewise for other dimensions.
+
+    Raises:
+        RuntimeError: if the shapes do not fit or an index is out of range.
+
+    >>> import tinygrad_like as torch
+    >>> torch.gather(torch.tensor([[1, 2], [3, 4]]), 1, torch.tensor([[1], [0]]))
+    tensor([[2],
+            [3]])
+    """
+    del sparse_grad
+    axis, array = _along("gather", input, dim, index)
+    return _gather(input, axis, array)
+
+
+def take_along_dim(input: Any, indices: Any, dim: int | None = None) -> Any:
+    """Return elements picked along `dim` as `gather` does, but broadcast; of the flat tensor if None.
+
+    >>> import tinygrad_like as torch
+    >>> x = torch.tensor([[3, 1, 2]])
+    >>> torch.take_along_dim(x, torch.argsort(x, 1), 1)
+    tensor([[1, 2, 3]])
+    """
+    _tensor("take_along_dim", "input", input)
+    _indices("take_along_dim", indices)
+    if dim is None:
+        return gather(reshape(input, (-1,)), 0, reshape(indices, (-1,)))
+    if input.array.ndim != indices.array.ndim:
+        raise RuntimeError(
+            "torch.take_along_dim(): input and indices should have the same number of dimensions, but got "
+            f"{input.array.ndim} dimensions for input, and {indices.array.ndim} dimensions for indices"
+        )
+    axis = axis_of(dim, input.array.ndim)
+    left, right = list(input.array.shape), list(indices.array.shape)
+    for d, (n, m) in enumerate(zip(left, right, strict=True)):
+        if d != axis and n != m:
+            left[d] = right[d] = max(n, m) if min(n, m) else 0
+    return gather(broadcast_to(input, tuple(left)), axis, broadcast_to(indices, tuple(right)))
+
+
+@op(
+    x=lambda g, dim, index: _scatter(g, np.zeros(index.shape, g.dtype), dim, index),
+    y=lambda g, dim, index: _gather(g, dim, index),
+    name="scatter",
+)
+def _scatter(x: Array, y: Array, dim: int, index: Any) -> Array:
+    if not x.ndim:
+        return y.reshape(()) if index.size else x.copy()
+    out = x.copy()
+    np.put_along_axis(out[_part(index, dim)], index, y, dim)
+    return out
+
+
+def _source(name: str, input: Any, index: np.ndarray[Any, Any], src: Any) -> Any:
+    """Return the part of `src` that the indices use, in the dtype of `input`."""
+    _tensor(name, "src", src)
+    if src.array.dtype is not input.array.dtype:
+        raise RuntimeError(
+            f"{name}(): Expected self.dtype to be equal to src.dtype, got "
+            f"{dtypes.named(input.array.dtype)} and {dtypes.named(src.array.dtype)}"
+        )
+    shape = src.array.shape
+    if len(shape) != index.ndim and index.size:
+        if len(shape) + index.ndim != 1:
+            raise RuntimeError(
+                f"{name}(): Index tensor must have the same number of dimensions as src tensor, got "
+                f"{index.ndim} and {len(shape)}"
+            )
+        return reshape(src, index.shape)
+    if any(n > size for n, size in zip(index.shape, shape, strict=False)):
+        raise RuntimeError(
+            f"{name}(): Expected index {list(index.shape)} to be no larger than src {list(shape)}"
+        )
+    if shape == index.shape:
+        return src
+    return REGISTRY["region"].call(src, tuple(slice(n) for n in index.shape))
+
+
+def scatter(
+    input: Any, dim: int, index: Any, src: Any = None, *, value: Any = None, reduce: Any = None
+) -> Any:
+    """Return `input` with elements of `src`, or a number, written at ``index`` along `dim`.
+
+    The adjoint of `gather`. Where an index repeats, one of its values is written.
+
+    Raises:
+        RuntimeError: if shapes or dtypes do not fit or an index is out of range.
+
+    >>> import tinygrad_like as torch
+    >>> torch.scatter(torch.zeros(2, 2), 1, torch.tensor([[1], [0]]), 5.0)
+    tensor([[0., 5.],
+            [5., 0.]])
+    """
+    axis, array = _along("scatter", input, dim, index)
+    filling = src if value is None else value
+    if isinstance(filling, Traced) and (filling.array.ndim or not array.ndim):
+        y = _source("scatter", input, array, filling)
+    else:
+        y = broadcast_to(_scalar("scatter", filling, input.array.dtype), array.shape)
+    if reduce is None:
+        return _scatter(input, y, axis, array)
+    if reduce == "add":
+        return _scatter_add(input, y, axis, array)
+    if reduce == "multiply":
+        return _scatter_multiply(input, y, axis, array)
+    raise RuntimeError(f"reduce argument must be either add or multiply, got {reduce!r}")
+
+
+@op()
+def scatter_multiply(x: Array, y: Array, dim: int, index: Any) -> Array:
+    """Return `x` multiplied by `y` at the indices; gradients end here, as in PyTorch."""
+    out = x.copy()
+    if not x.ndim:
+        return out * y.reshape(()) if index.size else out
+    place: list[Any] = list(np.indices(index.shape, sparse=True))
+    place[dim] = index
+    np.multiply.at(out, tuple(place), y)
+    return out
+
+
+_scatter_multiply = scatter_multiply
+
+
+@op(x=lambda g: g, y=lambda g, dim, index: _gather(g, dim, index), name="scatter_add")
+def _scatter_add(x: Array, y: Array, dim: int, index: Any) -> Array:
+    if not x.ndim:
+        return x + y.sum(dtype=x.dtype)
+    return x + add_along(y, dim, index, x.shape)
+
+
+def scatter_add(input: Any, dim: int, index: Any, src: Any) -> Any:
+    """Return `input` with elements of `src` added at ``index`` along `dim`.
+
+    Raises:
+        RuntimeError: if shapes or dtypes do not fit or an index is out of range.
+
+    >>> import tinygrad_like as torch
+    >>> torch.scatter_add(torch.zeros(3), 0, torch.tensor([0, 2, 0]), torch.ones(3))
+    tensor([2., 0., 1.])
+    """
+    axis, array = _along("scatter_add", input, dim, index)
+    return _scatter_add(input, _source("scatter_add", input, array, src), axis, array)
+
+
+# ----- Along a dimension, one index per slice -----------------------------------------------------
+
+
+def _at(dim: int, index: Any) -> tuple[Any, ...]:
+    return (slice(None),) * dim + (index,)
+
+
+def _slices(name: str, input: Any, dim: int, index: Any) -> tuple[int, np.ndarray[Any, Any]]:
+    """Return the axis and the indices of an op that treats whole slices."""
+    shape = _tensor(name, "input", input).array.shape
+    axis = axis_of(dim, len(shape))
+    array = _indices(name, index)
+    if array.ndim > 1:
+        raise IndexError(
+            f"{name}(): Index is supposed to be a vector, but got dim: {array.ndim} instead"
+        )
+    array = array.reshape(-1)
+    size = shape[axis] if shape else 1
+    if name != "index_select" and array.size and array.min() < 0:
+        array = np.where(array < 0, array + size, array)  # PyTorch lets these count from the end
+    _check_range(name, array, size, axis)
+    return axis, array
+
+
+@op(x=lambda g, dim, index, x_shape: unselect(g, dim, index, x_shape), name="index_select")
+def _index_select(x: Array, dim: int, index: Any) -> Array:
+    return x.take(index, dim) if x.ndim else x.reshape(1).take(index).reshape(())
+
+
+@op(x=lambda g, dim, index: _index_select(g, dim, index))
+def unselect(x: Array, dim: int, index: Any, shape: Any) -> Array:
+    """Return zeros of `shape` with the slices of `x` added up where they were selected from."""
+    return add_at_index(x, _at(dim, index), shape) if shape else x.copy()
+
+
+def index_select(input: Any, dim: int, index: Any) -> Any:
+    """Return the slices along `dim` that a vector of indices names.
+
+    Raises:
+        IndexError: if an index is out of range, or `index` is no vector.
+
+    >>> import tinygrad_like as torch
+    >>> torch.index_select(torch.tensor([[1, 2], [3, 4]]), 0, torch.tensor([1, 1]))
+    tensor([[3, 4],
+            [3, 4]])
+    """
+    axis, array = _slices("index_select", input, dim, index)
+    if not input.array.ndim and array.size != 1:
+        raise IndexError(
+            f"index_select(): Index to scalar can have only 1 value, got {array.size} value(s)"
+        )
+    return _index_select(input, axis, array)
+
+
+def _slices_source(
+    name: str, input: Any, axis: int, index: np.ndarray[Any, Any], source: Any
+) -> Any:
+    """Return `source`, one slice per index, once it is known to fit."""
+    _tensor(name, "source", source)
+    if source.array.dtype is not input.array.dtype:
+        raise RuntimeError(
+            f"{name}(): self and source expected to have the same dtype, but got (self) "
+            f"{dtypes.named(input.array.dtype)} and (source) {dtypes.named(source.array.dtype)}"
+        )
+    shape = list(input.array.shape)
+    if shape:
+        shape[axis] = index.size
+    if tuple(shape) != source.array.shape:
+        if source.array.size == 1 and np.prod(shape) == 1:
+            return reshape(source, tuple(shape))
+        raise (RuntimeError if name == "index_add" else IndexError)(
+            f"{name}(): source of shape {list(source.array.shape)} does not match {index.size} indices "
+            f"along dimension {axis} of a tensor of shape {list(input.array.shape)}"
+        )
+    return source
+
+
+@op(x=lambda g: g, y=lambda g, dim, index: _index_select(g, dim, index), name="index_add")
+def _index_add(x: Array, y: Array, dim: int, index: Any) -> Array:
+    return x + (add_at_index(y, _at(dim, index), x.shape) if x.ndim else y)
+
+
+def index_add(input: Any, dim: int, index: Any, source: Any, *, alpha: Any = 1) -> Any:
+    """Return `input` with the slices of `source`, times `alpha`, added where `index` says.
+
+    Raises:
+        IndexError: if an index is out of range.
+        RuntimeError: if shapes or dtypes do not fit.
+
+    >>> import tinygrad_like as torch
+    >>> torch.index_add(torch.zeros(3), 0, torch.tensor([0, 0]), torch.tensor([1.0, 2.0]))
+    tensor([3., 0., 0.])
+    """
+    axis, array = _slices("index_add", input, dim, index)
+    y = _slices_source("index_add", input, axis, array, source)
+    return _index_add(input, y if alpha == 1 else y * alpha, axis, array)
+
+
+@op(
+    x=lambda g, dim, index: _index_fill(g, np.zeros((), g.dtype), dim, index),
+    y=lambda g, dim, index: _index_select(g, dim, index),
+    name="index_copy",
+)
+def _index_copy(x: Array, y: Array, dim: int, index: Any) -> Array:
+    if not x.ndim:
+        return y.copy()
+    out = x.copy()
+    out[_at(dim, index)] = y
+    return out
+
+
+def index_copy(input: Any, dim: int, index: Any, source: Any) -> Any:
+    """Return `input` with the slices that `index` names replaced by those of `source`.
+
+    Raises:
+        IndexError: if an index is out of range or the shapes do not fit.
+
+    >>> import tinygrad_like as torch
+    >>> torch.index_copy(torch.zeros(3), 0, torch.tensor([2]), torch.tensor([7.0]))
+    tensor([0., 0., 7.])
+    """
+    axis, array = _slices("index_copy", input, dim, index)
+    y = _slices_source("index_copy", input, axis, array, source)
+    return _index_copy(input, y, axis, array)
+
+
+@op(
+    x=lambda g, dim, index: _index_fill(g, np.zeros((), g.dtype), dim, index),
+    value=lambda g, dim, index: _sum_to(_index_select(g, dim, np.unique(index)), ()),
+    name="index_fill",
+)
+def _index_fill(x: Array, value: Array, dim: int, index: Any) -> Array:
+    out = x.copy()
+    if x.ndim:
+        out[_at(dim, index)] = value
+    elif index.size:
+        out[...] = value
+    return out
+
+
+def index_fill(input: Any, dim: int, index: Any, value: Any) -> Any:
+    """Return `input` with the slices that `index` names filled with a number.
+
+    Raises:
+        IndexError: if an index is out of range.
+
+    >>> import tinygrad_like as torch
+    >>> torch.index_fill(torch.zeros(3), 0, torch.tensor([0, 2]), 1)
+    tensor([1., 0., 1.])
+    """
+    axis, array = _slices("index_fill", input, dim, index)
+    return _index_fill(input, _scalar("index_fill", value, input.array.dtype), axis, array)
+
+
+# ----- By a mask ----------------------------------------------------------------------------------
+
+
+def _mask(name: str, mask: Any) -> np.ndarray[Any, Any]:
+    array: np.ndarray[Any, Any] = _tensor(name, "mask", mask).array
+    if array.dtype.kind != "b":
+        raise RuntimeError(
+            f"{name}: expected BoolTensor for mask, got {dtypes.named(array.dtype)}; compare it with something"
+        )
+    return array
+
+
+def _spread(name: str, input: Any, mask: Any) -> tuple[Any, np.ndarray[Any, Any]]:
+    """Return `input` and the array of `mask` broadcast against each other."""
+    array = _mask(name, mask)
+    shape = _tensor(name, "input", input).array.shape
+    if array.shape == shape:
+        return input, array
+    try:
+        wanted = np.broadcast_shapes(shape, array.shape)
+    except ValueError:
+        raise RuntimeError(
+            f"{name}: the mask's shape {list(array.shape)} does not broadcast with the tensor's "
+            f"{list(shape)}: sizes must be equal or 1, counted from the right"
+        ) from None
+    return (input if shape == wanted else broadcast_to(input, wanted)), array
+
+
+@op(
+    x=lambda g, mask: _masked_fill(g, np.zeros((), g.dtype), mask),
+    value=lambda g, mask: _sum_to(_masked_select(g, mask), ()),
+    name="masked_fill",
+)
+def _masked_fill(x: Array, value: Array, mask: Any) -> Array:
+    out = x.copy()
+    np.copyto(out, value, where=mask)
+    return out
+
+
+def masked_fill(input: Any, mask: Any, value: Any) -> Any:
+    """Return `input` with a number written where `mask`, broadcast, is True.
+
+    Raises:
+        RuntimeError: if the mask is not boolean, its shape does not fit, or `value` has dimensions.
+
+    >>> import tinygrad_like as torch
+    >>> torch.masked_fill(torch.tensor([1.0, 2.0]), torch.tensor([True, False]), 0)
+    tensor([0., 2.])
+    """
+    spread, array = _spread("masked_fill", input, mask)
+    return _masked_fill(spread, _scalar("masked_fill", value, input.array.dtype), array)
+
+
+@op(x=lambda g, mask, x_shape: unmask(g, mask, x_shape), name="masked_select")
+def _masked_select(x: Array, mask: Any) -> Array:
+    if mask.shape != x.shape:
+        mask = np.broadcast_to(mask, x.shape)
+    return x[mask].reshape(-1)
+
+
+@op(x=lambda g, mask: _masked_select(g, mask))
+def unmask(x: Array, mask: Any, shape: Any) -> Array:
+    """Return zeros of `shape` with the elements of `x`, in order, where `mask` is True."""
+    out = np.zeros(shape, x.dtype)
+    out[np.broadcast_to(mask, shape)] = x
+    return out
+
+
+def masked_select(input: Any, mask: Any) -> Any:
+    """Return the elements where `mask` is True, as a vector; the two are broadcast.
+
+    Raises:
+        RuntimeError: if the mask is not boolean or the shapes do not broadcast.
+
+    >>> import tinygrad_like as torch
+    >>> torch.masked_select(torch.tensor([1, 2, 3]), torch.tensor([True, False, True]))
+    tensor([1, 3])
+    """
+    return _masked_select(*_spread("masked_select", input, mask))
+
+
+@op(
+    x=lambda g, mask: _masked_fill(g, np.zeros((), g.dtype), mask),
+    y=lambda g, mask, y_shape: _unread(g, mask, y_shape),
+    name="masked_scatter",
+)
+def _masked_scatter(x: Array, y: Array, mask: Any) -> Array:
+    out = x.copy()
+    mask = np.broadcast_to(mask, x.shape)
+    out[mask] = y.reshape(-1)[: int(mask.sum())]
+    return out
+
+
+def _unread(g: Any, mask: Any, shape: tuple[int, ...]) -> Any:
+    """Return the gradient of a source of which only the first elements were used."""
+    used = _masked_select(g, mask)
+    size = int(np.prod(shape))
+    return reshape(REGISTRY["place"].call(used, (slice(used.shape[0]),), (size,)), shape)
+
+
+def masked_scatter(input: Any, mask: Any, source: Any) -> Any:
+    """Return `input` with the elements of `source`, in order, written where `mask` is True.
+
+    Raises:
+        RuntimeError: if there are too few of them, or dtypes or shapes do not fit.
+
+    >>> import tinygrad_like as torch
+    >>> mask = torch.tensor([True, False, True])
+    >>> torch.masked_scatter(torch.zeros(3), mask, torch.tensor([5.0, 6.0]))
+    tensor([5., 0., 6.])
+    """
+    spread, array = _spread("masked_scatter", input, mask)
+    _tensor("masked_scatter", "source", source)
+    if source.array.dtype is not input.array.dtype:
+        raise RuntimeError(
+            "masked_scatter: expected self and source to have same dtypes but got "
+            f"{dtypes.named(input.array.dtype)} and {dtypes.named(source.array.dtype)}"
+        )
+    needed = int(np.broadcast_to(array, spread.array.shape).sum())
+    if source.array.size < needed:
+        raise RuntimeError(
+            f"masked_scatter: the mask has {needed} ones, but the source only "
+            f"{source.array.size} elements"
+        )
+    return _masked_scatter(spread, source, array)
+
+
+# ----- As if it were flat -------------------------------------------------------------------------
+
+
+@op(x=lambda g, index, x_shape: untake(g, index, x_shape), name="take")
+def _take(x: Array, index: Any) -> Array:
+    return np.take(x, index)
+
+
+@op(x=lambda g, index: _take(g, index))
+def untake(x: Array, index: Any, shape: Any) -> Array:
+    """Return zeros of `shape` with the elements of `x` added up where they were taken from."""
+    size = int(np.prod(shape))
+    return add_at_index(x, (index,), (size,)).reshape(shape)
+
+
+def take(input: Any, index: Any) -> Any:
+    """Return elements picked from the flat tensor, in the shape of `index`.
+
+    Raises:
+        IndexError: if an index is out of range.
+
+    >>> import tinygrad_like as torch
+    >>> torch.take(torch.tensor([[1, 2], [3, 4]]), torch.tensor([0, 3]))
+    tensor([1, 4])
+    """
+    size = _tensor("take", "input", input).array.size
+    array = _indices("take", index)
+    if array.size and (array.max() >= size or array.min() < -size):
+        raise IndexError(f"take(): an index is out of range for a tensor of {size} elements")
+    return _take(input, array)
+
+
+def put(input: Any, index: Any, source: Any, accumulate: bool = False) -> Any:
+    """Return `input` with elements of `source` written, or added, at places of the flat tensor.
+
+    Raises:
+        IndexError: if an index is out of range.
+        RuntimeError: if the numbers of indices and elements differ, or dtypes do.
+    """
+    shape = _tensor("put", "input", input).array.shape
+    array = _indices("put", index).reshape(-1)
+    if _tensor("put", "source", source).array.size != array.size:
+        raise RuntimeError(
+            f"put_(): Expected source and index to have the same number of elements, but got "
+            f"{source.array.size} and {array.size}"
+        )
+    if source.array.dtype is not input.array.dtype:
+        raise RuntimeError(
+            "put_(): self and source expected to have the same dtype, but got "
+            f"{dtypes.named(input.array.dtype)} and {dtypes.named(source.array.dtype)}"
+        )
+    size = input.array.size
+    if array.size and (array.max() >= size or array.min() < -size):
+        raise IndexError(f"put_(): an index is out of range for a tensor of {size} elements")
+    flat = REGISTRY["index_put"].call(
+        reshape(input, (-1,)), reshape(source, (-1,)), (array,), bool(accumulate)
+    )
+    return reshape(flat, shape)
+
+
+# ----- NumPy's spelling ---------------------------------------------------------------------------
+
+
+@implements(np.take)
+def _np_take(a: Any, indices: Any, axis: int | None = None) -> Any:
+    array = indices.array if isinstance(indices, Traced) else np.asarray(indices)
+    if axis is None:
+        return _take(a, array)
+    return REGISTRY["take_index"].call(a, _at(axis_of(axis, a.ndim), array))
+
+
+@implements(np.take_along_axis)
+def _np_take_along_axis(arr: Any, indices: Any, axis: int | None = -1) -> Any:
+    if not isinstance(indices, Traced):
+        indices = result_type.make(np.asarray(indices))
+    return take_along_dim(arr, indices, axis)
+
+
+class ScatteringMethods:
+    """The methods of `Tensor` that this module provides."""
+
+    __slots__ = ()
+
+    gather = gather
+    scatter = scatter
+    scatter_add = scatter_add
+    index_select = index_select
+    index_add = index_add
+    index_copy = index_copy
+    index_fill = index_fill
+    masked_fill = masked_fill
+    masked_scatter = masked_scatter
+    masked_select = masked_select
+    put = put
+    take = take
+    take_along_dim = take_along_dim
+
+    scatter_ = in_place("scatter_", scatter)
+    scatter_add_ = in_place("scatter_add_", scatter_add)
+    index_add_ = in_place("index_add_", index_add)
+    index_copy_ = in_place("index_copy_", index_copy)
+    index_fill_ = in_place("index_fill_", index_fill)
+    masked_fill_ = in_place("masked_fill_", masked_fill)
+    masked_scatter_ = in_place("masked_scatter_", masked_scatter)
+    put_ = in_place("put_", put)
