@@ -8,7 +8,7 @@ import numpy as np
 
 from tinygrad_like.graph import as_array, as_tensor
 from tinygrad_like.op import REGISTRY, implements
-from tinygrad_like.ops import arranging, joining, shaping
+from tinygrad_like.ops import arranging, einsum, joining, linalg, products, shaping, sorting
 
 # ----- Shapes -------------------------------------------------------------------------------------
 
@@ -98,7 +98,7 @@ def _triu(m: Any, k: int = 0) -> Any:
 
 @implements(np.diagonal)
 def _diagonal(a: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Any:
-    return arranging.diagonal(a, offset, axis1, axis2)
+    return shaping.diagonal(a, offset, axis1, axis2)
 
 
 @implements(np.flip)
@@ -123,7 +123,7 @@ def _repeat(a: Any, repeats: Any, axis: int | None = None) -> Any:
     return arranging.repeat_interleave(a, counts, axis)
 
 
-# ----- Questions ----------- -------------------------------------------------------------------
+# ----- Questions ----------------------------------------------------------------------------------
 
 
 @implements(np.shape)
@@ -164,3 +164,122 @@ def _allclose(
 @implements(np.sum)
 def _sum(a: Any, axis: Any = None, keepdims: bool = False) -> Any:
     return REGISTRY["sum"].call(a, axis, keepdims)
+
+
+@implements(np.mean)
+def _mean(a: Any, axis: Any = None, keepdims: bool = False) -> Any:
+    return REGISTRY["mean"].call(a, axis, keepdims)
+
+
+@implements(np.prod)
+def _prod(a: Any, axis: Any = None, keepdims: bool = False) -> Any:
+    return REGISTRY["prod"].call(a, axis, keepdims)
+
+
+@implements(np.var)
+def _var(a: Any, axis: Any = None, ddof: float = 0, keepdims: bool = False) -> Any:
+    return REGISTRY["var"].call(a, axis, ddof, keepdims)
+
+
+@implements(np.std)
+def _std(a: Any, axis: Any = None, ddof: float = 0, keepdims: bool = False) -> Any:
+    return REGISTRY["std"].call(a, axis, ddof, keepdims)
+
+
+@implements(np.max, np.amax)
+def _max(a: Any, axis: Any = None, keepdims: bool = False) -> Any:
+    return REGISTRY["amax"].call(a, axis, keepdims)
+
+
+@implements(np.min, np.amin)
+def _min(a: Any, axis: Any = None, keepdims: bool = False) -> Any:
+    return REGISTRY["amin"].call(a, axis, keepdims)
+
+
+@implements(np.argmax)
+def _argmax(a: Any, axis: Any = None, keepdims: bool = False) -> Any:
+    return REGISTRY["argmax"].call(a, axis, keepdims)
+
+
+@implements(np.argmin)
+def _argmin(a: Any, axis: Any = None, keepdims: bool = False) -> Any:
+    return REGISTRY["argmin"].call(a, axis, keepdims)
+
+
+@implements(np.any)
+def _any(a: Any, axis: Any = None, keepdims: bool = False) -> Any:
+    return REGISTRY["any"].call(a, axis, keepdims)
+
+
+@implements(np.all)
+def _all(a: Any, axis: Any = None, keepdims: bool = False) -> Any:
+    return REGISTRY["all"].call(a, axis, keepdims)
+
+
+@implements(np.cumsum)
+def _cumsum(a: Any, axis: int | None = None) -> Any:
+    return _flat_if_none(REGISTRY["cumsum"].call, a, axis)
+
+
+@implements(np.cumprod)
+def _cumprod(a: Any, axis: int | None = None) -> Any:
+    return _flat_if_none(REGISTRY["cumprod"].call, a, axis)
+
+
+def _flat_if_none(function: Any, a: Any, axis: int | None) -> Any:
+    return function(shaping.reshape(a, (-1,)), 0) if axis is None else function(a, axis)
+
+
+@implements(np.sort)
+def _sort(a: Any, axis: int | None = -1) -> Any:
+    return _flat_if_none(lambda x, dim: sorting.sort(x, dim)[0], a, axis)
+
+
+@implements(np.argsort)
+def _argsort(a: Any, axis: int | None = -1) -> Any:
+    return _flat_if_none(lambda x, dim: sorting.argsort(x, dim), a, axis)
+
+
+# ----- Products -----------------------------------------------------------------------------------
+
+
+@implements(np.dot)
+def _dot(a: Any, b: Any) -> Any:
+    x, y = as_tensor(a), as_tensor(b)
+    if x.ndim == 0 or y.ndim == 0:
+        return x * y
+    if x.ndim <= 2 and y.ndim <= 2:
+        return linalg.matmul(x, y)
+    return linalg.tensordot(x, y, ([x.ndim - 1], [max(y.ndim - 2, 0)]))
+
+
+@implements(np.tensordot)
+def _tensordot(a: Any, b: Any, axes: Any = 2) -> Any:
+    if not isinstance(axes, int):
+        axes = [list(part) if isinstance(part, tuple | list) else [part] for part in axes]
+    return linalg.tensordot(as_tensor(a), as_tensor(b), axes)
+
+
+@implements(np.einsum)
+def _einsum(subscripts: str, *operands: Any) -> Any:
+    return einsum.einsum(subscripts, *(as_tensor(x) for x in operands))
+
+
+@implements(np.outer)
+def _outer(a: Any, b: Any) -> Any:
+    return linalg.outer(shaping.reshape(as_tensor(a), (-1,)), shaping.reshape(as_tensor(b), (-1,)))
+
+
+@implements(np.inner)
+def _inner(a: Any, b: Any) -> Any:
+    return linalg.inner(as_tensor(a), as_tensor(b))
+
+
+@implements(np.trace)
+def _trace(a: Any) -> Any:
+    return products.trace(a)
+
+
+@implements(np.kron)
+def _kron(a: Any, b: Any) -> Any:
+    return products.kron(as_tensor(a), as_tensor(b))

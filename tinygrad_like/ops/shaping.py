@@ -23,6 +23,7 @@ __all__ = [
     "broadcast_shapes",
     "broadcast_tensors",
     "broadcast_to",
+    "diagonal",
     "flatten",
     "moveaxis",
     "movedim",
@@ -409,6 +410,46 @@ def movedim(input: Any, source: Any, destination: Any) -> Any:
 moveaxis = movedim
 
 
+# ----- Diagonals ----------------------------------------------------------------------------------
+
+
+@op(
+    x=lambda g, x_shape, offset, dim1, dim2: place_diagonal(g, x_shape, offset, dim1, dim2),
+    view=True,
+)
+def diagonal(x: Array, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Array:
+    """Return the diagonal of dimensions `dim1` and `dim2` as the last dimension of a view.
+
+    Raises:
+        RuntimeError: if the dimensions are the same.
+        IndexError: if one is out of range.
+
+    >>> import tinygrad_like as torch
+    >>> torch.diagonal(torch.tensor([[1.0, 2.0], [3.0, 4.0]]))
+    tensor([1., 4.])
+    """
+    first, second = axis_of(dim1, x.ndim), axis_of(dim2, x.ndim)
+    if first == second:
+        raise RuntimeError(f"diagonal dimensions cannot be identical {dim1}, {dim2}")
+    out = x.diagonal(offset, first, second)
+    if x.flags.writeable:
+        out.flags.writeable = True
+    return out
+
+
+@op(
+    x=lambda g, offset, dim1, dim2: diagonal(g, offset, dim1, dim2),
+    label="DiagonalBackward",
+)
+def place_diagonal(x: Array, shape: Any, offset: int, dim1: int, dim2: int) -> Array:
+    """Return zeros of `shape` with `x` on a diagonal: the adjoint of `diagonal`."""
+    out = np.zeros(shape, x.dtype)
+    region = out.diagonal(offset, dim1, dim2)
+    region.flags.writeable = True
+    region[...] = x
+    return out
+
+
 # ----- Repetition without copies ------------------------------------------------------------------
 
 
@@ -608,6 +649,7 @@ class ShapingMethods:
     mH = mT
     adjoint = adjoint
     broadcast_to = _expand
+    diagonal = diagonal
     expand = _expand
     flatten = flatten
     moveaxis = moveaxis

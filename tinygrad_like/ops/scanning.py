@@ -1,0 +1,239 @@
+"""Ops that run along a dimension and keep every intermediate result."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from tinygrad_like import dtypes, return_types
+from tinygrad_like.dtypes import F16, F32, I64
+from tinygrad_like.graph import Array
+from tinygrad_like.op import op
+from tinygrad_like.ops.conversion import convert
+from tinygrad_like.ops.joining import select, stack
+from tinygrad_like.ops.shaping import axis_of
+
+__all__ = ["cummax", "cummin", "cumprod", "cumsum", "logcumsumexp"]
+
+
+def backwards(x: Array, axis: int) -> Array:
+    """Return a view with the order along `axis` reversed."""
+    return x[(slice(None),) * axis + (slice(None, None, -1), ...)]
+
+
+def _accumulate(ufunc: Any, x: Array, axis: int, reverse: bool) -> Array:
+    """Return the running result of `ufunc` along `axis`, from its end if `reverse`."""
+    if x.ndim == 0:
+        return x.astype(x.dtype if x.dtype.kind == "f" else I64)
+    d = F32 if x.dtype is F16 else x.dtype if x.dtype.kind == "f" else I64
+    seen = backwards(x, axis) if reverse else x
+    out = ufunc.accumulate(seen, axis, d)
+    out = np.ascontiguousarray(backwards(out, axis)) if reverse else out
+    return out.astype(F16) if x.dtype is F16 else out
+
+
+# ----- Sums ---------------------------------------------------------------------------------------
+
+
+@op(x=lambda g, dim, reverse: _cumsum(g, dim, not reverse), name="cumsum")
+def _cumsum(x: Array, dim: int, reverse: bool = False) -> Array:
+    return _accumulate(np.add, x, axis_of(dim, x.ndim), reverse)
+
+
+def cumsum(input: Any, dim: int, *, dtype: Any = None) -> Any:
+    """Return along dimension `dim` the sum of each element and those before it.
+
+    Raises:
+        IndexError: if the dimension is out of range.
+
+    >>> import tinygrad_like as torch
+    >>> torch.cumsum(torch.tensor([1.0, 2.0, 3.0]), 0)
+    tensor([1., 3., 6.])
+    """
+    if dtype is None:
+        return _cumsum(input, dim)
+    d = dtypes.of(dtype)
+    return convert(_cumsum(convert(input, d), dim), d)
+
+
+# ----- Products -----------------------------------------------------------------------------------
+
+
+def _cumprod_rule(
+    g: Array, x: Array, out: Array, dim: int, reverse: bool, exclusive: bool
+) -> Array:
+    """Return the gradient of a running product.
+
+    Without zeros ``sum(g[j] * out[j] for j from i on) / x[i]``. With them the division fails, and the
+    sum is built by the recurrence ``r[i] = g[i] + x[i + 1] * r[i + 1]`` instead.
+    """
+    if not x.ndim:
+        return g * 0 if exclusive else g
+    if not exclusive and np.count_nonzero(getattr(x, "array", x)) == x.size:
+        return _cumsum(g * out, dim, not reverse) / x
+    axis = dim % x.ndim
+    length = x.shape[axis]
+    if not length:
+        return g
+    places = range(length) if reverse else range(length - 1, -1, -1)
+    ahead = cumprod_of(x, dim, reverse, True)
+    sums: list[Any] = [None] * length
+    carried: Any = None  # what the places after this one send back
+    for place in places:
+        received = select(g, axis, place)
+        if exclusive:
+            sums[place] = received * 0 if carried is None else carried
+            here = select(x, axis, place)
+            carried = received if carried is None else received + here * carried
+        else:
+            sums[place] = received if carried is None else received + carried
+            carried = select(x, axis, place) * sums[place]
+    return ahead * stack(sums, axis)
+
+
+@op(
+    x=lambda g, x, out, dim, reverse, exclusive: _cumprod_rule(g, x, out, dim, reverse, exclusive),
+    name="cumprod",
+)
+def cumprod_of(x: Array, dim: int, reverse: bool = False, exclusive: bool = False) -> Array:
+    """Return running products along `dim`; `exclusive` leaves each place's own element out."""
+    axis = axis_of(dim, x.ndim)
+    out = _accumulate(np.multiply, x, axis, reverse)
+    if not exclusive:
+        return out
+    shifted = np.ones_like(out)
+    if x.ndim:
+        before, late, early = (slice(None),) * axis, slice(1, None), slice(None, -1)
+        to, from_ = (early, late) if reverse else (late, early)
+        shifted[(*before, to)] = out[(*before, from_)]
+    return shifted
+
+
+def cumprod(input: Any, dim: int, *, dtype: Any = None) -> Any:
+    """Return along dimension `dim` the product of each element and those before it.
+
+    Raises:
+        IndexError: if the dimension is out of range.
+
+    >>> import tinygrad_like as torch
+    >>> torch.cumprod(torch.tensor([1.0, 2.0, 3.0]), 0)
+    tensor([1., 2., 6.])
+    """
+    if dtype is None:
+        return cumprod_of(input, dim)
+    d = dtypes.of(dtype)
+    return convert(cumprod_of(convert(input, d), dim), d)
+
+
+# ----- Others -------------------------------------------------------------------------------------
+
+
+@op(
+    x=lambda g, x, out, dim: np.exp(x) * _cumsum(g * np.exp(-out), dim, True),
+    dtype="float",
+)
+def logcumsumexp(x: Array, dim: int) -> Array:
+    """Return along dimension `dim` the logarithm of the sum of exponentials so far, without overflow.
+
+    >>> import tinygrad_like as torch
+    >>> torch.logcumsumexp(torch.tensor([1000.0, 1000.0]), 0)
+    tensor([1000.0000, 1000.6931])
+    """
+    return _accumulate(np.logaddexp, x, axis_of(dim, x.ndim), False)
+
+
+def _cumulative_extremum(x: Array, axis: int, largest: bool) -> tuple[Array, Array]:
+    """Return running extrema along `axis` and where they were found, the last of equal ones."""
+    if x.ndim == 0:
+        return x.copy(), np.zeros((), I64)
+    values = (np.maximum if largest else np.minimum).accumulate(x, axis)
+    places = np.arange(x.shape[axis]).reshape([-1 if i == axis else 1 for i in range(x.ndim)])
+    found = (x == values) | (x != x)
+    return values, np.maximum.accumulate(np.where(found, places, 0), axis)
+
+
+@op(
+    x=lambda g, out, x_shape, dim: add_along(g[0], out[1], x_shape, dim),
+    several=True,
+    name="cummax",
+)
+def _cummax(x: Array, dim: int) -> Any:
+    return _cumulative_extremum(x, axis_of(dim, x.ndim), True)
+
+
+@op(
+    x=lambda g, out, x_shape, dim: add_along(g[0], out[1], x_shape, dim),
+    several=True,
+    name="cummin",
+)
+def _cummin(x: Array, dim: int) -> Any:
+    return _cumulative_extremum(x, axis_of(dim, x.ndim), False)
+
+
+def cummax(input: Any, dim: int) -> Any:
+    """Return along dimension `dim` the largest element so far, and its index."""
+    return return_types.cummax(*_cummax(input, dim))
+
+
+def cummin(input: Any, dim: int) -> Any:
+    """Return along dimension `dim` the smallest element so far, and its index."""
+    return return_types.cummin(*_cummin(input, dim))
+
+
+# ----- Elements found by index along a dimension --------------------------------------------------
+
+
+def _places(index: Array, axis: int) -> tuple[Array, ...]:
+    """Return the full index of the elements that `index` names along `axis`."""
+    return tuple(
+        index
+        if i == axis
+        else np.arange(size).reshape([-1 if j == i else 1 for j in range(index.ndim)])
+        for i, size in enumerate(index.shape)
+    )
+
+
+@op(x=lambda g, y, x_shape, dim: add_along(g, y, x_shape, dim), label="Gather")
+def pick_along(x: Array, y: Array, dim: int) -> Array:
+    """Return the elements of `x` at the indices `y` along `dim`."""
+    if x.ndim == 0:
+        return x.copy() if y.ndim == 0 else np.broadcast_to(x, y.shape).copy()
+    return x[_places(y, axis_of(dim, x.ndim))]
+
+
+@op(x=lambda g, y, dim: pick_along(g, y, dim), label="ScatterAdd")
+def add_along(x: Array, y: Array, shape: Any, dim: int) -> Array:
+    """Return zeros of `shape` with `x` added at the indices `y` along `dim`: `pick_along`'s adjoint."""
+    out = np.zeros(shape, x.dtype)
+    if out.ndim == 0:
+        out[...] = np.add.reduce(x, None)
+        return out
+    np.add.at(out, _places(y, axis_of(dim, out.ndim)), x)
+    return out
+
+
+@op(x=lambda g, y, dim: pick_along(g, y, dim), label="Scatter")
+def place_along(x: Array, y: Array, shape: Any, dim: int) -> Array:
+    """Return zeros of `shape` with `x` at the indices `y` along `dim`, all different."""
+    out = np.zeros(shape, x.dtype)
+    if out.ndim == 0:
+        out[...] = x
+        return out
+    out[_places(y, axis_of(dim, out.ndim))] = x
+    return out
+
+
+# ----- Methods ------------------------------------------------------------------------------------
+
+
+class ScanningMethods:
+    """The methods of `Tensor` that this module provides."""
+
+    __slots__ = ()
+
+    cummax = cummax
+    cummin = cummin
+    cumprod = cumprod
+    cumsum = cumsum
+    logcumsumexp = logcumsumexp
