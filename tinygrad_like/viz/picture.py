@@ -204,8 +204,8 @@ def describe_values(value: Any) -> str:
     if array.size == 0:
         return "empty"
     if array.size <= 6:
-        text = np.array2string(array, precision=3, separator=", ", max_line_width=10**6)
-        return text.replace("\n", "")
+        text = np.array2string(array, precision=3, separator=",", max_line_width=10**6)
+        return "".join(text.split()).replace(",", ", ")
     numbers = array.astype(np.float64)
     with np.errstate(all="ignore"):
         return f"mean {numbers.mean():.3g}, std {numbers.std():.3g}"

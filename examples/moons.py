@@ -1,0 +1,77 @@
+"""The two-moons classic: a small network learns to tell two interleaved half circles apart.
+
+python examples/moons.py
+"""
+
+import argparse
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+from tqdm import trange
+
+import tinygrad_like as torch
+from tinygrad_like import nn
+
+matplotlib.use("Agg")
+from matplotlib import pyplot as plt
+
+OUT = Path(__file__).parent / "out"
+
+
+def moons(count, noise, random):
+    """Return points (count, 2) on two interleaved half circles, and which one each is on."""
+    labels = np.arange(count) % 2
+    angle = random.uniform(0, np.pi, count)
+    x = np.where(labels, 1 - np.cos(angle), np.cos(angle))
+    y = np.where(labels, 0.5 - np.sin(angle), np.sin(angle))
+    points = np.stack([x, y], 1) + random.normal(0, noise, (count, 2))
+    return torch.from_numpy(points).float(), torch.from_numpy(labels)
+
+
+def draw(model, points, labels, path):
+    """Paint the plane by how sure the model is, its decision boundary, and the points."""
+    low, high = points.numpy().min(0) - 0.3, points.numpy().max(0) + 0.3
+    x, y = np.meshgrid(np.linspace(low[0], high[0], 200), np.linspace(low[1], high[1], 200))
+    grid = torch.from_numpy(np.stack([x.ravel(), y.ravel()], 1)).float()
+    with torch.no_grad():
+        certainty = torch.softmax(model(grid), 1)[:, 1].reshape(200, 200).numpy()
+    figure, axis = plt.subplots(figsize=(6, 4.5), layout="constrained")
+    axis.contourf(x, y, certainty, levels=20, cmap="RdBu_r", alpha=0.6)
+    axis.contour(x, y, certainty, levels=[0.5], colors="k", linewidths=1.5)
+    axis.scatter(*points.numpy().T, c=labels.numpy(), cmap="RdBu_r", s=14, edgecolors="k")
+    axis.set_title("two moons: the line is where the network can't decide")
+    figure.savefig(path, dpi=120)
+
+
+def main():
+    """Train, print the accuracy on new points, and draw the decision boundary."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--steps", type=int, default=400)
+    parser.add_argument("--seed", type=int, default=0)
+    args = parser.parse_args()
+    random = np.random.RandomState(args.seed)
+    torch.manual_seed(args.seed)
+    points, labels = moons(200, 0.12, random)
+    model = nn.Sequential(
+        *(nn.Linear(2, 32), nn.Tanh()), *(nn.Linear(32, 32), nn.Tanh()), nn.Linear(32, 2)
+    )
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
+    progress = trange(args.steps, mininterval=0.5)
+    for _ in progress:
+        loss = nn.functional.cross_entropy(model(points), labels)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        progress.set_postfix(loss=f"{loss.item():.4f}")
+    fresh, truth = moons(1000, 0.12, random)
+    with torch.no_grad():
+        accuracy = (model(fresh).argmax(1) == truth).float().mean().item()
+    OUT.mkdir(exist_ok=True)
+    draw(model, points, labels, OUT / "moons.png")
+    print(f"loss {loss.item():.4f}, accuracy on 1000 new points {accuracy:.1%}")
+    print(f"decision boundary: {OUT / 'moons.png'}")
+
+
+if __name__ == "__main__":
+    main()
