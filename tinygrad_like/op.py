@@ -76,6 +76,11 @@ class Op:
         self.arrays = [
             n for n, kind in kinds.items() if kind in ("Array", "Array | None", "Arrays")
         ]
+        if not self.arrays:
+            raise TypeError(
+                f"op {name}: no argument is annotated as Array, Array | None or Arrays; the annotations "
+                "are read as written, which takes `from __future__ import annotations`"
+            )
         self.optional = {n for n, kind in kinds.items() if kind == "Array | None"}
         self.variadic = next((n for n, kind in kinds.items() if kind == "Arrays"), None)
         self.options = [n for n in kinds if n not in self.arrays]
@@ -191,7 +196,7 @@ class Op:
         Raises:
             RuntimeError: if a tensor made in inference mode would have to be kept for a rule.
         """
-        if not thread_mode.grad:
+        if not thread_mode.grad or thread_mode.inference:
             return False
         names = self.arrays * len(operands) if self.variadic else self.arrays
         wanted = {n for n, o in zip(names, operands, strict=True) if getattr(o, "node", None)}
@@ -241,8 +246,10 @@ class Op:
             node if name in self.differentiable else None
             for node, name in zip(nodes, names, strict=True)
         )
-        if any(node is not None for node in parents) and (
-            not departed.count or self.recording(operands)
+        if (
+            any(node is not None for node in parents)
+            and any(r.dtype.kind == "f" for r in results)
+            and (not departed.count or self.recording(operands))
         ):
             values = dict(zip(self.arrays, given, strict=True))
             values |= dict(zip(self.options, options, strict=True))
