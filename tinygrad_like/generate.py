@@ -126,7 +126,9 @@ def generate_call(op_: Op, readable: str = "apply") -> Callable[..., Any]:
     add("    tensor.array = out; tensor._grad = None; tensor._view = None")
     if op_.differentiable:
         wants = " or ".join(f"{n}_node is not None" for n in op_.differentiable)
-        add(f"    if ({wants}) and (not departed.count or recording({operands})):")
+        # Only an op that is told a dtype can turn floats into integers, which have no gradient.
+        real = " and out.dtype.kind == 'f'" if "dtype" in options else ""
+        add(f"    if ({wants}) and (not departed.count or recording({operands})){real}:")
         add("        node = new(NodeClass)")
         add("        node.tick = tick(); node.hooks = None; node.shape = out.shape")
         parents = "".join(f"{n}_node, " if n in op_.differentiable else "None, " for n in arrays)
