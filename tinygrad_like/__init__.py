@@ -9,7 +9,7 @@ tensor([2., 4., 6.])
 
 import warnings as _warnings
 
-from tinygrad_like import autograd, testing
+from tinygrad_like import autograd, optim, return_types, testing, utils
 from tinygrad_like.autograd.grad_mode import (
     enable_grad,
     inference_mode,
@@ -56,7 +56,6 @@ from tinygrad_like.dtypes import (
     int64 as long,
 )
 from tinygrad_like.modes import is_grad_enabled, is_inference_mode_enabled
-from tinygrad_like import return_types
 from tinygrad_like.ops import numpy_functions as _numpy_functions
 from tinygrad_like.ops.activation import *
 from tinygrad_like.ops.arithmetic import *
@@ -74,11 +73,13 @@ from tinygrad_like.ops.joining import *
 from tinygrad_like.ops.linalg import *
 from tinygrad_like.ops.loss import *
 from tinygrad_like.ops.normalization import *
+from tinygrad_like.ops.norms import *
 from tinygrad_like.ops.pooling import *
+from tinygrad_like.ops.products import *
 from tinygrad_like.ops.random import *
 from tinygrad_like.ops.reduction import *
-from tinygrad_like.ops.scattering import *
 from tinygrad_like.ops.scanning import *
+from tinygrad_like.ops.scattering import *
 from tinygrad_like.ops.shaping import *
 from tinygrad_like.ops.sorting import *
 from tinygrad_like.ops.special import *

@@ -32,6 +32,8 @@ from tinygrad_like.ops.extrema import ExtremaMethods
 from tinygrad_like.ops.indexing import IndexingMethods
 from tinygrad_like.ops.joining import JoiningMethods
 from tinygrad_like.ops.linalg import LinalgMethods
+from tinygrad_like.ops.norms import NormMethods
+from tinygrad_like.ops.products import ProductMethods
 from tinygrad_like.ops.random import RandomMethods
 from tinygrad_like.ops.reduction import ReductionMethods
 from tinygrad_like.ops.scanning import ScanningMethods
@@ -48,10 +50,12 @@ class Tensor(
     ElementwiseMethods,
     ActivationMethods,
     ReductionMethods,
+    NormMethods,
     ExtremaMethods,
     ScanningMethods,
     SortingMethods,
     LinalgMethods,
+    ProductMethods,
     ShapingMethods,
     JoiningMethods,
     ArrangingMethods,
