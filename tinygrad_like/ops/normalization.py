@@ -1,5 +1,270 @@
-"""Normalization ops."""
+"""Normalization: over the features of an element, over a batch, over groups of channels."""
 
 from __future__ import annotations
 
-__all__: list[str] = []
+import math
+from typing import Any
+
+import numpy as np
+
+from tinygrad_like.graph import as_array
+from tinygrad_like.ops import embedding as _embedding
+from tinygrad_like.ops import norm_kernels as kernels
+from tinygrad_like.ops.cross_entropy import title
+from tinygrad_like.ops.shaping import reshape
+
+__all__ = ["batch_norm", "group_norm", "instance_norm", "layer_norm", "rms_norm"]
+FUNCTIONAL = [*__all__, *_embedding.FUNCTIONAL, "local_response_norm", "normalize"]
+
+embedding = _embedding.embedding
+
+
+# ----- PyTorch's spelling -------------------------------------------------------------------------
+
+
+def _check_normalized(input: Any, normalized_shape: Any, weight: Any, bias: Any, name: str) -> int:
+    """Return how many dimensions are normalized.
+
+    Raises:
+        RuntimeError: if shapes do not fit.
+    """
+    if isinstance(normalized_shape, int):
+        raise TypeError(
+            f"{name}(): argument 'normalized_shape' (position 2) must be tuple of ints, not int"
+        )
+    shape = tuple(int(n) for n in normalized_shape)
+    if not shape:
+        raise RuntimeError(
+            "Expected normalized_shape to be at least 1-dimensional, i.e., containing at least one "
+            "element, but got normalized_shape = []"
+        )
+    given = tuple(input.shape)
+    if given[max(0, len(given) - len(shape)) :] != shape:
+        raise RuntimeError(
+            f"Given normalized_shape={list(shape)}, expected input with shape "
+            f"[*, {', '.join(map(str, shape))}], but got input of size{list(given)}"
+        )
+    for argument, value in (("weight", weight), ("bias", bias)):
+        if value is not None and tuple(value.shape) != shape:
+            raise RuntimeError(
+                f"Expected {argument} to be of same shape as normalized_shape, but got {argument} of "
+                f"shape {list(value.shape)} and normalized_shape = {list(shape)}"
+            )
+    x = as_array(input)
+    if x.dtype.kind != "f":
+        raise NotImplementedError(f"\"LayerNormKernelImpl\" not implemented for '{title(x)}'")
+    return len(shape)
+
+
+def layer_norm(
+    input: Any, normalized_shape: Any, weight: Any = None, bias: Any = None, eps: float = 1e-5
+) -> Any:
+    """Return `input` with mean 0 and variance 1 over the last dimensions, times `weight` plus `bias`.
+
+    Args:
+        input: what to normalize, ``(..., *normalized_shape)``.
+        normalized_shape: the sizes of the dimensions to normalize over.
+        weight: a factor for each element of those, of shape `normalized_shape`.
+        bias: likewise what is added.
+        eps: added to the variance.
+
+    Raises:
+        RuntimeError: if shapes do not fit.
+
+    >>> import tinygrad_like as torch
+    >>> torch.layer_norm(torch.tensor([[1.0, 3.0], [5.0, 5.0]]), (2,))
+    tensor([[-1.0000,  1.0000],
+            [ 0.0000,  0.0000]])
+    """
+    dims = _check_normalized(input, normalized_shape, weight, bias, "layer_norm")
+    return kernels.layer_norm(input, weight, bias, dims, eps, True)
+
+
+def rms_norm(
+    input: Any, normalized_shape: Any, weight: Any = None, eps: float | None = None
+) -> Any:
+    """Return `input` divided by the root of its mean square over the last dimensions.
+
+    Args:
+        input: what to normalize, ``(..., *normalized_shape)``.
+        normalized_shape: the sizes of the dimensions to normalize over.
+        weight: a factor for each element of those.
+        eps: added to the mean square; by default the dtype's.
+
+    Raises:
+        RuntimeError: if shapes do not fit.
+    """
+    dims = _check_normalized(input, normalized_shape, weight, None, "rms_norm")
+    if eps is None:
+        eps = float(np.finfo(as_array(input).dtype).eps)
+    return kernels.layer_norm(input, weight, None, dims, eps, False)
+
+
+def batch_norm(
+    input: Any,
+    running_mean: Any,
+    running_var: Any,
+    weight: Any = None,
+    bias: Any = None,
+    training: bool = False,
+    momentum: float = 0.1,
+    eps: float = 1e-5,
+) -> Any:
+    """Return ``(N, C, ...)`` with mean 0 and variance 1 per channel, times `weight` plus `bias`.
+
+    Args:
+        input: a batch.
+        running_mean: the mean to use, or in training to move towards the batch's, ``(C)``.
+        running_var: likewise the variance; the batch's is then the unbiased one.
+        weight: a factor for each channel.
+        bias: what is added to each channel.
+        training: use the statistics of the batch.
+        momentum: how far the running statistics move.
+        eps: added to the variance.
+
+    Raises:
+        RuntimeError: if shapes do not fit or statistics are missing.
+        ValueError: if there is only one value per channel to train on.
+    """
+    shape = tuple(input.shape)
+    if len(shape) < 2:
+        raise RuntimeError(f"batch_norm: expected (N, C, ...), got input of shape {list(shape)}")
+    named = (
+        ("running_mean", running_mean),
+        ("running_var", running_var),
+        ("weight", weight),
+        ("bias", bias),
+    )
+    for name, value in named:
+        if value is not None and tuple(value.shape) != (shape[1],):
+            raise RuntimeError(
+                f"{name} should contain {shape[1]} elements not {math.prod(value.shape)}"
+            )
+    if training:
+        if math.prod(shape) == shape[1]:
+            raise ValueError(
+                "Expected more than 1 value per channel when training, got input size "
+                f"torch.Size({list(shape)})"
+            )
+        return kernels.batch_norm(input, weight, bias, running_mean, running_var, momentum, eps)
+    for name, value in named[:2]:
+        if value is None:
+            raise RuntimeError(f"{name} must be defined in evaluation mode")
+    d = as_array(input).dtype
+    mean = as_array(running_mean).astype(d)  # a copy: the statistics may move before backward
+    rstd = (1 / np.sqrt(as_array(running_var) + as_array(running_var).dtype.type(eps))).astype(d)
+    return kernels.batch_norm_fixed(input, weight, bias, mean, rstd)
+
+
+def group_norm(
+    input: Any, num_groups: int, weight: Any = None, bias: Any = None, eps: float = 1e-5
+) -> Any:
+    """Return ``(N, C, ...)`` with mean 0 and variance 1 per group of channels, scaled and shifted.
+
+    Args:
+        input: a batch.
+        num_groups: how many groups the channels are divided into.
+        weight: a factor for each channel.
+        bias: what is added to each channel.
+        eps: added to the variance.
+
+    Raises:
+        RuntimeError: if shapes do not fit.
+    """
+    shape = tuple(input.shape)
+    if len(shape) < 2:
+        raise RuntimeError(
+            f"Expected at least 2 dimensions for input tensor but received {len(shape)}"
+        )
+    if num_groups <= 0 or shape[1] % num_groups:
+        raise RuntimeError(
+            "Expected number of channels in input to be divisible by num_groups, but got input of shape "
+            f"{list(shape)} and num_groups={num_groups}"
+        )
+    for name, value in (("weight", weight), ("bias", bias)):
+        if value is not None and tuple(value.shape) != (shape[1],):
+            raise RuntimeError(
+                f"Expected {name} to be a vector of size equal to the number of channels in input, but "
+                f"got {name} of shape {list(value.shape)} and input of shape {list(shape)}"
+            )
+    if math.prod(shape[2:]) * shape[0] * (shape[1] // num_groups) == 1:
+        raise ValueError(
+            "Expected more than 1 value per channel when training, got input size "
+            f"torch.Size({list(shape)})"
+        )
+    return kernels.group_norm(input, weight, bias, num_groups, eps)
+
+
+def instance_norm(
+    input: Any,
+    running_mean: Any = None,
+    running_var: Any = None,
+    weight: Any = None,
+    bias: Any = None,
+    use_input_stats: bool = True,
+    momentum: float = 0.1,
+    eps: float = 1e-5,
+) -> Any:
+    """Return ``(N, C, ...)`` with mean 0 and variance 1 per element of the batch and channel.
+
+    The arguments are those of `batch_norm`; with `use_input_stats` False the running statistics are
+    used, as that does.
+
+    Raises:
+        ValueError: if there is only one value per channel.
+        RuntimeError: if shapes do not fit or statistics are missing.
+    """
+    if not use_input_stats:
+        if running_mean is None or running_var is None:
+            raise RuntimeError(
+                "Expected running_mean and running_var to be defined when use_input_stats is false"
+            )
+        return batch_norm(input, running_mean, running_var, weight, bias, False, momentum, eps)
+    shape = tuple(input.shape)
+    if math.prod(shape[2:]) == 1:
+        raise ValueError(
+            f"Expected more than 1 spatial element when training, got input size torch.Size({list(shape)})"
+        )
+    out = group_norm(input, shape[1], weight, bias, eps)
+    if running_mean is not None:
+        x = as_array(input)
+        axes = tuple(range(2, x.ndim))
+        kernels.update(running_mean, x.mean(axis=axes).mean(axis=0), momentum)
+        if running_var is not None:
+            kernels.update(running_var, x.var(axis=axes, ddof=1).mean(axis=0), momentum)
+    return out
+
+
+def normalize(input: Any, p: float = 2.0, dim: Any = 1, eps: float = 1e-12, out: Any = None) -> Any:
+    """Return `input` divided by its `p`-norm over `dim`, which counts as at least `eps`.
+
+    >>> import tinygrad_like as torch
+    >>> torch.nn.functional.normalize(torch.tensor([[3.0, 4.0]]))
+    tensor([[0.6000, 0.8000]])
+    """
+    result = input / input.norm(p, dim, keepdim=True).clamp_min(eps)
+    if out is None:
+        return result
+    return out.copy_(result)
+
+
+def local_response_norm(
+    input: Any, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0
+) -> Any:
+    """Return ``(N, C, ...)`` divided by a power of the mean square of `size` neighbouring channels.
+
+    Raises:
+        ValueError: if there are fewer than three dimensions.
+    """
+    if input.ndim < 3:
+        raise ValueError(
+            f"Expected 3D or higher dimensionality input (got {input.ndim} dimensions)"
+        )
+    channels = input.shape[1]
+    steps = np.arange(channels)
+    apart = steps[None, :] - steps[:, None]
+    near = (apart >= -(size // 2)) & (apart <= (size - 1) // 2)
+    band = (near / size).astype(as_array(input).dtype)
+    squares = reshape(input * input, (input.shape[0], channels, -1))
+    means = reshape(np.matmul(band, squares), tuple(input.shape))
+    return input / (means * alpha + k) ** beta
