@@ -1,1 +1,5 @@
-"""To be filled."""
+"""What surrounds training: data so far."""
+
+from tinygrad_like.utils import data
+
+__all__ = ["data"]
