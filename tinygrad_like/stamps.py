@@ -7,9 +7,9 @@ views of it share the note, and reading or saving a value costs nothing.
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from itertools import count
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -19,14 +19,17 @@ from tinygrad_like.lines import Line, here
 tick: Callable[[], int] = count(1).__next__
 
 
-class Stamp(NamedTuple):
+class Stamp:
     """When and where a piece of memory was last written."""
 
-    tick: int
-    line: Line | None
-    silent_tick: int  # the last write through `.data`, which PyTorch does not see
-    silent_line: Line | None
-    memory: weakref.ref[Any]
+    __slots__ = ("line", "memory", "silent_line", "silent_tick", "tick")
+
+    def __init__(self, memory: weakref.ref[Any]) -> None:
+        self.tick = 0
+        self.line: Line | None = None
+        self.silent_tick = 0  # the last write through `.data`, which PyTorch does not see
+        self.silent_line: Line | None = None
+        self.memory = memory
 
 
 _stamps: dict[int, Stamp] = {}
@@ -45,17 +48,30 @@ def stamp(array: np.ndarray[Any, Any], *, silent: bool = False, line: Line | Non
     global _last_write
     memory = owner(array)
     key = id(memory)
-    former = _stamps.get(key)
-    if former is None:
-        former = Stamp(0, None, 0, None, weakref.ref(memory, lambda _: _stamps.pop(key, None)))
+    note = _stamps.get(key)
+    if note is None:
+        reference = weakref.ref(memory, lambda _: _stamps.pop(key, None))
+        note = _stamps[key] = Stamp(reference)
     if line is None:
         line = here()
     _last_write = now = tick()
-    _stamps[key] = (
-        former._replace(silent_tick=now, silent_line=line)
-        if silent
-        else former._replace(tick=now, line=line)
-    )
+    if silent:
+        note.silent_tick, note.silent_line = now, line
+    else:
+        note.tick, note.line = now, line
+
+
+def stamp_all(arrays: Iterable[np.ndarray[Any, Any]], line: Line | None) -> None:
+    """Note that the memory of each of `arrays` is written now, all at one tick."""
+    global _last_write
+    now = tick()
+    for array in arrays:
+        note = _stamps.get(id(array) if array.base is None else id(owner(array)))
+        if note is None:
+            stamp(array, line=line)
+        else:
+            note.tick, note.line = now, line
+    _last_write = max(_last_write, now)
 
 
 def version(array: np.ndarray[Any, Any]) -> int:

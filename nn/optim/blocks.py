@@ -24,12 +24,12 @@ from tinygrad_like.graph import result_type
 from tinygrad_like.lines import Line, here
 from tinygrad_like.modes import set_mode
 from tinygrad_like.nn.optim.optimizer import Optimizer
-from tinygrad_like.stamps import stamp
+from tinygrad_like.stamps import stamp, stamp_all
 from tinygrad_like.tensor import Tensor
 
 Flat = np.ndarray[Any, Any]  # one-dimensional
 
-PIECE = 16384  # elements: six float32 arrays of it fit into 512 kB of cache
+PIECE = 32768  # elements: 128 kB of float32
 SMALL = 8192  # below this a parameter is gathered with others
 
 
@@ -53,16 +53,6 @@ class Member:
         self.array = p.array
         self.position = position  # of its step count
         self.kept: dict[str, np.ndarray[Any, Any]] = {}
-
-    def holds(self, state: dict[Any, Any]) -> bool:
-        """Return True if the parameter and its state still are the arrays noted here."""
-        if self.p.array is not self.array:
-            return False
-        for name, array in self.kept.items():
-            tensor = state.get(name)
-            if type(tensor) is not Tensor or tensor.array is not array:
-                return False
-        return True
 
 
 class Whole:
@@ -105,42 +95,45 @@ class Pack:
         self.p, self.g, *rest = (s[:size] for s in scratch)
         self.kept, self.scratch = tuple(kept), tuple(rest)
         self.arrays = [member.array for member in members]
-        self.parts = []
+        self.parts: list[tuple[Member, slice, Flat, Flat]] = []
         start = 0
         for member in members:
             where = slice(start, start + member.array.size)
             start = where.stop
-            self.parts.append((where, self.p[where].reshape(member.array.shape)))
+            shape = member.array.shape
+            parts = (self.p[where].reshape(shape), self.g[where].reshape(shape))
+            self.parts.append((member, where, *parts))
 
     def update(self, rule: Rule, line: Line | None) -> None:
         """Update all parameters at once if all have gradients and the same age, else one by one."""
-        grads = [member.p._grad for member in self.members]
-        if None in grads or not rule.even:
-            self._update_each(grads, rule, line)
+        if not rule.even:
+            self._update_each(rule, line)
             return
-        np.concatenate(self.arrays, None, self.p)
-        np.concatenate([g.array for g in grads], None, self.g)
+        for member, _, p, g in self.parts:
+            p[...] = member.array
+            g[...] = member.p._grad.array
         rule(self.members[0].position, self.p, self.g, self.kept, self.scratch)
-        for array, (_, part) in zip(self.arrays, self.parts, strict=True):
-            array[...] = part
-            stamp(array, line=line)
+        for member, _, p, _ in self.parts:
+            member.array[...] = p
+        stamp_all(self.arrays, line)
 
-    def _update_each(self, grads: Sequence[Any], rule: Rule, line: Line | None) -> None:
-        for member, g, (where, part) in zip(self.members, grads, self.parts, strict=True):
+    def _update_each(self, rule: Rule, line: Line | None) -> None:
+        for member, where, p, _ in self.parts:
+            g = member.p._grad
             if g is None:
                 continue
-            part[...] = member.array
+            p[...] = member.array
             kept = tuple(k[where] for k in self.kept)
             scratch = tuple(s[where] for s in self.scratch)
             rule(member.position, self.p[where], g.array.reshape(-1), kept, scratch)
-            member.array[...] = part
+            member.array[...] = p
             stamp(member.array, line=line)
 
 
 class Rule:
     """An optimizer's update rule with the numbers of one step."""
 
-    __slots__ = ("_known", "_numbers", "_steps", "_update", "even")
+    __slots__ = ("_count", "_known", "_numbers", "_steps", "_update", "even")
 
     def __init__(
         self,
@@ -150,18 +143,19 @@ class Rule:
         even: bool,
     ) -> None:
         self._update, self._numbers, self._steps = update, numbers, steps
-        self.even = even  # every parameter is at the same step
+        self.even = even  # every parameter has a gradient and is at the same step
+        self._count = float(steps[0])
         self._known: dict[Any, Any] = {}
 
     def __call__(
         self, position: int, p: Flat, g: Flat, kept: Sequence[Flat], scratch: Sequence[Flat]
     ) -> None:
         """Update a piece of the parameter at `position`: see `BlockOptimizer.update_rule`."""
-        step = 0 if self.even else position
-        key = (step, p.dtype)
+        count = self._count if self.even else float(self._steps[position])
+        key = (count, p.dtype)
         known = self._known.get(key)
         if known is None:
-            known = self._known[key] = self._numbers(p.dtype, float(self._steps[step]))
+            known = self._known[key] = self._numbers(p.dtype, count)
         self._update(p, g, kept, scratch, known)
 
 
@@ -202,7 +196,16 @@ class Layout:
                 return False
         state = optimizer.state
         empty: dict[Any, Any] = {}
-        return all(member.holds(state.get(member.p, empty)) for member in self.members)
+        for member in self.members:
+            if member.p.array is not member.array:
+                return False
+            if member.kept:
+                now = state.get(member.p, empty)
+                for name, array in member.kept.items():
+                    tensor = now.get(name)
+                    if type(tensor) is not Tensor or tensor.array is not array:
+                        return False
+        return True
 
     # ----- Making it ------------------------------------------------------------------------------
 
@@ -318,11 +321,11 @@ class Layout:
         moving = [member.position for member in self.members if member.p._grad is not None]
         if not moving:
             return
-        if len(moving) == len(steps):
+        even = len(moving) == len(steps)
+        if even:
             even = steps.tobytes() == self._even_steps or bool((steps == steps[0]).all())
             steps += 1.0
         else:
-            even = False
             steps[moving] += 1.0
         if not optimizer.counts_steps:
             np.minimum(steps, 2.0, steps)  # only the first step is a special one
