@@ -307,7 +307,7 @@ def test_second_order_is_what_finite_differences_say(case: Case) -> None:
     def along(step: float) -> float:
         moved = list(arrays)
         for i, d in zip(case.differentiable(), direction, strict=True):
-            moved[i] = arrays[i] + step * d
+            moved[i] = np.asarray(arrays[i] + step * d)
         r = _run(Ours, case, moved, order=2)
         live = [g for g in r.grads if g is not None]
         return sum(

@@ -84,7 +84,7 @@ def _index_put(x: Array, y: Array, index: Any, accumulate: bool) -> Array:
         return out
     except IndexError as error:
         raise _retold(error, x, index) from None
-    except ValueError:
+    except (TypeError, ValueError):
         raise _unfit(y.shape, x[index].shape) from None
 
 
@@ -249,9 +249,12 @@ def _parse(index: Any, shape: tuple[int, ...]) -> _Parsed:
             chosen = _basic_select
             dim += 1
         elif isinstance(item, slice):
-            steps.append(_plain_slice(item))
+            plain = _plain_slice(item)
+            steps.append(plain)
             arrays.append(_ALL)
-            chosen = region
+            whole = plain.start in (None, 0) and plain.indices(shape[dim]) == (0, shape[dim], 1)
+            if not whole or index is item:
+                chosen = region
             dim += 1
         elif item is None:
             steps.append(None)
@@ -344,22 +347,22 @@ def setitem(self: Any, index: Any, value: Any) -> None:
     stamp(memory, silent=self.__dict__.get("_silent", False))
 
 
-def _assign(
-    region: np.ndarray[Any, Any], arrays: tuple[Any, ...], new: np.ndarray[Any, Any]
-) -> None:
+def _assign(part: np.ndarray[Any, Any], arrays: tuple[Any, ...], new: np.ndarray[Any, Any]) -> None:
     """Write into memory, PyTorch's errors included."""
     if arrays:
         try:
-            region[arrays] = new
+            if new.ndim > 1:
+                new = _without_leading_ones(new, take_index(part, arrays).ndim)
+            part[arrays] = new
         except IndexError as error:
-            raise _retold(error, region, arrays) from None
-        except ValueError:
-            raise _unfit(new.shape, region[arrays].shape) from None
+            raise _retold(error, part, arrays) from None
+        except (TypeError, ValueError):
+            raise _unfit(new.shape, part[arrays].shape) from None
         return
     try:
-        np.copyto(region, _without_leading_ones(new, region.ndim), casting="unsafe")
+        np.copyto(part, _without_leading_ones(new, part.ndim), casting="unsafe")
     except ValueError:
-        raise _unexpandable(new.shape, region.shape) from None
+        raise _unexpandable(new.shape, part.shape) from None
 
 
 def _without_leading_ones(array: Any, ndim: int) -> Any:
