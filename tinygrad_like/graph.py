@@ -14,6 +14,7 @@ at which it was recorded. Everything else here follows from those three:
 from __future__ import annotations
 
 import sys
+import threading
 import warnings
 import weakref
 from collections.abc import Callable, Iterable, Sequence
@@ -200,37 +201,40 @@ def as_tensor(value: Any) -> Any:
 # What `sys.getrefcount` says of a gradient that nobody but the walk holds: see `_calibrate`.
 _unshared = 0
 
+_accumulating = threading.RLock()
+
 
 def accumulate(tensor: Any, g: Any) -> None:
     """Add the gradient `g` to ``tensor.grad``, which never shares memory with anything else."""
-    former = tensor._grad
-    if isinstance(g, Traced):  # create_graph: the gradient has a graph of its own
-        if former is None:
-            tensor._grad = result_type.make(g.array.copy(), g.node)
-        else:
-            tensor._grad = former + g
-        return
-    array, dtype = tensor.array, tensor.array.dtype
-    if g.shape != array.shape:
-        raise RuntimeError(
-            f"backward: a gradient of shape {g.shape} arrived for a tensor of shape {array.shape}; "
-            "a gradient rule on the way returns the wrong shape"
-        )
-    if former is not None:
-        if former.node is None:
-            np.add(former.array, g, out=former.array, casting="unsafe")
-            stamp(former.array)
-        else:
-            tensor._grad = former + result_type.make(np.asarray(g))
-        return
-    if (
-        sys.getrefcount(g) > _unshared
-        or type(g) is not np.ndarray
-        or g.dtype is not dtype
-        or g.base is not None
-    ):
-        g = np.array(g, dtype)
-    tensor._grad = result_type.make(g)
+    with _accumulating:  # NumPy lets other threads run while it adds
+        former = tensor._grad
+        if isinstance(g, Traced):  # create_graph: the gradient has a graph of its own
+            if former is None:
+                tensor._grad = result_type.make(g.array.copy(), g.node)
+            else:
+                tensor._grad = former + g
+            return
+        array, dtype = tensor.array, tensor.array.dtype
+        if g.shape != array.shape:
+            raise RuntimeError(
+                f"backward: a gradient of shape {g.shape} arrived for a tensor of shape {array.shape}; "
+                "a gradient rule on the way returns the wrong shape"
+            )
+        if former is not None:
+            if former.node is None:
+                np.add(former.array, g, out=former.array, casting="unsafe")
+                stamp(former.array)
+            else:
+                tensor._grad = former + result_type.make(np.asarray(g))
+            return
+        if (
+            sys.getrefcount(g) > _unshared
+            or type(g) is not np.ndarray
+            or g.dtype is not dtype
+            or g.base is not None
+        ):
+            g = np.array(g, dtype)
+        tensor._grad = result_type.make(g)
 
 
 class _Fresh(Node):
