@@ -417,7 +417,7 @@ def fold_windows(x: Array, shape: Any, dimension: int, size: int, step: int) -> 
     if not out.ndim:
         return out + np.add.reduce(x)
     axis = axis_of(dimension, out.ndim)
-    before = (slice(None),) * axis
+    before: tuple[Any, ...] = (slice(None),) * axis
     for i in range(size):
         stop = i + (x.shape[axis] - 1) * step + 1
         out[(*before, slice(i, stop, step), ...)] += x[..., i]
@@ -454,7 +454,7 @@ def constant_pad(x: Array, pad: tuple[int, ...], value: float) -> Array:
     return out
 
 
-def _sources(mode: str, size: int, before: int, after: int) -> np.ndarray[Any, Any]:
+def _sources(mode: str, size: int, before: int, after: int) -> Any:
     """Return for each place of a padded dimension the index its value comes from."""
     places = np.arange(-before, size + after)
     if mode == "replicate":

@@ -114,22 +114,22 @@ def _pair(
     if not inner:
         x = x.transpose([x_labels.index(label) for label in (*batch, *rows)])
         y = y.transpose([y_labels.index(label) for label in (*batch, *columns)])
-        return x.reshape(*x.shape, *([1] * len(columns))) * y.reshape(
-            *y.shape[: len(batch)], *([1] * len(rows)), *y.shape[len(batch) :]
-        ), out_labels
+        left = x.reshape((*x.shape, *([1] * len(columns))))
+        head, tail = y.shape[: len(batch)], y.shape[len(batch) :]
+        return left * y.reshape((*head, *([1] * len(rows)), *tail)), out_labels
     x = x.transpose([x_labels.index(label) for label in (*batch, *rows, *inner)])
     y = y.transpose([y_labels.index(label) for label in (*batch, *inner, *columns)])
     lead = x.shape[: len(batch)]
     row_shape = x.shape[len(batch) : len(batch) + len(rows)]
     column_shape = y.shape[len(batch) + len(inner) :]
     length = prod(x.shape[len(batch) + len(rows) :])
-    left = x.reshape(*lead, prod(row_shape), length)
-    right = y.reshape(*lead, length, prod(column_shape))
+    left = x.reshape((*lead, prod(row_shape), length))
+    right = y.reshape((*lead, length, prod(column_shape)))
     if not rows and not columns and batch:  # many small products of vectors
         out = np.einsum("...rk,...kc->...rc", left, right)
     else:
         out = product(left, right)
-    return out.reshape(*lead, *row_shape, *column_shape), out_labels
+    return out.reshape((*lead, *row_shape, *column_shape)), out_labels
 
 
 # ----- Equations ----------------------------------------------------------------------------------

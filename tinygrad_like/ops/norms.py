@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_like import dtypes
-from tinygrad_like.dtypes import F16, F32, I64
+from tinygrad_like.dtypes import F16, F32
 from tinygrad_like.graph import Array
 from tinygrad_like.op import op
 from tinygrad_like.ops.conversion import convert
@@ -60,7 +60,7 @@ def _norm_of(x: Array, p: float, dim: Any, keepdim: bool) -> Array:
             return np.sqrt(np.dot(flat, flat))
         return np.sqrt(total(x * x, axes, keepdim))
     if p == 0:
-        return np.asarray(np.add.reduce(x != 0, axes, I64, keepdims=keepdim)).astype(x.dtype)
+        return np.asarray(total(x != 0, axes, keepdim)).astype(x.dtype)
     size = np.abs(x)
     if p == 1:
         return total(size, axes, keepdim)
@@ -70,7 +70,7 @@ def _norm_of(x: Array, p: float, dim: Any, keepdim: bool) -> Array:
                 f"linalg.vector_norm cannot compute the {p} norm on an empty tensor because the operation "
                 "does not have an identity"
             )
-        reduce = np.maximum.reduce if p > 0 else np.minimum.reduce
+        reduce: Any = np.maximum.reduce if p > 0 else np.minimum.reduce
         return reduce(size, axes, keepdims=keepdim)
     return total(size**p, axes, keepdim) ** (1 / p)
 

@@ -13,7 +13,7 @@ from tinygrad_like.dtypes import F16, F32, F64, I64
 from tinygrad_like.graph import Array
 from tinygrad_like.op import op
 from tinygrad_like.ops.conversion import convert
-from tinygrad_like.ops.scanning import cumprod_of
+from tinygrad_like.ops.scanning import cumprod_of, has_zero
 from tinygrad_like.ops.shaping import axis_of, broadcast_to, permute, reshape
 
 __all__ = [
@@ -30,6 +30,10 @@ __all__ = [
     "var",
     "var_mean",
 ]
+
+
+_add: Any = np.add.reduce
+_multiply: Any = np.multiply.reduce
 
 
 # ----- Dimensions, and the way back ---------------------------------------------------------------
@@ -83,7 +87,7 @@ def tie_share(x: Array, y: Array, dim: Any) -> Array:
 # ----- Sums ---------------------------------------------------------------------------------------
 
 
-def total(x: Array, axes: tuple[int, ...] | int | None, keepdims: bool = False) -> Array:
+def total(x: Array, axes: tuple[int, ...] | None, keepdims: bool = False) -> Array:
     """Return the sum of an array, in its own type but for small integers and bools.
 
     Sums over whole rows or whole columns are products with a vector of ones: BLAS does those two to
@@ -92,18 +96,16 @@ def total(x: Array, axes: tuple[int, ...] | int | None, keepdims: bool = False) 
     d = x.dtype
     if d is F32 or d is F64:
         if x.size >= 2048 and x.ndim > 1 and axes is not None and x.flags.c_contiguous:
-            if type(axes) is int:
-                axes = (axes,)
             out = _by_product(x, axes)
             if out is not None:
                 if keepdims:
                     shape = [1 if i in axes else n for i, n in enumerate(x.shape)]
                     return out.reshape(shape)
                 return out
-        return np.add.reduce(x, axes, keepdims=keepdims)
+        return _add(x, axes, keepdims=keepdims)
     if d is F16:
-        return np.asarray(np.add.reduce(x, axes, F32, keepdims=keepdims)).astype(F16)
-    return np.add.reduce(x, axes, I64, keepdims=keepdims)
+        return np.asarray(_add(x, axes, F32, keepdims=keepdims)).astype(F16)
+    return _add(x, axes, I64, keepdims=keepdims)
 
 
 def _by_product(x: Array, axes: tuple[int, ...]) -> Array | None:
@@ -178,7 +180,7 @@ def _mean(x: Array, dim: Any = None, keepdim: bool = False) -> Array:
         )
     axes = None if dim is None else axes_of(dim, x.ndim)
     if x.dtype is F16:
-        summed = np.add.reduce(x, axes, F32, keepdims=keepdim) / _count(x.shape, dim)
+        summed = _add(x, axes, F32, keepdims=keepdim) / _count(x.shape, dim)
         return np.asarray(summed).astype(F16)
     count = _count(x.shape, dim)
     return total(x, axes, keepdim) / (count or np.asarray(0, x.dtype))
@@ -285,18 +287,12 @@ def _prod_of_others(x: Array, dim: Any) -> Array:
     return permute(reshape(before * after, moved.shape), back)
 
 
-def has_zero(x: Any) -> bool:
-    """Return True if an element is 0; for arrays and tensors."""
-    array = getattr(x, "array", x)
-    return np.count_nonzero(array) != array.size
-
-
 @op(x=lambda g, x, out, dim, keepdim: _prod_rule(g, x, out, dim, keepdim), name="prod")
 def _prod(x: Array, dim: Any = None, keepdim: bool = False) -> Array:
     axes = None if dim is None else axes_of(dim, x.ndim)
     if x.dtype is F16:
-        return np.asarray(np.multiply.reduce(x, axes, F32, keepdims=keepdim)).astype(F16)
-    return np.multiply.reduce(x, axes, None if x.dtype.kind == "f" else I64, keepdims=keepdim)
+        return np.asarray(_multiply(x, axes, F32, keepdims=keepdim)).astype(F16)
+    return _multiply(x, axes, None if x.dtype.kind == "f" else I64, keepdims=keepdim)
 
 
 def prod(
@@ -516,7 +512,8 @@ def count_nonzero(x: Array, dim: Any = None) -> Array:
     >>> torch.count_nonzero(torch.tensor([0.0, 1.0, 2.0]))
     tensor(2)
     """
-    return np.asarray(np.count_nonzero(x, None if dim is None else axes_of(dim, x.ndim)), I64)
+    axes = None if dim is None else axes_of(dim, x.ndim)
+    return _add(x != 0, axes, I64)
 
 
 # ----- Methods ------------------------------------------------------------------------------------

@@ -60,6 +60,12 @@ def cumsum(input: Any, dim: int, *, dtype: Any = None) -> Any:
 # ----- Products -----------------------------------------------------------------------------------
 
 
+def has_zero(x: Any) -> bool:
+    """Return True if an element is 0; for arrays and tensors."""
+    array: Any = getattr(x, "array", x)
+    return bool(np.count_nonzero(array) != array.size)
+
+
 def _cumprod_rule(
     g: Array, x: Array, out: Array, dim: int, reverse: bool, exclusive: bool
 ) -> Array:
@@ -70,7 +76,7 @@ def _cumprod_rule(
     """
     if not x.ndim:
         return g * 0 if exclusive else g
-    if not exclusive and np.count_nonzero(getattr(x, "array", x)) == x.size:
+    if not exclusive and not has_zero(x):
         return _cumsum(g * out, dim, not reverse) / x
     axis = dim % x.ndim
     length = x.shape[axis]

@@ -363,7 +363,7 @@ def unique_consecutive(
 @op()
 def find_sorted(x: Array, y: Array, right: bool) -> Array:
     """Return where the elements of `y` belong in the rows of `x`, which are sorted."""
-    side = "right" if right else "left"
+    side: Any = "right" if right else "left"
     if x.ndim == 1:
         return np.asarray(np.searchsorted(x, y, side), I64)
     if x.shape[:-1] != y.shape[:-1]:
