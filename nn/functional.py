@@ -2,33 +2,25 @@
 
 from __future__ import annotations
 
-from tinygrad_like.ops import (
-    activation,
-    convolution,
-    cross_entropy,
-    indexing,
-    linalg,
-    loss,
-    normalization,
-    pooling,
-    random,
-    shaping,
-    unary,
-)
+import importlib
 
-for _m in (
-    unary,
-    activation,
-    convolution,
-    cross_entropy,
-    linalg,
-    loss,
-    normalization,
-    pooling,
-    random,
-    shaping,
-    indexing,
+for _name in (
+    "unary",
+    "arranging",
+    "activation",
+    "convolution",
+    "cross_entropy",
+    "linalg",
+    "loss",
+    "normalization",
+    "pooling",
+    "random",
+    "dropout",
+    "embedding",
+    "shaping",
+    "indexing",
 ):
+    _m = importlib.import_module("tinygrad_like.ops." + _name)
     for _n in [*getattr(_m, "FUNCTIONAL", ()), *_m.__all__]:
         if hasattr(_m, _n):
             globals()[_n] = getattr(_m, _n)

@@ -47,8 +47,10 @@ from tinygrad_like.nn.modules.conv import (
     ConvTranspose2d,
     ConvTranspose3d,
 )
+from tinygrad_like.nn.modules.distance import CosineSimilarity, PairwiseDistance
 from tinygrad_like.nn.modules.dropout import AlphaDropout, Dropout, Dropout1d, Dropout2d
 from tinygrad_like.nn.modules.flatten import Flatten, Unflatten
+from tinygrad_like.nn.modules.instancenorm import InstanceNorm1d, InstanceNorm2d
 from tinygrad_like.nn.modules.linear import Bilinear, Identity, Linear
 from tinygrad_like.nn.modules.loss import (
     BCELoss,
@@ -61,7 +63,19 @@ from tinygrad_like.nn.modules.loss import (
     NLLLoss,
     SmoothL1Loss,
 )
-from tinygrad_like.nn.modules.normalization import GroupNorm, LayerNorm, RMSNorm
+from tinygrad_like.nn.modules.normalization import GroupNorm, LayerNorm, LocalResponseNorm, RMSNorm
+from tinygrad_like.nn.modules.padding import (
+    CircularPad1d,
+    CircularPad2d,
+    ConstantPad1d,
+    ConstantPad2d,
+    ReflectionPad1d,
+    ReflectionPad2d,
+    ReplicationPad1d,
+    ReplicationPad2d,
+    ZeroPad1d,
+    ZeroPad2d,
+)
 from tinygrad_like.nn.modules.pooling import (
     AdaptiveAvgPool1d,
     AdaptiveAvgPool2d,
@@ -92,12 +106,17 @@ __all__ = [
     "BatchNorm1d",
     "BatchNorm2d",
     "Bilinear",
+    "CircularPad1d",
+    "CircularPad2d",
+    "ConstantPad1d",
+    "ConstantPad2d",
     "Conv1d",
     "Conv2d",
     "Conv3d",
     "ConvTranspose1d",
     "ConvTranspose2d",
     "ConvTranspose3d",
+    "CosineSimilarity",
     "CrossEntropyLoss",
     "Dropout",
     "Dropout1d",
@@ -111,11 +130,14 @@ __all__ = [
     "Hardtanh",
     "HuberLoss",
     "Identity",
+    "InstanceNorm1d",
+    "InstanceNorm2d",
     "KLDivLoss",
     "L1Loss",
     "LayerNorm",
     "LeakyReLU",
     "Linear",
+    "LocalResponseNorm",
     "LogSigmoid",
     "LogSoftmax",
     "MSELoss",
@@ -127,12 +149,17 @@ __all__ = [
     "ModuleList",
     "NLLLoss",
     "PReLU",
+    "PairwiseDistance",
     "ParameterDict",
     "ParameterList",
     "RMSNorm",
     "RReLU",
     "ReLU",
     "ReLU6",
+    "ReflectionPad1d",
+    "ReflectionPad2d",
+    "ReplicationPad1d",
+    "ReplicationPad2d",
     "Sequential",
     "SiLU",
     "Sigmoid",
@@ -147,4 +174,6 @@ __all__ = [
     "Tanhshrink",
     "Threshold",
     "Unflatten",
+    "ZeroPad1d",
+    "ZeroPad2d",
 ]

@@ -162,3 +162,29 @@ class RMSNorm(_SampleNorm):
         return (
             f"{self.normalized_shape}, eps={self.eps}, elementwise_affine={self.elementwise_affine}"
         )
+
+
+class LocalResponseNorm(Module):
+    """Return `(N, C, *)` divided by a power of the mean square over neighbouring channels.
+
+    Args:
+        size: how many channels.
+        alpha: factor of the mean square (Krizhevsky et al., 2012).
+        beta: the power.
+        k: absolute, added before.
+    """
+
+    def __init__(self, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0) -> None:
+        super().__init__()
+        self.size = size
+        self.alpha = alpha
+        self.beta = beta
+        self.k = k
+
+    def forward(self, input: Any) -> Any:
+        """Return the input normalized."""
+        return F.local_response_norm(input, self.size, self.alpha, self.beta, self.k)
+
+    def extra_repr(self) -> str:
+        """Return what to print between the parentheses."""
+        return f"{self.size}, alpha={self.alpha}, beta={self.beta}, k={self.k}"
