@@ -9,7 +9,7 @@ tensor([2., 4., 6.])
 
 import warnings as _warnings
 
-from tinygrad_like import autograd, optim, return_types, testing, utils
+from tinygrad_like import autograd, nn, optim, return_types, testing, utils
 from tinygrad_like.autograd.grad_mode import (
     enable_grad,
     inference_mode,
@@ -87,6 +87,7 @@ from tinygrad_like.ops.unary import *
 from tinygrad_like.printing import set_printoptions
 from tinygrad_like.random import *
 from tinygrad_like.size import Size
+from tinygrad_like.summary import summary
 from tinygrad_like.tensor import Tensor
 
 # Importing the module `tensor` put it in the place of the function.

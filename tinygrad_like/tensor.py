@@ -464,7 +464,8 @@ class Tensor(
     @classmethod
     def _rebuild(cls, array: np.ndarray[Any, Any], requires_grad: bool) -> Tensor:
         tensor = object.__new__(cls)
-        tensor.array = array
+        # Unpickled arrays have a dtype object of their own, which fast paths would not know.
+        tensor.array = array.view(dtypes.of(array.dtype))
         tensor.node = None
         tensor._grad = None
         tensor._view = None
