@@ -65,7 +65,7 @@ def _in_blocks(
         return
     row = math.prod(rest) * xp.shape[-1]
     block = _block_rows(depth * row * xp.itemsize, rows)
-    windows = None
+    windows: Any = None
     for start in range(0, rows, block):
         n = min(block, rows - start)
         if windows is None or windows.size != depth * n * row:
@@ -95,15 +95,13 @@ def convolution(x: Array, weight: Array, bias: Array | None, geometry: Geometry)
     w = weight.reshape(groups, out_channels // groups, -1)
     out = np.empty((groups, out_channels // groups, *sizes, batch), x.dtype)
     for start, stop, windows in _in_blocks(xp, kernel, sizes, geometry):
-        if stop - start == sizes[0]:
-            np.matmul(w, windows, out=out.reshape(groups, out_channels // groups, -1))
-        else:
-            part = out[:, :, start:stop]
-            part[...] = np.matmul(w, windows).reshape(part.shape)
+        # Whole rows of windows lie together in memory, so this is a view, and BLAS writes into it.
+        part = out[:, :, start:stop].reshape(*out.shape[:2], -1)
+        np.matmul(w, windows, out=part)
     out = out.reshape(out_channels, *sizes, batch)
     if bias is not None:
         out += bias.reshape(-1, *(1,) * (out.ndim - 1))
-    return batch_first(out)  # type: ignore[no-any-return]
+    return batch_first(out)
 
 
 @op(
@@ -132,7 +130,7 @@ def convolution_input(
     )
     if math.prod(kernel) == 1 and total == out_sizes:
         out = np.matmul(w, gt.reshape(*gt.shape[:2], -1)).reshape(channels, *total, batch)
-        return batch_first(out[inner(sizes, geometry.padding)])  # type: ignore[no-any-return]
+        return batch_first(out[inner(sizes, geometry.padding)])
     out = np.zeros((channels, *total, batch), grad.dtype)
     rows, *rest = out_sizes
     row_bytes = channels * math.prod(kernel) * math.prod(rest) * batch * grad.itemsize
@@ -144,7 +142,7 @@ def convolution_input(
         for tap, index in taps(kernel, (n, *rest), geometry, start):
             target = out[index]
             np.add(target, windows[(slice(None), *tap)], out=target)
-    return batch_first(out[inner(sizes, geometry.padding)])  # type: ignore[no-any-return]
+    return batch_first(out[inner(sizes, geometry.padding)])
 
 
 @op(
@@ -165,7 +163,7 @@ def convolution_weight(x: Array, grad: Array, kernel: tuple[int, ...], geometry:
     for start, stop, windows in _in_blocks(xp, kernel, out_sizes, geometry):
         part = gt[:, :, start:stop].reshape(*gt.shape[:2], -1)
         out += np.matmul(part, windows.swapaxes(1, 2))
-    return out.reshape(channels, xp.shape[0] // groups, *kernel)  # type: ignore[no-any-return]
+    return out.reshape(channels, xp.shape[0] // groups, *kernel)
 
 
 # ----- Arguments ----------------------------------------------------------------------------------

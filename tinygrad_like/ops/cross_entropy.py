@@ -445,7 +445,7 @@ def _nll_loss(
         losses *= weights
     if ignored is not None:
         losses[ignored] = 0
-    return _reduced_by(losses, _total(weights, target), reduction)  # type: ignore[no-any-return]
+    return _reduced_by(losses, _total(weights, target), reduction)
 
 
 def nll_loss(

@@ -6,10 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_like.graph import Array, as_array, stamp
+from tinygrad_like.graph import Array, as_array
 from tinygrad_like.op import op
 from tinygrad_like.ops.accumulating import scatter_add_rows
 from tinygrad_like.ops.cross_entropy import title
+from tinygrad_like.stamps import stamp
 
 __all__: list[str] = []
 FUNCTIONAL = ["embedding"]

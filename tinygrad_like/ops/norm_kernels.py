@@ -11,10 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_like.graph import Array, as_array, stamp
+from tinygrad_like.graph import Array, as_array
 from tinygrad_like.op import REGISTRY, op
 from tinygrad_like.ops.shaping import reshape
 from tinygrad_like.ops.windows import batch_first, batch_last
+from tinygrad_like.stamps import stamp
 
 _BLOCK = 1 << 18  # bytes of a block of rows
 

@@ -220,7 +220,7 @@ def gather_planes(x: Array, indices: Array) -> Array:
     """Return the elements at flat `indices` of each plane of ``(N, C, ...)``."""
     planes = x.reshape(*x.shape[:2], -1)
     chosen = indices.reshape(*indices.shape[:2], -1)
-    return np.take_along_axis(planes, chosen, 2).reshape(indices.shape)  # type: ignore[no-any-return]
+    return np.take_along_axis(planes, chosen, 2).reshape(indices.shape)
 
 
 @op(
@@ -246,9 +246,9 @@ def _adaptive_edges(n: int, count: int) -> list[tuple[int, int]]:
 def adaptive_max_pool(x: Array, sizes: tuple[int, ...]) -> Any:
     """Return the largest element of each window and its index in the flattened plane."""
     inputs = x.shape[2:]
-    out = np.empty((*x.shape[:2], *sizes), x.dtype)
-    indices = np.empty(out.shape, np.int64)
-    numbers = np.arange(math.prod(inputs)).reshape(inputs)
+    out: Any = np.empty((*x.shape[:2], *sizes), x.dtype)
+    indices: Any = np.empty(out.shape, np.int64)
+    numbers: Any = np.arange(math.prod(inputs)).reshape(inputs)
     edges = [_adaptive_edges(n, count) for n, count in zip(inputs, sizes, strict=True)]
     for cell in product(*map(range, sizes)):
         box = tuple(slice(*edge[at]) for edge, at in zip(edges, cell, strict=True))

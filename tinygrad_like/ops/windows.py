@@ -59,7 +59,7 @@ def padded(xt: Any, padding: tuple[tuple[int, int], ...]) -> Any:
     return out
 
 
-def inner(sizes: tuple[int, ...], padding: tuple[tuple[int, int], ...]) -> tuple[slice, ...]:
+def inner(sizes: tuple[int, ...], padding: tuple[tuple[int, int], ...]) -> tuple[Any, ...]:
     """Return the index of what lies inside the padding of a padded array ``(C, ..., N)``."""
     spatial = (slice(before, before + n) for n, (before, _) in zip(sizes, padding, strict=True))
     return (slice(None), *spatial)
@@ -67,7 +67,7 @@ def inner(sizes: tuple[int, ...], padding: tuple[tuple[int, int], ...]) -> tuple
 
 def taps(
     kernel: tuple[int, ...], out_sizes: tuple[int, ...], geometry: Geometry, first: int = 0
-) -> Iterator[tuple[tuple[int, ...], tuple[slice, ...]]]:
+) -> Iterator[tuple[tuple[int, ...], tuple[Any, ...]]]:
     """Yield each place in the kernel and the index of what all windows see there.
 
     `first` counts from which window in the first spatial dimension on.
@@ -159,11 +159,11 @@ def image_to_columns(x: Array, kernel: tuple[int, ...], geometry: Geometry) -> A
     """Return the windows of ``(N, C, H, W)`` as columns ``(N, C * K1 * K2, windows)``."""
     sizes = out_sizes_of(x.shape[2:], kernel, geometry)
     xp = padded(batch_last(x), geometry.padding)
-    windows = np.empty((xp.shape[0], *kernel, *sizes, xp.shape[-1]), x.dtype)
+    windows: Any = np.empty((xp.shape[0], *kernel, *sizes, xp.shape[-1]), x.dtype)
     for tap, index in taps(kernel, sizes, geometry):
         windows[(slice(None), *tap)] = xp[index]
     depth = xp.shape[0] * math.prod(kernel)
-    return batch_first(windows.reshape(depth, math.prod(sizes), xp.shape[-1]))  # type: ignore[no-any-return]
+    return batch_first(windows.reshape(depth, math.prod(sizes), xp.shape[-1]))
 
 
 @op(
@@ -177,12 +177,12 @@ def columns_to_image(
     xt = np.ascontiguousarray(batch_last(x))
     out_sizes = out_sizes_of(sizes, kernel, geometry)
     channels, batch = xt.shape[0] // math.prod(kernel), xt.shape[-1]
-    windows = xt.reshape(channels, *kernel, *out_sizes, batch)
+    windows: Any = xt.reshape(channels, *kernel, *out_sizes, batch)
     total = [n + sum(pair) for n, pair in zip(sizes, geometry.padding, strict=True)]
     out = np.zeros((channels, *total, batch), x.dtype)
     for tap, index in taps(kernel, out_sizes, geometry):
         out[index] += windows[(slice(None), *tap)]
-    return batch_first(out[inner(tuple(sizes), geometry.padding)])  # type: ignore[no-any-return]
+    return batch_first(out[inner(tuple(sizes), geometry.padding)])
 
 
 def _check_blocks(sizes: Any, kernel: Any, geometry: Geometry) -> tuple[int, ...]:
