@@ -29,7 +29,7 @@ def line() -> str:
     frame = inspect.currentframe()
     assert frame is not None
     assert frame.f_back is not None
-    return f"{__file__}:{frame.f_back.f_lineno}"
+    return f"{frame.f_back.f_code.co_filename}:{frame.f_back.f_lineno}"
 
 
 # ----- Shapes of graphs ---------------------------------------------------------------------------

@@ -299,12 +299,7 @@ class Function:
             if several
             else _shape_of(results[0])
         )
-        node._origins = tuple(
-            next((i for i, r in enumerate(results) if r is t), None if t is None else t.node)
-            if not any(t is a for a in args)
-            else t.node
-            for t in saved
-        )
+        node._origins = tuple(_origin(t, args, results, ctx._dirty) for t in saved)
         node.saved = tuple(None if t is None else t.array for t in saved)
         node.tick = tick()
         ctx._to_save = ()
@@ -317,6 +312,19 @@ class Function:
             else result
             for i, result in enumerate(results)
         ]
+
+
+def _origin(
+    tensor: Any, args: Sequence[Any], results: Sequence[Any], dirty: Sequence[Any]
+) -> Node | int | None:
+    """Return where a saved tensor comes from: its node, or the index of the result it is."""
+    if tensor is None:
+        return None
+    if not any(tensor is a for a in args) or any(tensor is t for t in dirty):
+        for index, result in enumerate(results):
+            if result is tensor:
+                return index
+    return tensor.node  # type: ignore[no-any-return]
 
 
 def _is(value: Any) -> bool:
