@@ -116,7 +116,7 @@ class Theirs:
 
     @staticmethod
     def array(t: Any) -> Any:
-        return t.detach().numpy() if isinstance(t, torch.Tensor) else t
+        return t.numpy(force=True) if isinstance(t, torch.Tensor) else t
 
     @staticmethod
     def wants(t: Any) -> bool:
