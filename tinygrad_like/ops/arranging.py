@@ -20,6 +20,7 @@ from tinygrad_like.ops.shaping import (
     transpose,
     unsqueeze,
 )
+from tinygrad_like.stamps import owner
 
 __all__ = [
     "diag",
@@ -402,9 +403,14 @@ def unfold(x: Array, dimension: int, size: int, step: int) -> Array:
     shape, strides = list(x.shape), list(x.strides)
     shape[axis] = (length - size) // step + 1
     strides[axis] *= step
-    return np.lib.stride_tricks.as_strided(
-        x, (*shape, size), (*strides, x.strides[axis]), writeable=x.flags.writeable
-    )
+    memory = owner(x)  # as_strided would hide it, and writes through the view with it
+    offset = x.ctypes.data - memory.ctypes.data
+    shape, strides = [*shape, size], [*strides, x.strides[axis]]
+    if prod(shape) == 0:
+        return np.empty(shape, x.dtype)
+    out = np.ndarray(shape, x.dtype, memory, offset, strides)
+    out.flags.writeable = x.flags.writeable and step >= size
+    return out
 
 
 @op(
@@ -459,8 +465,9 @@ def _sources(mode: str, size: int, before: int, after: int) -> Any:
     places = np.arange(-before, size + after)
     if mode == "replicate":
         return np.clip(places, 0, size - 1)
-    if mode == "circular":
-        return places % size
+    if mode == "circular":  # around what is left if a border is negative
+        low, high = max(-before, 0), size - max(-after, 0)
+        return (places - low) % (high - low) + low
     return (size - 1) - np.abs((size - 1) - np.abs(places))
 
 

@@ -182,7 +182,10 @@ def _terms(args: Sequence[Any]) -> tuple[list[Any], list[list[int | None]], Any]
         inputs = [_parse_list(a) for a in lists]
         output = _parse_list(list(args[-1])) if len(args) % 2 else None
     if not operands:
-        raise _wrong("must provide at least one operand")
+        raise ValueError(
+            "einsum(): must specify the equation string and at least one operand, or at least one operand "
+            "and its subscripts list"
+        )
     if len(inputs) != len(operands):
         kind = "fewer" if len(operands) < len(inputs) else "more"
         raise _wrong(f"{kind} operands were provided than specified in the equation")
@@ -192,7 +195,9 @@ def _terms(args: Sequence[Any]) -> tuple[list[Any], list[list[int | None]], Any]
 def _parse_list(labels: list[Any]) -> list[int | None]:
     for label in labels:
         if label is not Ellipsis and not (isinstance(label, int) and 0 <= label < 52):
-            raise _wrong(f"not a valid subscript in [0, 52): {label!r}")
+            raise ValueError(
+                f"einsum(): subscript in subscript list is not within the valid range [0, 52): {label!r}"
+            )
     # The order in which an output that is not given lists its labels is A-Za-z, as for letters.
     return [None if label is Ellipsis else label + 65 + 6 * (label > 25) for label in labels]
 

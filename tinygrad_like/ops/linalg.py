@@ -309,7 +309,7 @@ def linear(x: Array, weight: Array, bias: Array | None = None) -> Array:
         or not x.ndim
         or not 1 <= weight.ndim <= 2
         or x.shape[-1] != weight.shape[-1]
-        or (bias is not None and weight.ndim == 1 and bias.ndim)
+        or (bias is not None and weight.ndim == 1 and (bias.ndim or x.ndim == 2))
     ):
         _refuse_linear(x, weight, bias)
     if x.ndim == 2 and weight.ndim == 2 and x.dtype is not F16:

@@ -115,7 +115,7 @@ def logsumexp(x: Array, dim: Any, keepdim: bool = False) -> Array:
 
     >>> import tinygrad_like as torch
     >>> torch.logsumexp(torch.tensor([1000.0, 1000.0]), 0)
-    tensor(1000.6931)
+    tensor(1000.6932)
     """
     axes = axes_of(dim, x.ndim)
     if math.prod(x.shape[axis] for axis in axes) == 0:
@@ -129,9 +129,9 @@ def logsumexp(x: Array, dim: Any, keepdim: bool = False) -> Array:
     top = np.maximum.reduce(wide, axes, keepdims=True)
     # An infinite maximum must not be subtracted: inf - inf is nan.
     top = np.where(np.isinf(top), top.dtype.type(0), top)
-    shifted = wide - top
+    shifted = np.asarray(wide - top)
     np.exp(shifted, shifted)
-    out = np.log(total(shifted, axes, True))
+    out = np.asarray(np.log(total(shifted, axes, True)))
     out += top
     out = out if keepdim else out.reshape([n for i, n in enumerate(x.shape) if i not in axes])
     return out.astype(x.dtype, copy=False)

@@ -360,9 +360,10 @@ def _variance(x: Array, dim: Any, correction: float, keepdim: bool) -> Array:
             stacklevel=4,
         )
     wide = x.astype(F32) if x.dtype is F16 else x
-    center = wide - total(wide, axes, True) / np.asarray(count, wide.dtype)
+    center = np.asarray(wide - total(wide, axes, True) / np.asarray(count or 1, wide.dtype))
     np.multiply(center, center, center)
-    out = total(center, axes, keepdim) / np.asarray(degrees, wide.dtype)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        out = total(center, axes, keepdim) / np.asarray(degrees, wide.dtype)
     return np.asarray(out).astype(F16) if x.dtype is F16 else out
 
 

@@ -144,7 +144,7 @@ def logcumsumexp(x: Array, dim: int) -> Array:
 
     >>> import tinygrad_like as torch
     >>> torch.logcumsumexp(torch.tensor([1000.0, 1000.0]), 0)
-    tensor([1000.0000, 1000.6931])
+    tensor([1000.0000, 1000.6932])
     """
     return _accumulate(np.logaddexp, x, axis_of(dim, x.ndim), False)
 

@@ -124,6 +124,17 @@ def _refuse_shape(x: Array, shape: Any) -> RuntimeError:
     return RuntimeError(f"shape '{wanted}' is invalid for input of size {x.size}")
 
 
+def _reshaped(x: Array, shape: Any) -> Array:
+    try:
+        out = x.reshape(shape)
+    except ValueError:
+        raise _refuse_shape(x, shape) from None
+    # To NumPy any negative size means "the rest".
+    if out.shape != shape and type(shape) is not int and min(shape, default=0) < -1:
+        raise _refuse_shape(x, shape)
+    return out
+
+
 @op(x=lambda g, x_shape: reshape(g, x_shape), view=True, label="View")
 def reshape(x: Array, shape: Any) -> Array:
     """Return the elements in another shape, as a view where that is possible; one size may be -1.
@@ -136,19 +147,13 @@ def reshape(x: Array, shape: Any) -> Array:
     tensor([[1., 2.],
             [3., 4.]])
     """
-    try:
-        return x.reshape(shape)
-    except ValueError:
-        raise _refuse_shape(x, shape) from None
+    return _reshaped(x, shape)
 
 
 @op(x=lambda g, x_shape: reshape(g, x_shape), view=True)
 def view(x: Array, shape: Any) -> Array:
     """Return a view in another shape."""
-    try:
-        out = x.reshape(shape)
-    except ValueError:
-        raise _refuse_shape(x, shape) from None
+    out = _reshaped(x, shape)
     if out.size and owner(out) is not owner(x):
         raise RuntimeError(
             "view size is not compatible with input tensor's size and stride (at least one dimension "
