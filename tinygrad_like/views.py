@@ -139,7 +139,8 @@ def _refuse_view(view: View, name: str) -> None:
 def refuse_overlap(memory: np.ndarray[Any, Any], name: str) -> None:
     """Raise if elements of `memory` share an address, or if it is read-only."""
     if not memory.flags.writeable or (
-        0 in memory.strides
+        memory.size
+        and 0 in memory.strides
         and any(
             step == 0 and size > 1 for step, size in zip(memory.strides, memory.shape, strict=True)
         )

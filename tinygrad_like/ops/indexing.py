@@ -129,7 +129,9 @@ class _Parsed(NamedTuple):
     arrays: tuple[Any, ...]  # empty if there is no second step
 
 
-def _not_an_index(item: Any) -> IndexError:
+def _not_an_index(item: Any) -> Exception:
+    if isinstance(item, str):
+        return TypeError("new(): invalid data type 'str'; a tensor has no names to index by")
     return IndexError(
         "only integers, slices (`:`), ellipsis (`...`), None and long or byte Variables are valid indices "
         f"(got {type(item).__name__})"

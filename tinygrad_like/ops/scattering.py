@@ -203,10 +203,10 @@ def _source(name: str, input: Any, index: np.ndarray[Any, Any], src: Any) -> Any
         )
     shape = src.array.shape
     if len(shape) != index.ndim and index.size:
-        if len(shape) + index.ndim != 1:
+        if src.array.size != index.size or len(shape) + index.ndim != 1:
             raise RuntimeError(
-                f"{name}(): Index tensor must have the same number of dimensions as src tensor, got "
-                f"{index.ndim} and {len(shape)}"
+                f"{name}(): Expected index {list(index.shape)} to be no larger than src {list(shape)}, and "
+                "to have as many dimensions"
             )
         return reshape(src, index.shape)
     if any(n > size for n, size in zip(index.shape, shape, strict=False)):
@@ -235,7 +235,7 @@ def scatter(
     """
     axis, array = _along("scatter", input, dim, index)
     filling = src if value is None else value
-    if isinstance(filling, Traced) and (filling.array.ndim or not array.ndim):
+    if isinstance(filling, Traced):
         y = _source("scatter", input, array, filling)
     else:
         y = broadcast_to(_scalar("scatter", filling, input.array.dtype), array.shape)
@@ -601,13 +601,13 @@ def put(input: Any, index: Any, source: Any, accumulate: bool = False) -> Any:
     """Return `input` with elements of `source` written, or added, at places of the flat tensor.
 
     Raises:
-        IndexError: if an index is out of range.
-        RuntimeError: if the numbers of indices and elements differ, or dtypes do.
+        IndexError: if an index is out of range, or there are not as many as elements of `source`.
+        RuntimeError: if the dtypes differ.
     """
     shape = _tensor("put", "input", input).array.shape
     array = _indices("put", index).reshape(-1)
     if _tensor("put", "source", source).array.size != array.size:
-        raise RuntimeError(
+        raise IndexError(
             f"put_(): Expected source and index to have the same number of elements, but got "
             f"{source.array.size} and {array.size}"
         )
