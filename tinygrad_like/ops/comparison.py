@@ -291,7 +291,7 @@ def choose(condition: Array, x: Array, y: Array) -> Array:
             f"{dtypes.named(condition.dtype)}; compare it with something"
         )
     mask = _as_bool(condition)
-    shaped = x if isinstance(x, np.ndarray) else y
+    shaped = x if isinstance(x, np.ndarray) and x.ndim else y
     if mask.size < 4096 or shaped.dtype.kind != "f" or not shaped.ndim:
         return np.where(mask, x, y)
     d = shaped.dtype

@@ -1,8 +1,14 @@
-"""The error function and its kin."""
+"""The error function and its kin.
+
+Each is computed from polynomials fitted for this package (interpolation at Chebyshev points, 40
+digits): near 0 ``erf(x) / x`` in ``x**2``; further out ``(1 + 2 * x) * exp(x**2) * erfc(x)``,
+which hardly varies, in ``(x - 2.5) / (x + 2.5)`` (after Shepherd and Laframboise, 1981).
+"""
 
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 
@@ -11,20 +17,187 @@ from tinygrad_like.op import op
 
 __all__ = ["erf", "erfc", "erfinv"]
 
+# Coefficients, highest power first; the short ones are for float32.
+_CENTRE = (
+    -4.23094582429533782e-12,
+    8.70904512905310669e-11,
+    -1.21645600572834501e-9,
+    1.4792401209404813e-8,
+    -1.63646421581676153e-7,
+    1.64620454414684189e-6,
+    -0.0000149256475675193321,
+    0.000120553329028887354,
+    -0.00085483270219348296,
+    0.00522397762542329831,
+    -0.0268661706451298408,
+    0.112837916709551202,
+    -0.376126389031837524,
+    0.128379167095512574,
+)
+_TAIL = (
+    2.0811878178878266e-9,
+    2.01019609612677823e-8,
+    -2.50620958298783428e-8,
+    -1.31616533484684665e-7,
+    1.98499441993507316e-8,
+    5.40215363104904114e-7,
+    5.33042257006634132e-7,
+    -1.58877082296762249e-6,
+    -4.21928904574793313e-6,
+    2.6098576862575799e-6,
+    0.0000226997763696561965,
+    6.2659179580639912e-6,
+    -0.000113522358479938323,
+    -0.000088479242281220937,
+    0.00063212433833643285,
+    0.000491865815272304027,
+    -0.0043820783400156371,
+    0.000931892817110834057,
+    0.0327608932686439098,
+    -0.102967056038563979,
+    0.157629919023218894,
+    -0.0990245395736018912,
+    -0.122356763082404304,
+    1.26483818436686148,
+)
+_CENTRE_SHORT = (
+    -9.66704457149e-6,
+    0.000112659590256,
+    -0.000848408040554,
+    0.00522103180786,
+    -0.0268654307277,
+    0.112837824952,
+    -0.37612638468,
+    0.128379167062,
+)
+_TAIL_SHORT = (
+    2.46767995981e-5,
+    -8.81107740597e-5,
+    -0.000111969510677,
+    0.00062035114263,
+    0.000503894155025,
+    -0.00437946793803,
+    0.000928996715564,
+    0.0327606171645,
+    -0.10296673725,
+    0.157629931465,
+    -0.0990245525096,
+    -0.122356763253,
+    1.26483818445,
+)
 
-@op(x=lambda g, x: g * (2 / math.sqrt(math.pi)) * np.exp(-(x * x)), dtype="float")
+_CHUNK = 8192  # elements whose intermediate results stay in the cache
+
+
+def _polynomial(coefficients: tuple[float, ...], t: Any) -> Any:
+    out = t * coefficients[0]
+    for c in coefficients[1:-1]:
+        out += c
+        out *= t
+    out += coefficients[-1]
+    return out
+
+
+def _near(x: Any, short: bool) -> Any:
+    """Return erf for numbers up to 1 in size."""
+    return x + x * _polynomial(_CENTRE_SHORT if short else _CENTRE, x * x)
+
+
+def _far(x: Any, short: bool) -> Any:
+    """Return erfc for numbers from 0.5 on."""
+    x = np.minimum(x, 28.0)  # erfc is 0 from there on
+    coefficients = _TAIL_SHORT if short else _TAIL
+    t = (x - 2.5) / (x + 2.5)
+    rise = t * _polynomial(coefficients[:-1], t)
+    # What rounding does to x * x and to 2 * x + 1 is worth two units in the last place: a number of
+    # 26 bits has an exact square, and the rest of both is put right by one small addition.
+    rounded = (x.view(np.int64) & ~0x7FFFFFF).view(np.float64)
+    twice = 2 * x
+    divisor = twice + 1
+    lost = np.where(twice < 1, twice - (divisor - 1), 1 - (divisor - twice))
+    correction = np.expm1((rounded - x) * (rounded + x)) - lost / divisor
+    constant = coefficients[-1]
+    product = constant + (rise + (constant + rise) * correction)
+    return np.exp(-rounded * rounded) * product / divisor
+
+
+def _in_chunks(x: Any, compute: Any) -> Any:
+    """Return ``compute(numbers, short)`` of all elements, in float64, a chunk at a time."""
+    flat = np.ravel(x)
+    out = np.empty(flat.size, x.dtype)
+    for start in range(0, flat.size, _CHUNK):
+        part = flat[start : start + _CHUNK].astype(np.float64)
+        out[start : start + _CHUNK] = compute(part, x.dtype.itemsize < 8)
+    return out.reshape(x.shape)
+
+
+def _erf(x: Any, short: bool) -> Any:
+    size = np.abs(x)
+    near = size <= 1
+    if near.all():
+        return _near(x, short)
+    out = np.empty_like(x)
+    out[near] = _near(x[near], short)
+    far = ~near
+    out[far] = np.copysign(1 - _far(size[far], short), x[far])
+    return out
+
+
+def _erfc(x: Any, short: bool) -> Any:
+    near = np.abs(x) <= 0.5
+    out = np.empty_like(x)
+    out[near] = 1 - _near(x[near], short)
+    far = ~near
+    numbers = x[far]
+    tail = _far(np.abs(numbers), short)
+    out[far] = np.where(numbers < 0, 2 - tail, tail)
+    return out
+
+
+def _erfinv(y: Any, short: bool) -> Any:
+    size = np.abs(y)
+    # A guess good to 0.2 % (Winitzki, 2008), refined twice by Halley's method.
+    rest = 1 - size
+    logarithm = np.log(rest * (1 + size))
+    half = 2 / (math.pi * 0.147) + logarithm / 2
+    x = np.sqrt(np.sqrt(half * half - logarithm / 0.147) - half)
+    for _ in range(2):
+        near = x <= 0.5
+        excess = np.where(near, _erf(x, short) - size, rest - _erfc(x, short))
+        step = excess / (2 / math.sqrt(math.pi) * np.exp(-x * x))
+        x = x - step / (1 + x * step)
+    x = np.where(size == 0, 0.0, np.where(size == 1, np.inf, x))
+    return np.copysign(x, y)
+
+
+@op(x=lambda g, x: g * (2 / math.sqrt(math.pi) * np.exp(-(x * x))), dtype="float")
 def erf(x: Array) -> Array:
-    """Return the error function of each element."""
-    return np.vectorize(math.erf, otypes=[x.dtype])(x)
+    """Return the error function of each element, right to 2 units in the last place.
+
+    >>> import tinygrad_like as torch
+    >>> torch.erf(torch.tensor([0.0, 0.5, -1.0]))
+    tensor([ 0.0000,  0.5205, -0.8427])
+    """
+    return _in_chunks(x, _erf)
 
 
-@op(x=lambda g, x: g * (-2 / math.sqrt(math.pi)) * np.exp(-(x * x)), dtype="float")
+@op(x=lambda g, x: g * (-2 / math.sqrt(math.pi) * np.exp(-(x * x))), dtype="float")
 def erfc(x: Array) -> Array:
-    """Return the complementary error function of each element."""
-    return np.vectorize(math.erfc, otypes=[x.dtype])(x)
+    """Return ``1 - erf(input)``, right to 3 units in the last place even where that is tiny.
+
+    >>> import tinygrad_like as torch
+    >>> torch.erfc(torch.tensor([0.0, 1.0, 5.0]))
+    tensor([1.0000e+00, 1.5730e-01, 1.5375e-12])
+    """
+    return _in_chunks(x, _erfc)
 
 
-@op(x=lambda g, out: g * (math.sqrt(math.pi) / 2) * np.exp(out * out), dtype="float")
+@op(x=lambda g, out: g * (math.sqrt(math.pi) / 2 * np.exp(out * out)), dtype="float")
 def erfinv(x: Array) -> Array:
-    """Return the inverse of the error function."""
-    return x
+    """Return the number whose `erf` is the element; infinite at -1 and 1, nan beyond.
+
+    >>> import tinygrad_like as torch
+    >>> torch.erfinv(torch.tensor([0.0, 0.5, -1.0]))
+    tensor([0.0000, 0.4769,   -inf])
+    """
+    return _in_chunks(x, _erfinv)

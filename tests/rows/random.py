@@ -1,0 +1,19 @@
+"""Rows for `random`: the seed is the same before every call."""
+
+from tests.rows.base import Real, Row
+
+ROWS = [
+    Row(
+        "bernoulli",
+        lambda t, p: t.bernoulli(p),
+        [(Real((4, 5), 0.0, 1.0),)],
+        finite=False,
+        exact=True,
+    ),
+    Row(
+        "normal",
+        lambda t, mean, std: t.normal(mean, std),
+        [(Real((3, 4)), Real((3, 4), 0.5, 2.0)), (Real((4, 8)), Real((4, 8), 0.5, 2.0))],
+        finite=False,
+    ),
+]
