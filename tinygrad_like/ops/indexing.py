@@ -254,7 +254,8 @@ def _parse(index: Any, shape: tuple[int, ...]) -> _Parsed:
             plain = _plain_slice(item)
             steps.append(plain)
             arrays.append(_ALL)
-            whole = plain.start in (None, 0) and plain.indices(shape[dim]) == (0, shape[dim], 1)
+            to_end = plain.stop is None or plain.stop >= shape[dim]
+            whole = to_end and plain.start in (None, 0) and plain.step in (None, 1)
             if not whole or index is item:
                 chosen = region
             dim += 1
