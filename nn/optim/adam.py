@@ -155,7 +155,7 @@ class Adam(BlockOptimizer):
         np.multiply(b, share, b)
         np.add(square, b, square)
         if amsgrad:
-            square = np.maximum(largest[0], square, largest[0])
+            square = np.maximum(largest[0], square, out=largest[0])
         np.sqrt(square, b)
         np.add(b, eps, b)
         np.divide(mean, b, b)

@@ -328,7 +328,7 @@ class Layout:
         else:
             steps[moving] += 1.0
         if not optimizer.counts_steps:
-            np.minimum(steps, 2.0, steps)  # only the first step is a special one
+            np.minimum(steps, 2.0, out=steps)  # only the first step is a special one
         self._even_steps = steps.tobytes() if even else b""
         rule = Rule(optimizer.update_rule, optimizer.step_numbers(group), steps, even)
         for unit in self.units:
