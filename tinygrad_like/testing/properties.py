@@ -225,7 +225,8 @@ def gradient_property(
             report = compare_with_torch(ours, theirs, given)
             assert report.ok, f"not what PyTorch gives:\n{report}"
 
-    check.__name__ = check.__qualname__ = function.__name__
+    name = getattr(function, "__name__", "")
+    check.__name__ = check.__qualname__ = name if name.isidentifier() else "gradient_property"
     check.__doc__ = function.__doc__
     check.__module__ = function.__module__
     wrapped = lib.given(strategy)(check)
