@@ -65,6 +65,7 @@ from tinygrad_like.ops.conversion import *
 from tinygrad_like.ops.convolution import *
 from tinygrad_like.ops.creation import *
 from tinygrad_like.ops.creation import tensor as _tensor
+from tinygrad_like.ops.diagonals import *
 from tinygrad_like.ops.einsum import *
 from tinygrad_like.ops.elementwise import *
 from tinygrad_like.ops.extrema import *

@@ -27,6 +27,7 @@ from tinygrad_like.ops.activation import ActivationMethods
 from tinygrad_like.ops.arranging import ArrangingMethods
 from tinygrad_like.ops.conversion import ConversionMethods
 from tinygrad_like.ops.creation import CreationMethods
+from tinygrad_like.ops.diagonals import DiagonalMethods
 from tinygrad_like.ops.elementwise import ElementwiseMethods
 from tinygrad_like.ops.extrema import ExtremaMethods
 from tinygrad_like.ops.indexing import IndexingMethods
@@ -59,6 +60,7 @@ class Tensor(
     ShapingMethods,
     JoiningMethods,
     ArrangingMethods,
+    DiagonalMethods,
     ConversionMethods,
     IndexingMethods,
     ScatteringMethods,

@@ -14,7 +14,6 @@ from tinygrad_like.op import REGISTRY, op
 from tinygrad_like.ops.shaping import (
     axis_of,
     broadcast_to,
-    place_diagonal,
     reshape,
     sizes_of,
     transpose,
@@ -23,9 +22,6 @@ from tinygrad_like.ops.shaping import (
 from tinygrad_like.stamps import owner
 
 __all__ = [
-    "diag",
-    "diag_embed",
-    "diagflat",
     "flip",
     "fliplr",
     "flipud",
@@ -34,8 +30,6 @@ __all__ = [
     "roll",
     "rot90",
     "tile",
-    "tril",
-    "triu",
 ]
 FUNCTIONAL = ["pad"]
 
@@ -254,86 +248,6 @@ def rot90(input: Any, k: int = 1, dims: Sequence[int] = (0, 1)) -> Any:
     if k == 1:
         return transpose(_flip(input, (second,)), first, second)
     return _flip(transpose(input, first, second), (second,))
-
-
-# ----- Triangles and diagonals --------------------------------------------------------------------
-
-
-def _matrix(x: Array, name: str) -> None:
-    if x.ndim < 2:
-        raise RuntimeError(f"{name}: input tensor must have at least 2 dimensions, got {x.ndim}")
-
-
-@op(x=lambda g, diagonal: tril(g, diagonal))
-def tril(x: Array, diagonal: int = 0) -> Array:
-    """Return the lower triangles of matrices ``(..., M, N)``, up to a diagonal, zeros elsewhere.
-
-    Raises:
-        RuntimeError: if there are fewer than two dimensions.
-
-    >>> import tinygrad_like as torch
-    >>> torch.tril(torch.tensor([[1.0, 2.0], [3.0, 4.0]]))
-    tensor([[1., 0.],
-            [3., 4.]])
-    """
-    _matrix(x, "tril")
-    return np.tril(x, diagonal)
-
-
-@op(x=lambda g, diagonal: triu(g, diagonal))
-def triu(x: Array, diagonal: int = 0) -> Array:
-    """Return the upper triangles of matrices ``(..., M, N)``, from a diagonal on, zeros elsewhere.
-
-    Raises:
-        RuntimeError: if there are fewer than two dimensions.
-
-    >>> import tinygrad_like as torch
-    >>> torch.triu(torch.tensor([[1.0, 2.0], [3.0, 4.0]]), 1)
-    tensor([[0., 2.],
-            [0., 0.]])
-    """
-    _matrix(x, "triu")
-    return np.triu(x, diagonal)
-
-
-def diag_embed(input: Any, offset: int = 0, dim1: int = -2, dim2: int = -1) -> Any:
-    """Return zeros with the last dimension of the tensor on a diagonal of `dim1` and `dim2`.
-
-    Raises:
-        RuntimeError: if the dimensions are the same.
-
-    >>> import tinygrad_like as torch
-    >>> torch.diag_embed(torch.tensor([1.0, 2.0]))
-    tensor([[1., 0.],
-            [0., 2.]])
-    """
-    ndim = input.ndim + 1
-    first, second = axis_of(dim1, ndim), axis_of(dim2, ndim)
-    if first == second:
-        raise RuntimeError(f"diagonal dimensions cannot be identical {dim1}, {dim2}")
-    shape = list(input.shape[:-1])
-    size = input.shape[-1] + abs(offset)
-    for axis in sorted((first, second)):
-        shape.insert(axis, size)
-    return place_diagonal(input, tuple(shape), offset, first, second)
-
-
-def diag(input: Any, diagonal: int = 0) -> Any:
-    """Return a matrix with a vector on its diagonal, or the diagonal of a matrix.
-
-    Raises:
-        RuntimeError: for another number of dimensions.
-    """
-    if input.ndim == 1:
-        return diag_embed(input, diagonal)
-    if input.ndim != 2:
-        raise RuntimeError(f"diag(): Supports 1D or 2D tensors. Got {input.ndim}D")
-    return REGISTRY["clone"].call(REGISTRY["diagonal"].call(input, diagonal, 0, 1))
-
-
-def diagflat(input: Any, offset: int = 0) -> Any:
-    """Return a matrix with all elements of the tensor on a diagonal."""
-    return diag_embed(reshape(input, (-1,)), offset)
 
 
 # ----- Grids and windows --------------------------------------------------------------------------
@@ -573,15 +487,10 @@ class ArrangingMethods:
         """Return this tensor turned: see `rot90`."""
         return rot90(self, k, dims)
 
-    diag = diag
-    diag_embed = diag_embed
-    diagflat = diagflat
     flip = flip
     fliplr = fliplr
     flipud = flipud
     repeat = _repeat
     repeat_interleave = repeat_interleave
     roll = roll
-    tril = tril
-    triu = triu
     unfold = unfold

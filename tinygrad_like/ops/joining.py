@@ -10,9 +10,12 @@ import numpy as np
 
 from tinygrad_like.graph import Array, Traced
 from tinygrad_like.op import Arrays, op
-from tinygrad_like.ops.shaping import atleast_1d, atleast_2d, atleast_3d, axis_of, reshape
+from tinygrad_like.ops.shaping import axis_of, reshape, unsqueeze
 
 __all__ = [
+    "atleast_1d",
+    "atleast_2d",
+    "atleast_3d",
     "cat",
     "chunk",
     "column_stack",
@@ -232,6 +235,41 @@ def tensor_split(input: Any, indices_or_sections: Any, dim: int = 0) -> tuple[An
     return tuple(
         region(input, (*before, slice(first, last), ...)) for first, last in pairwise(edges)
     )
+
+
+# ----- More dimensions -------------------------------------------------------------------------------
+
+
+def atleast_1d(*tensors: Any) -> Any:
+    """Return views with dimensions added in front until there is at least one."""
+    return _each(lambda x: reshape(x, (1,)) if x.ndim == 0 else x, tensors)
+
+
+def atleast_2d(*tensors: Any) -> Any:
+    """Return views with dimensions added in front until there are at least two."""
+
+    def add(x: Any) -> Any:
+        return x if x.ndim >= 2 else unsqueeze(x, 0) if x.ndim else reshape(x, (1, 1))
+
+    return _each(add, tensors)
+
+
+def atleast_3d(*tensors: Any) -> Any:
+    """Return views with at least three dimensions: ``(N,)`` becomes ``(1, N, 1)``, ``(M, N)`` ``(M, N, 1)``."""
+
+    def add(x: Any) -> Any:
+        if x.ndim >= 3:
+            return x
+        return unsqueeze(atleast_2d(x), 2)
+
+    return _each(add, tensors)
+
+
+def _each(function: Any, tensors: Any) -> Any:
+    if len(tensors) == 1 and isinstance(tensors[0], tuple | list):
+        return tuple(function(x) for x in tensors[0])
+    found = tuple(function(x) for x in tensors)
+    return found[0] if len(found) == 1 else found
 
 
 # ----- Joining ------------------------------------------------------------------------------------

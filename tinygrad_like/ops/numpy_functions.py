@@ -8,7 +8,16 @@ import numpy as np
 
 from tinygrad_like.graph import as_array, as_tensor
 from tinygrad_like.op import REGISTRY, implements
-from tinygrad_like.ops import arranging, einsum, joining, linalg, products, shaping, sorting
+from tinygrad_like.ops import (
+    arranging,
+    diagonals,
+    einsum,
+    joining,
+    linalg,
+    products,
+    shaping,
+    sorting,
+)
 
 # ----- Shapes -------------------------------------------------------------------------------------
 
@@ -88,17 +97,17 @@ def _split(ary: Any, indices_or_sections: Any, axis: int = 0) -> Any:
 
 @implements(np.tril)
 def _tril(m: Any, k: int = 0) -> Any:
-    return arranging.tril(m, k)
+    return diagonals.tril(m, k)
 
 
 @implements(np.triu)
 def _triu(m: Any, k: int = 0) -> Any:
-    return arranging.triu(m, k)
+    return diagonals.triu(m, k)
 
 
 @implements(np.diagonal)
 def _diagonal(a: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Any:
-    return shaping.diagonal(a, offset, axis1, axis2)
+    return diagonals.diagonal(a, offset, axis1, axis2)
 
 
 @implements(np.flip)

@@ -8,9 +8,10 @@ import numpy as np
 
 from tinygrad_like.graph import Array, Traced
 from tinygrad_like.op import REGISTRY, op
+from tinygrad_like.ops.diagonals import place_diagonal
 from tinygrad_like.ops.linalg import bmm, matmul, mm, mv, needs_dimensions, outer
 from tinygrad_like.ops.reduction import sum_to, total
-from tinygrad_like.ops.shaping import broadcast_to, permute, place_diagonal, reshape
+from tinygrad_like.ops.shaping import broadcast_to, permute, reshape
 
 __all__ = [
     "addbmm",

@@ -360,10 +360,13 @@ def _variance(x: Array, dim: Any, correction: float, keepdim: bool) -> Array:
             stacklevel=4,
         )
     wide = x.astype(F32) if x.dtype is F16 else x
-    center = np.asarray(wide - total(wide, axes, True) / np.asarray(count or 1, wide.dtype))
+    center = np.asarray(wide - total(wide, axes, True) / (count or 1))
     np.multiply(center, center, center)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        out = total(center, axes, keepdim) / np.asarray(degrees, wide.dtype)
+    if degrees > 0:
+        out = total(center, axes, keepdim) / degrees
+    else:
+        with np.errstate(divide="ignore", invalid="ignore"):
+            out = total(center, axes, keepdim) / np.asarray(0, wide.dtype)
     return np.asarray(out).astype(F16) if x.dtype is F16 else out
 
 

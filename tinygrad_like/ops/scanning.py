@@ -27,9 +27,11 @@ def _accumulate(ufunc: Any, x: Array, axis: int, reverse: bool) -> Array:
     if x.ndim == 0:
         return x.astype(x.dtype if x.dtype.kind == "f" else I64)
     d = F32 if x.dtype is F16 else x.dtype if x.dtype.kind == "f" else I64
-    seen = backwards(x, axis) if reverse else x
-    out = ufunc.accumulate(seen, axis, d)
-    out = np.ascontiguousarray(backwards(out, axis)) if reverse else out
+    if reverse:
+        out = np.empty(x.shape, d)
+        ufunc.accumulate(backwards(x, axis), axis, d, backwards(out, axis))
+    else:
+        out = ufunc.accumulate(x, axis, d)
     return out.astype(F16) if x.dtype is F16 else out
 
 

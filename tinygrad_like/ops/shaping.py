@@ -17,13 +17,9 @@ from tinygrad_like.views import like_layout, refuse_write, region_of
 
 __all__ = [
     "adjoint",
-    "atleast_1d",
-    "atleast_2d",
-    "atleast_3d",
     "broadcast_shapes",
     "broadcast_tensors",
     "broadcast_to",
-    "diagonal",
     "flatten",
     "moveaxis",
     "movedim",
@@ -255,38 +251,6 @@ def ravel(input: Any) -> Any:
     return reshape(input, (-1,))
 
 
-def atleast_1d(*tensors: Any) -> Any:
-    """Return views with dimensions added in front until there is at least one."""
-    return _each(lambda x: reshape(x, (1,)) if x.ndim == 0 else x, tensors)
-
-
-def atleast_2d(*tensors: Any) -> Any:
-    """Return views with dimensions added in front until there are at least two."""
-
-    def add(x: Any) -> Any:
-        return x if x.ndim >= 2 else unsqueeze(x, 0) if x.ndim else reshape(x, (1, 1))
-
-    return _each(add, tensors)
-
-
-def atleast_3d(*tensors: Any) -> Any:
-    """Return views with at least three dimensions: ``(N,)`` becomes ``(1, N, 1)``, ``(M, N)`` ``(M, N, 1)``."""
-
-    def add(x: Any) -> Any:
-        if x.ndim >= 3:
-            return x
-        return unsqueeze(atleast_2d(x), 2)
-
-    return _each(add, tensors)
-
-
-def _each(function: Any, tensors: Any) -> Any:
-    if len(tensors) == 1 and isinstance(tensors[0], tuple | list):
-        return tuple(function(x) for x in tensors[0])
-    found = tuple(function(x) for x in tensors)
-    return found[0] if len(found) == 1 else found
-
-
 # ----- Other orders of dimensions -----------------------------------------------------------------
 
 
@@ -413,46 +377,6 @@ def movedim(input: Any, source: Any, destination: Any) -> Any:
 
 
 moveaxis = movedim
-
-
-# ----- Diagonals ----------------------------------------------------------------------------------
-
-
-@op(
-    x=lambda g, x_shape, offset, dim1, dim2: place_diagonal(g, x_shape, offset, dim1, dim2),
-    view=True,
-)
-def diagonal(x: Array, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Array:
-    """Return the diagonal of dimensions `dim1` and `dim2` as the last dimension of a view.
-
-    Raises:
-        RuntimeError: if the dimensions are the same.
-        IndexError: if one is out of range.
-
-    >>> import tinygrad_like as torch
-    >>> torch.diagonal(torch.tensor([[1.0, 2.0], [3.0, 4.0]]))
-    tensor([1., 4.])
-    """
-    first, second = axis_of(dim1, x.ndim), axis_of(dim2, x.ndim)
-    if first == second:
-        raise RuntimeError(f"diagonal dimensions cannot be identical {dim1}, {dim2}")
-    out = x.diagonal(offset, first, second)
-    if x.flags.writeable:
-        out.flags.writeable = True
-    return out
-
-
-@op(
-    x=lambda g, offset, dim1, dim2: diagonal(g, offset, dim1, dim2),
-    label="DiagonalBackward",
-)
-def place_diagonal(x: Array, shape: Any, offset: int, dim1: int, dim2: int) -> Array:
-    """Return zeros of `shape` with `x` on a diagonal: the adjoint of `diagonal`."""
-    out = np.zeros(shape, x.dtype)
-    region = out.diagonal(offset, dim1, dim2)
-    region.flags.writeable = True
-    region[...] = x
-    return out
 
 
 # ----- Repetition without copies ------------------------------------------------------------------
@@ -654,7 +578,6 @@ class ShapingMethods:
     mH = mT
     adjoint = adjoint
     broadcast_to = _expand
-    diagonal = diagonal
     expand = _expand
     flatten = flatten
     moveaxis = moveaxis
