@@ -66,7 +66,7 @@ def to_digraph(picture: Picture, *, direction: str, rankdir: str) -> Drawing:
         "graph", rankdir=rankdir, fontname=FONT, fontsize="10", nodesep="0.22", ranksep="0.28"
     )
     drawing.attr(
-        "node", fontname=FONT, fontsize="11", fontcolor=INK, height="0.28", margin="0.16,0.06"
+        "node", fontname=FONT, fontsize="11", fontcolor=INK, height="0.28", margin="0.2,0.06"
     )
     drawing.attr("edge", color=LINE, arrowsize="0.6")
     children: dict[int | None, list[int]] = {}

@@ -376,7 +376,9 @@ def full_picture(
             kind: Kind = "output" if key in outputs else "result"
             shape = node.shape[index] if several else node.shape
             title = names.nodes.get(node, "") if not several else f"[{index}]"
-            home = None if kind == "output" else cluster
+            # What a module hands on stands between the frames.
+            home = common(picture.clusters, [cluster, *users.get(key, ())])
+            home = None if kind == "output" else home
             data[key] = add_data(key, kind, title, shape, home)
             picture.arrows.append((number, data[key]))
     for root in roots:

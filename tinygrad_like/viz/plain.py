@@ -15,7 +15,7 @@ from itertools import pairwise
 from tinygrad_like.viz.drawing import BACKWARD, FAINT, FRAME, FRAMES, INK, LINE, LOOKS
 from tinygrad_like.viz.picture import Box, Picture
 
-GAP, LAYER_GAP, MARGIN, LINE_HEIGHT = 18.0, 34.0, 24.0, 13.0
+GAP, LAYER_GAP, MARGIN, LINE_HEIGHT = 24.0, 40.0, 36.0, 13.0
 SWEEPS = 6
 
 
@@ -158,16 +158,16 @@ def _frames(picture: Picture, places: list[_Place]) -> Iterator[str]:
         while index is not None:
             found = bounds.setdefault(index, [1e9, 1e9, -1e9, -1e9])
             found[0] = min(found[0], place.x - place.width / 2 - border)
-            found[1] = min(found[1], place.y - place.height / 2 - border)
+            found[1] = min(found[1], place.y - place.height / 2 - 1.6 * border - 4)
             found[2] = max(found[2], place.x + place.width / 2 + border)
             found[3] = max(found[3], place.y + place.height / 2 + border)
-            index, border = picture.clusters[index].parent, border + 5.0
+            index, border = picture.clusters[index].parent, border + 7.0
     for index, (left, top, right, bottom) in sorted(bounds.items()):
         cluster = picture.clusters[index]
         yield (
             f'<g class="cluster"><rect x="{left:.1f}" y="{top:.1f}" width="{right - left:.1f}" '
             f'height="{bottom - top:.1f}" rx="8" fill="{FRAMES[min(cluster.depth, 2)]}" '
-            f'fill-opacity="0.6" stroke="{FRAME}"/><text x="{left + 5:.1f}" y="{top + 10:.1f}" '
+            f'fill-opacity="0.6" stroke="{FRAME}"/><text x="{left + 5:.1f}" y="{top + 9:.1f}" '
             f'font-size="9" fill="{FAINT}">{escape(cluster.title)}</text></g>'
         )
 

@@ -15,6 +15,7 @@ from typing import Any
 
 from tinygrad_like.graph import AccumulateGrad, Node
 from tinygrad_like.viz.picture import (
+    MANY,
     Box,
     Call,
     Cluster,
@@ -26,7 +27,8 @@ from tinygrad_like.viz.picture import (
     operation_name,
 )
 
-RUNS = 40  # how many runs a graph without modules is cut into when every cut is as good as another
+SHOWN = 150  # boxes that a reader can still take in
+RUNS = 12  # stretches to merge down to when even the coarsest cut has more than that
 
 
 @dataclass
@@ -35,6 +37,7 @@ class Stretch:
 
     cluster: int | None  # the module call they are, None for a run of operations
     nodes: list[Node] = field(default_factory=list)
+    parts: list[Stretch] = field(default_factory=list)  # what was merged into this one
 
 
 def cut(
@@ -69,18 +72,21 @@ def best_cut(
     nodes: Sequence[Node], inside: dict[Node, int], clusters: Sequence[Cluster], limit: int
 ) -> list[Stretch]:
     """Return the finest cut that has at most `limit` stretches."""
-    deepest = max((cluster.depth for cluster in clusters), default=-1)
     if inside:
-        for depth in range(deepest, -1, -1):
-            stretches = cut(nodes, inside, clusters, depth)
-            if len(stretches) <= limit:
-                return stretches
+        depths = range(max(cluster.depth for cluster in clusters), -1, -1)
+        cuts = (cut(nodes, inside, clusters, depth) for depth in depths)
     else:
-        stretches = cut_runs(nodes)
+        cuts = (cut_runs(nodes) for _ in range(1))
+    stretches: list[Stretch] = []
+    for stretches in cuts:
         if len(stretches) <= limit:
             return stretches
-    size = -(-len(nodes) // RUNS)
-    return [Stretch(None, list(nodes[i : i + size])) for i in range(0, len(nodes), size)]
+    size = -(-len(stretches) // RUNS)
+    merged = []
+    for first in range(0, len(stretches), size):
+        parts = stretches[first : first + size]
+        merged.append(Stretch(None, [node for part in parts for node in part.nodes], parts))
+    return merged
 
 
 def counted(number: int, noun: str) -> str:
@@ -101,7 +107,7 @@ def summary_picture(
     leaves = [node for node in nodes if isinstance(node, AccumulateGrad)]
     operations = [node for node in nodes if not isinstance(node, AccumulateGrad)]
     inside = assign(nodes, clusters)
-    stretches = best_cut(operations, inside, clusters, limit)
+    stretches = best_cut(operations, inside, clusters, min(limit, SHOWN))
     home = {node: i for i, stretch in enumerate(stretches) for node in stretch.nodes}
     users: dict[Node, set[int]] = {leaf: set() for leaf in leaves}
     arrows: dict[tuple[int, int], None] = {}
@@ -127,12 +133,14 @@ def summary_picture(
         kind = "parameter" if together[0] in names.nodes else "leaf"
         lines = _leaf_lines(together)
         number = picture.add(Box(kind, title or f"used in {len(group)} places", lines))  # type: ignore[arg-type]
-        picture.arrows += [(number, index) for index in group]
+        # A fan of arrows to every use would hide the rest.
+        picture.arrows += [
+            (number, index) for index in (group if len(group) <= MANY else group[:1])
+        ]
     shift = len(picture.boxes)
     picture.arrows = [(source, target + shift) for source, target in picture.arrows]
     for index, stretch in enumerate(stretches):
-        title = "" if stretch.cluster is None else clusters[stretch.cluster].title
-        picture.add(_group_box(stretch, title, owned.get(index, [])))
+        picture.add(_group_box(stretch, clusters, owned.get(index, [])))
     picture.arrows += [(source + shift, target + shift) for source, target in arrows]
     for root in roots:
         if root.node is None:
@@ -150,15 +158,21 @@ def _leaf_lines(leaves: Sequence[Node]) -> list[str]:
     return [f"{counted(len(leaves), 'leaf tensor')}, {counted(elements, 'element')}"]
 
 
-def _group_box(stretch: Stretch, title: str, leaves: Sequence[Node]) -> Box:
-    counts = Counter(operation_name(node) for node in stretch.nodes)
-    total = len(stretch.nodes)
+def _group_box(stretch: Stretch, clusters: Sequence[Cluster], leaves: Sequence[Node]) -> Box:
+    counts: Counter[str] = Counter()
+    for part in stretch.parts or [Stretch(None, stretch.nodes)]:
+        if part.cluster is None:
+            counts.update(operation_name(node) for node in part.nodes)
+        else:
+            counts[clusters[part.cluster].title] += 1
     common = [f"{number:,} {name}" for name, number in counts.most_common(4)]
     if len(counts) > 4:
         common.append("…")
     lines = [", ".join(common)]
     if leaves:
         lines += _leaf_lines(leaves)
+    title = counted(len(stretch.nodes), "operation")
+    if stretch.cluster is not None:
+        title = clusters[stretch.cluster].title
     first, last = stretch.nodes[0], stretch.nodes[-1]
-    note = f"{operation_name(first)} to {operation_name(last)}"
-    return Box("group", title or counted(total, "operation"), lines, None, note)
+    return Box("group", title, lines, None, f"{operation_name(first)} to {operation_name(last)}")
