@@ -95,7 +95,12 @@ ARITHMETIC = [
         exact=True,
         name="integers",
     ),
-    Row("power", lambda t, x, y: t.float_power(x, y), [(Real((3,), 0.5, 2.0), 3)], name="float64"),
+    Row(
+        "power_number",
+        lambda t, x, y: t.float_power(x, y),
+        [(Real((3,), 0.5, 2.0), 3)],
+        name="float64",
+    ),
 ]
 
 LIMITS = [
@@ -116,8 +121,10 @@ LIMITS = [
     Row(
         "clip_between",
         lambda t, x, a, b: t.clamp(x, a, b),
-        [(Real((2, 3)), Real((3,), -1, 0), Real((2, 1), 0, 1))],
-        broadcast=True,
+        [
+            (Real((2, 3)), Real((3,), -1, 0), Real((2, 1), 0, 1)),
+            (Real((3,)), Real((2, 3)), Real(())),
+        ],
     ),
     Row(
         "clip_between", lambda t, x, a: t.clamp(x, min=a), [(Real((2, 3)), Real((3,)))], name="min"

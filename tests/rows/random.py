@@ -6,7 +6,7 @@ ROWS = [
     Row(
         "bernoulli",
         lambda t, p: t.bernoulli(p),
-        [(Real((4, 5), 0.0, 1.0),)],
+        [(Real((20,), 0.0, 1.0),)],
         finite=False,
         exact=True,
     ),

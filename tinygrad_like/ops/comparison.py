@@ -219,7 +219,8 @@ def _bitwise(ufunc: Any, doc: str) -> Any:
         try:
             return ufunc(x, y)
         except TypeError:
-            raise unsupported(ufunc.__name__, x.dtype) from None
+            d = x.dtype if isinstance(x, np.ndarray) else y.dtype
+            raise unsupported(f"{ufunc.__name__}_cpu", d) from None
 
     combine.__doc__ = doc
     made = op(broadcasts=True, dtype="promote", name=ufunc.__name__)(combine)

@@ -11,7 +11,7 @@ import numpy as np
 
 from tinygrad_like import dtypes
 from tinygrad_like.graph import Array, Traced, as_array
-from tinygrad_like.op import REGISTRY, implements, op
+from tinygrad_like.op import REGISTRY, UFUNCS, implements, op
 from tinygrad_like.ops.arithmetic import ArithmeticMethods
 from tinygrad_like.ops.comparison import ComparisonMethods, keep_where, unsupported
 from tinygrad_like.ops.unary import UnaryMethods
@@ -38,6 +38,11 @@ __all__ = [
     "minimum",
     "xlogy",
 ]
+
+
+def _refuse_whole(name: str, x: Any) -> None:
+    if isinstance(x, np.ndarray) and x.dtype.kind != "f":
+        raise unsupported(name, x.dtype)
 
 
 # ----- The larger, the smaller, the limits --------------------------------------------------------
@@ -217,10 +222,10 @@ def atan2(x: Array, y: Array) -> Array:
     y=lambda g, y, out: g * (y / out),
     broadcasts=True,
     dtype="promote",
-    ufunc=np.hypot,
 )
 def hypot(x: Array, y: Array) -> Array:
     """Return ``sqrt(input**2 + other**2)`` without overflow."""
+    _refuse_whole("hypot_cpu", x)
     return np.hypot(x, y)
 
 
@@ -229,10 +234,10 @@ def hypot(x: Array, y: Array) -> Array:
     y=lambda g, x, y: g / (1 + np.exp(x - y)),
     broadcasts=True,
     dtype="promote",
-    ufunc=np.logaddexp,
 )
 def logaddexp(x: Array, y: Array) -> Array:
     """Return ``log(exp(input) + exp(other))`` without overflow."""
+    _refuse_whole("logaddexp_cpu", x)
     return np.logaddexp(x, y)
 
 
@@ -241,10 +246,10 @@ def logaddexp(x: Array, y: Array) -> Array:
     y=lambda g, x, y: g / (1 + np.exp2(x - y)),
     broadcasts=True,
     dtype="promote",
-    ufunc=np.logaddexp2,
 )
 def logaddexp2(x: Array, y: Array) -> Array:
     """Return ``log2(2**input + 2**other)`` without overflow."""
+    _refuse_whole("logaddexp2_cpu", x)
     return np.logaddexp2(x, y)
 
 
@@ -274,9 +279,12 @@ def xlogy(x: Array, y: Array) -> Array:
 
 
 @op(broadcasts=True, dtype="same", ufunc=np.heaviside)
-def heaviside(x: Array, y: Array) -> Array:
+def heaviside(x: Array, values: Array) -> Array:
     """Return 0 for negative elements, 1 for positive ones, `values` for zeros."""
-    return np.heaviside(x, y)
+    return np.heaviside(x, values)
+
+
+UFUNCS.update({np.hypot: hypot, np.logaddexp: logaddexp, np.logaddexp2: logaddexp2})
 
 
 # ----- Functions of three numbers -----------------------------------------------------------------
@@ -308,11 +316,6 @@ def _lerp_number(x: Array, y: Array, weight: float) -> Array:
 def _lerp(x: Array, y: Array, weight: Array) -> Array:
     _refuse_whole("lerp", x)
     return np.where(np.abs(weight) < 0.5, x + weight * (y - x), y - (y - x) * (1 - weight))
-
-
-def _refuse_whole(name: str, x: Any) -> None:
-    if x.dtype.kind != "f":
-        raise unsupported(name, x.dtype)
 
 
 def lerp(input: Any, end: Any, weight: Any) -> Any:
@@ -404,6 +407,8 @@ def copy_(self: Any, src: Any, non_blocking: bool = False) -> Any:
             [1., 2.]])
     """
     del non_blocking
+    if isinstance(src, bool | int | float | np.generic):
+        return fill_(self, src)
     if not isinstance(src, Traced):
         raise TypeError(
             f"copy_(): argument 'other' (position 1) must be Tensor, not {type(src).__name__}"
@@ -434,6 +439,8 @@ def fill_(self: Any, value: Any) -> Any:
             f"{type(value).__name__}"
         )
     d = target.dtype
+    if d == np.uint8 and -255 <= value < 0:
+        value = value % 256  # PyTorch lets negative numbers wrap around
     try:
         number = d.type(bool(value) if d.kind == "b" else value)
     except (OverflowError, ValueError):

@@ -120,7 +120,7 @@ def _slope(x: Any, approximate: str) -> Any:
     return 0.5 * (1 + t) + 0.5 * x * (1 - t * t) * (_K + 3 * _K * _CUBIC * (x * x))
 
 
-def gelu(input: Any, approximate: str = "none") -> Any:
+def gelu(input: Any, *, approximate: str = "none") -> Any:
     """Return ``input`` times the normal distribution function of it.
 
     Args:
