@@ -146,7 +146,7 @@ def generate_call(op_: Op, readable: str = "apply") -> Callable[..., Any]:
         add("    tensor.node = None")
         add(f"    if departed.count and thread_mode.inference: mark(tensor, {operands})")
     if op_.view:
-        add("    if out.base is not None:")
+        add(f"    if out.base is not None or out is {arrays[0]}:")
         add(f"        remember_view(tensor, {given_as[arrays[0]]}, op, {given})")
     add("    return tensor")
     return _compile("\n".join(lines) + "\n", op_.name, namespace)  # type: ignore[no-any-return]

@@ -275,7 +275,7 @@ class Op:
                 tensors[0].node = node
         if self.view:
             for index, tensor in enumerate(tensors):
-                if tensor.array.base is not None:
+                if tensor.array.base is not None or tensor.array is arrays[0]:
                     remember_view(
                         tensor, operands[0], self, options, index if self.several else None
                     )

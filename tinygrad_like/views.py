@@ -57,7 +57,7 @@ def remember_view(
     former = source._view
     base = source if former is None else former.base
     steps = (step,) if former is None else (*former.steps, step)
-    recorded = not departed.count or thread_mode.grad
+    recorded = (not departed.count or thread_mode.grad) and (former is None or former.recorded)
     tensor._view = View(base, steps, recorded)
     living = base.__dict__.setdefault("_views", [])
     if len(living) >= 16 and len(living) & (len(living) - 1) == 0:  # at each power of two
