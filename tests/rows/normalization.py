@@ -103,7 +103,7 @@ ROWS = [
         lambda torch, w, i: torch.nn.functional.embedding(i, w),
         [
             (Real((5, 3)), Ints((4,), 0, 5)),
-            (Real((130, 3)), Ints((6, 7), 0, 130)),
+            (Real((60, 2)), Ints((6, 7), 0, 60)),
             (Real((4, 2)), Ints((), 0, 4)),
         ],
     ),

@@ -195,11 +195,13 @@ def _check_operands(
             f"Input type ({dtypes.named(x.dtype)}) and weight type ({dtypes.named(w.dtype)}) should be "
             "the same; convert one with .to(dtype)"
         )
+    if groups <= 0:
+        raise RuntimeError(f"non-positive groups is not supported: got {groups}")
     channels = x.shape[-count - 1]
     kind = f"Given transposed=1, weight of size {list(w.shape)}"
     if not transposed:
         kind = f"Given groups={groups}, weight of size {list(w.shape)}"
-    if groups > 0 and w.shape[0] % groups:
+    if w.shape[0] % groups:
         raise RuntimeError(
             f"Given groups={groups}, expected weight to be divisible by {groups} at dimension 0, but "
             f"got weight of size [{list(w.shape)}] instead"

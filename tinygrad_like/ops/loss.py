@@ -333,7 +333,11 @@ def huber_loss(
     if delta <= 0:
         raise RuntimeError("huber_loss does not support non-positive values for delta.")
     if weight is not None:
-        return _weighted_mean(_huber_loss(input, target, "none", float(delta)), weight, reduction)
+        losses = _weighted_mean(_huber_loss(input, target, "none", float(delta)), weight, "none")
+        if reduction == "none":
+            return losses
+        total = np.sum(losses)  # whose mean PyTorch takes over the elements, not over the weights
+        return total if reduction == "sum" else total * scale_of("mean", tuple(losses.shape))
     return _huber_loss(input, target, reduction, float(delta))
 
 

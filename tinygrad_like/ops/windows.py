@@ -137,8 +137,6 @@ def geometry_of(
             raise RuntimeError(f"Invalid padding string: '{padding}'; expected 'valid' or 'same'")
     else:
         pairs = tuple((p, p) for p in per_dimension(padding, count, "padding"))
-    if groups <= 0:
-        raise RuntimeError(f"non-positive groups is not supported: got {groups}")
     if min(stride) <= 0:
         raise RuntimeError(f"non-positive stride is not supported: got {list(stride)}")
     if min(dilation) <= 0:

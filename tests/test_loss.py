@@ -1,0 +1,230 @@
+"""Corners of losses: ignored and impossible targets, limits, warnings, arguments that do not fit."""
+
+import warnings
+
+import numpy as np
+import pytest
+
+import tinygrad_like as ours
+from tinygrad_like.graph import result_type
+from tinygrad_like.nn import functional as F
+
+torch = pytest.importorskip("torch")
+
+
+def random(*shape, seed=0):
+    return np.random.default_rng(seed).normal(size=shape).astype(np.float32)
+
+
+def make(array, grad=False):
+    return result_type.make(np.asarray(array)).requires_grad_(grad)
+
+
+def both(name, x, *args, **options):
+    """Compare values and the first operand's gradients of both sides; arrays become tensors."""
+
+    def run(side, tensor):
+        first = tensor(x, True)
+        given = [tensor(a, False) if isinstance(a, np.ndarray) else a for a in args]
+        named = {
+            k: tensor(v, False) if isinstance(v, np.ndarray) else v for k, v in options.items()
+        }
+        out = getattr(side.nn.functional, name)(first, *given, **named)
+        out.sum().backward()
+        return out, first.grad
+
+    out, grad = run(ours, make)
+    expected, expected_grad = run(torch, lambda a, g: torch.tensor(a, requires_grad=g))
+    assert tuple(out.shape) == tuple(expected.shape)
+    np.testing.assert_allclose(out.array, expected.detach().numpy(), rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(grad.array, expected_grad.numpy(), rtol=1e-5, atol=1e-6)
+
+
+REDUCTIONS = pytest.mark.parametrize("reduction", ["none", "mean", "sum"])
+
+
+@REDUCTIONS
+@pytest.mark.parametrize("name", ["cross_entropy", "nll_loss"])
+def test_ignored_targets(name, reduction):
+    x, t = random(4, 3), np.array([0, -100, 2, 1])
+    both(name, x, t, reduction=reduction)
+    both(name, x, np.where(t < 0, 1, t), ignore_index=1, reduction=reduction)
+    both(name, x, np.full(4, -100), reduction=reduction)
+
+
+@REDUCTIONS
+@pytest.mark.parametrize("smoothing", [0.1, 1.0])
+def test_smoothing_with_ignored_targets_and_weights(reduction, smoothing):
+    x, t, w = random(4, 3, 2), np.array([[0, 1], [-100, 2], [2, 2], [1, 0]]), random(3) ** 2
+    for weight in (None, w):
+        options = {} if weight is None else {"weight": weight}
+        both("cross_entropy", x, t, label_smoothing=smoothing, reduction=reduction, **options)
+
+
+def test_an_ignored_target_with_an_infinite_loss_counts_nothing():
+    x = np.array([[0.0, -np.inf], [1.0, 2.0]])
+    both("nll_loss", x, np.array([-100, 1]))
+
+
+@REDUCTIONS
+def test_one_sample_without_a_batch(reduction):
+    both("cross_entropy", random(4), np.array(2), reduction=reduction)
+    both("nll_loss", random(4), np.array(2), reduction=reduction)
+    both("cross_entropy", random(4), np.array([0.1, 0.2, 0.3, 0.4], "f4"), reduction=reduction)
+
+
+def test_large_scores_do_not_overflow():
+    x = np.array([[1e4, -1e4, 0.0], [-1e4, 1e4, 3e4]], np.float32)
+    both("cross_entropy", x, np.array([0, 1]))
+    both("binary_cross_entropy_with_logits", x, (x > 0).astype("f4"))
+
+
+def test_uint8_targets_and_empty_batches():
+    both("cross_entropy", random(2, 3), np.array([0, 2], np.uint8))
+    loss = F.cross_entropy(ours.zeros(0, 3), ours.zeros(0, dtype=ours.int64))
+    assert np.isnan(loss.array)
+    assert F.cross_entropy(ours.zeros(0, 3), ours.zeros(0, dtype=ours.int64), reduction="sum") == 0
+
+
+X = (3, 5)
+WRONG = [
+    ("cross_entropy", X, [0, 5, 1], {}, IndexError, "Target 5 is out of bounds"),
+    ("cross_entropy", X, [0, -1, 1], {}, IndexError, "Target -1 is out of bounds"),
+    ("nll_loss", X, [0, 5, 1], {}, IndexError, "Target 5 is out of bounds"),
+    ("cross_entropy", X, [0, 1], {}, ValueError, r"input batch_size \(3\) to match target"),
+    ("cross_entropy", X, [0.0, 1.0, 2.0], {}, RuntimeError, "Long or Byte, but got Float"),
+    ("cross_entropy", X, [[0], [1], [2]], {}, RuntimeError, "multi-target not supported"),
+    ("cross_entropy", X, [1] * 3, {"reduction": "sun"}, ValueError, "sun is not a valid value"),
+    ("cross_entropy", X, [1] * 3, {"label_smoothing": 1.5}, RuntimeError, "between 0.0 and 1.0"),
+    (
+        "cross_entropy",
+        (2, 5, 3),
+        [[0] * 4] * 2,
+        {},
+        RuntimeError,
+        r"target size \[2, 3\], got \[2, 4\]",
+    ),
+    (
+        "cross_entropy",
+        X,
+        [[1] * 5] * 3,
+        {},
+        RuntimeError,
+        "Expected floating point type for target",
+    ),
+    ("smooth_l1_loss", X, [[0.0] * 5] * 3, {"beta": -1}, RuntimeError, "negative values for beta"),
+    ("huber_loss", X, [[0.0] * 5] * 3, {"delta": 0}, RuntimeError, "non-positive values for delta"),
+    ("mse_loss", X, [[0.0] * 5] * 3, {"reduction": "sun"}, ValueError, "sun is not a valid value"),
+    ("binary_cross_entropy", X, [[0.0] * 4] * 3, {}, ValueError, "different to the input size"),
+    (
+        "binary_cross_entropy_with_logits",
+        X,
+        [[0.0] * 4] * 3,
+        {},
+        ValueError,
+        "must be the same as input size",
+    ),
+]
+
+
+@pytest.mark.parametrize(("name", "shape", "target", "options", "kind", "words"), WRONG)
+def test_wrong_arguments_raise_what_torch_raises(name, shape, target, options, kind, words):
+    for side in (torch, ours):
+        with pytest.raises(kind, match=words):
+            getattr(side.nn.functional, name)(side.zeros(shape), side.tensor(target), **options)
+
+
+def test_wrong_weights_and_dtypes():
+    t = [0, 1, 2]
+    for side in (torch, ours):
+        with pytest.raises(RuntimeError, match="either for all 5 classes or no classes"):
+            side.nn.functional.cross_entropy(side.zeros(X), side.tensor(t), side.ones(4))
+        with pytest.raises(RuntimeError, match="expected scalar type Double but found Float"):
+            side.nn.functional.cross_entropy(side.zeros(X).double(), side.tensor(t), side.ones(5))
+        with pytest.raises(NotImplementedError, match="not implemented for 'Long'"):
+            side.nn.functional.cross_entropy(side.zeros(X).long(), side.tensor(t))
+        with pytest.raises(RuntimeError, match="all elements of input should be between 0 and 1"):
+            side.nn.functional.binary_cross_entropy(side.zeros(X) - 1, side.zeros(X))
+        with pytest.raises(NotImplementedError, match="\"mse_cpu\" not implemented for 'Long'"):
+            side.nn.functional.mse_loss(side.zeros(X).long(), side.zeros(X).long())
+
+
+@pytest.mark.parametrize("name", ["mse_loss", "l1_loss", "smooth_l1_loss", "huber_loss"])
+def test_different_sizes_broadcast_with_a_warning(name):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for reduction in ("none", "mean", "sum"):
+            both(name, random(3, 1), random(4, seed=1), reduction=reduction)
+    with pytest.warns(UserWarning, match=r"target size \(torch.Size\(\[4\]\)\) that is different"):
+        getattr(F, name)(ours.zeros(3, 4), ours.zeros(4))
+
+
+def test_old_flags_mean_a_reduction():
+    x, y = make(random(3)), make(random(3, seed=1))
+    for flags, reduction in (
+        ({"reduce": False}, "none"),
+        ({"size_average": False}, "sum"),
+        ({"size_average": True}, "mean"),
+    ):
+        with pytest.warns(UserWarning, match=f"please use reduction='{reduction}' instead"):
+            loss = F.mse_loss(x, y, **flags)
+        np.testing.assert_array_equal(loss.array, F.mse_loss(x, y, reduction=reduction).array)
+
+
+@REDUCTIONS
+@pytest.mark.parametrize("name", ["mse_loss", "l1_loss", "huber_loss"])
+def test_weights_of_elements(name, reduction):
+    both(name, random(3, 4), random(3, 4, seed=1), weight=random(3, 4) ** 2, reduction=reduction)
+    with pytest.raises(ValueError, match="must have the same size"):
+        getattr(F, name)(ours.zeros(3), ours.zeros(3), weight=ours.ones(2))
+
+
+def test_kinks_have_torchs_slope():
+    x = np.array([0.0, 1.0, -1.0, 2.0], np.float32)
+    zeros = np.zeros(4, np.float32)
+    both("l1_loss", x, zeros)
+    both("smooth_l1_loss", x, zeros)
+    both("smooth_l1_loss", x, zeros, beta=0.0)
+    both("huber_loss", x, zeros)
+    both("mse_loss", x, zeros)
+
+
+@REDUCTIONS
+def test_probabilities_at_the_limits(reduction):
+    x = np.array([0.0, 1.0, 0.0, 1.0, 0.5], np.float32)
+    both("binary_cross_entropy", x, np.array([0, 0, 1, 1, 0.3], np.float32), reduction=reduction)
+
+
+def test_many_elements_are_averaged_precisely():
+    x = np.full(300_000, 0.1, np.float32)
+    exact = float(np.float32(0.1)) ** 2
+    loss = F.mse_loss(make(x), make(np.zeros_like(x)))
+    assert loss.dtype is ours.float32
+    assert abs(float(loss) - exact) < 1e-6 * exact
+
+
+def test_names_of_nodes():
+    x, y = make(random(2, 3), True), make(random(2, 3, seed=1))
+    assert F.mse_loss(x, y).grad_fn.name() == "MseLossBackward0"
+    assert F.cross_entropy(x, ours.tensor([0, 1])).grad_fn.name() == "NllLossBackward0"
+
+
+def test_one_hot():
+    classes = [[0, 2], [1, 1]]
+    for count in (-1, 5):
+        out = F.one_hot(ours.tensor(classes), count)
+        expected = torch.nn.functional.one_hot(torch.tensor(classes), count)
+        assert out.dtype is ours.int64
+        np.testing.assert_array_equal(out.array, expected.numpy())
+    for side in (torch, ours):
+        one_hot = side.nn.functional.one_hot
+        with pytest.raises(RuntimeError, match="smaller than num_classes"):
+            one_hot(side.tensor([1, 5]), 3)
+        with pytest.raises(RuntimeError, match="must be non-negative"):
+            one_hot(side.tensor([1, -5]))
+        with pytest.raises(RuntimeError, match="only applicable to index tensor"):
+            one_hot(side.tensor([1.0]))
+        with pytest.raises(RuntimeError, match="Can not infer total number of classes"):
+            one_hot(side.zeros(0, dtype=side.int64))
+    with pytest.raises(TypeError, match="must be Tensor, not list"):
+        F.one_hot([1])
