@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from tinygrad_like.graph import Node, RemovableHandle, Traced, as_tensor, result_type
 from tinygrad_like.lines import here
 from tinygrad_like.modes import departed, set_mode, thread_mode
@@ -31,6 +33,7 @@ class HookHandle(RemovableHandle):
         super().remove()
         for note in self._notes:
             note.pop(self.id, None)
+        _everywhere.settle()
 
 
 # ----- Which module a node belongs to -------------------------------------------------------------
@@ -119,7 +122,16 @@ class _Gate(Node):
 class _HookedCall:
     """One call of a module with backward hooks: it meets the gradients of outputs, then of inputs."""
 
-    __slots__ = ("grad_outputs", "hooks", "inputs", "module", "n_inputs", "outputs", "pre_hooks")
+    __slots__ = (
+        "forms",
+        "grad_outputs",
+        "hooks",
+        "inputs",
+        "module",
+        "n_inputs",
+        "outputs",
+        "pre_hooks",
+    )
 
     def __init__(self, module: Any, hooks: list[Hook], pre_hooks: list[Hook]) -> None:
         self.module, self.hooks, self.pre_hooks = module, hooks, pre_hooks
@@ -127,24 +139,26 @@ class _HookedCall:
         self.inputs: list[int] | None = None  # positions of tensors; None: no gradient goes there
         self.outputs: list[int] = []
         self.n_inputs = 0
+        self.forms: list[Any] = []  # shape and dtype of each input that is a tensor
 
     def enter(self, args: tuple[Any, ...]) -> tuple[Any, ...]:
         """Return the arguments behind a gate."""
         self.n_inputs = len(args)
+        self.forms = [(a.array.shape, a.array.dtype) for a in args if isinstance(a, Traced)]
         gated, self.inputs = _through_gate(args, self.show_inputs)
         return gated  # type: ignore[no-any-return]
 
     def leave(self, result: Any) -> Any:
         """Return the result behind a gate."""
-        if not isinstance(result, Traced | tuple):
+        single = isinstance(result, Traced)
+        if not single and not isinstance(result, tuple):
             warnings.warn(
                 "For backward hooks to be called, module output should be a Tensor or a tuple of Tensors "
                 f"but received {type(result)}",
                 stacklevel=5,
             )
             return result
-        single = isinstance(result, Traced)
-        results = (result,) if single else result
+        results: Any = (result,) if single else result
         count = len(results)
 
         def show(grads: list[Any]) -> Sequence[Any]:
@@ -187,7 +201,11 @@ class _HookedCall:
         return [seen[i] for i in self.outputs]
 
     def show_inputs(self, grads: list[Any]) -> Sequence[Any]:
-        """Show the gradients of the inputs together with those of the outputs."""
+        """Show the gradients of the inputs, zeros where there is none, with those of the outputs."""
+        grads = [
+            as_tensor(np.zeros(*form)) if g is None else g
+            for g, form in zip(grads, self.forms, strict=True)
+        ]
         if self.grad_outputs is None or self.inputs is None:
             return grads  # the gradient came in by another way than the outputs
         seen = _placed(grads, self.inputs, self.n_inputs)

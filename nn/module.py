@@ -13,7 +13,8 @@ from typing import Any, Self
 
 from tinygrad_like import dtypes
 from tinygrad_like.device import check_device
-from tinygrad_like.graph import Traced, set_mode, thread_mode
+from tinygrad_like.graph import Traced
+from tinygrad_like.modes import set_mode, thread_mode
 from tinygrad_like.nn.hooks import (
     Hooked,
     Scope,

@@ -7,8 +7,10 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-from tinygrad_like.graph import RemovableHandle, Traced, set_mode, thread_mode
+from tinygrad_like.graph import RemovableHandle
+from tinygrad_like.modes import set_mode, thread_mode
 from tinygrad_like.nn.parameter import Parameter
+from tinygrad_like.tensor import Tensor
 
 _EXTRA_STATE = "_extra_state"
 
@@ -78,7 +80,8 @@ class Stateful:
                 FutureWarning,
                 stacklevel=2,
             )
-            destination, prefix, keep_vars = (*args, *(destination, prefix, keep_vars)[len(args) :])
+            given = [*args, *[destination, prefix, keep_vars][len(args) :]]
+            destination, prefix, keep_vars = given
         if destination is None:
             destination = StateDict()
             destination._metadata = OrderedDict()
@@ -240,17 +243,17 @@ class Stateful:
     def _load_one(
         self, name: str, key: str, tensor: Any, given: Any, assign: bool, error_msgs: list[str]
     ) -> None:
-        if not isinstance(given, Traced):
+        if not isinstance(given, Tensor):
             error_msgs.append(
                 f'While copying the parameter named "{key}", expected torch.Tensor or Tensor-like object '
                 f"from checkpoint but received {type(given)}"
             )
             return
         if tensor.array.ndim == 0 and given.array.shape == (1,):
-            given = given[0]  # type: ignore[index]
+            given = given[0]
         if given.array.shape != tensor.array.shape:
             error_msgs.append(
-                f"size mismatch for {key}: copying a param with shape {given.shape} from checkpoint, "  # type: ignore[attr-defined]
+                f"size mismatch for {key}: copying a param with shape {given.shape} from checkpoint, "
                 f"the shape in current model is {tensor.shape}."
             )
             return
@@ -268,7 +271,7 @@ class Stateful:
         except Exception as error:
             error_msgs.append(
                 f'While copying the parameter named "{key}", whose dimensions in the model are '
-                f"{tensor.shape} and whose dimensions in the checkpoint are {given.shape}, "  # type: ignore[attr-defined]
+                f"{tensor.shape} and whose dimensions in the checkpoint are {given.shape}, "
                 f"an exception occurred : {error.args}."
             )
         finally:

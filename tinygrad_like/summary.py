@@ -34,25 +34,25 @@ def multiply_adds(module: Module, inputs: Sequence[Any], output: Any) -> int:
 @multiply_adds.register
 def _(module: Linear, inputs: Sequence[Any], output: Any) -> int:
     del inputs
-    return int(output.array.size) * module.in_features
+    return int(output.array.size * module.in_features)
 
 
 @multiply_adds.register
 def _(module: Bilinear, inputs: Sequence[Any], output: Any) -> int:
     del inputs
-    return int(output.array.size) * module.in1_features * module.in2_features
+    return int(output.array.size * module.in1_features * module.in2_features)
 
 
 @multiply_adds.register
 def _(module: _Conv, inputs: Sequence[Any], output: Any) -> int:
     del inputs
-    return int(output.array.size) * prod(module.weight.shape[1:])
+    return int(output.array.size * prod(module.weight.shape[1:]))
 
 
 @multiply_adds.register
 def _(module: _ConvTranspose, inputs: Sequence[Any], output: Any) -> int:
     del output
-    return int(inputs[0].array.size) * prod(module.weight.shape[1:])
+    return int(inputs[0].array.size * prod(module.weight.shape[1:]))
 
 
 class _Row:
@@ -166,10 +166,10 @@ class ModelSummary:
         parameters = list(model.parameters())
         self.total_params = sum(p.array.size for p in parameters)
         self.trainable_params = sum(p.array.size for p in parameters if p.requires_grad)
-        self.total_mult_adds = root.adds
+        self.total_mult_adds: int = root.adds
         self.input_bytes = input_bytes
         self.output_bytes = 2 * root.total_output_bytes()
-        self.param_bytes = sum(t.array.nbytes for t in (*parameters, *model.buffers()))
+        self.param_bytes: int = sum(t.array.nbytes for t in (*parameters, *model.buffers()))
 
     @property
     def total_bytes(self) -> int:

@@ -189,7 +189,7 @@ class Hardtanh(_InPlace):
         max_value: an older name of `max_val`.
 
     Raises:
-        ValueError: if the interval is empty.
+        AssertionError: if the interval is empty.
     """
 
     def __init__(
@@ -211,7 +211,7 @@ class Hardtanh(_InPlace):
         self.min_val = min_val if min_value is None else min_value
         self.max_val = max_val if max_value is None else max_value
         if self.max_val <= self.min_val:
-            raise ValueError(
+            raise AssertionError(
                 f"max_val must be larger than min_val, but got {self.max_val=} and {self.min_val=}"
             )
 

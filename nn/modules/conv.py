@@ -253,7 +253,7 @@ class _ConvTranspose(_ConvNd):
         """Return how much to add to the smallest output to get `output_size`."""
         if output_size is None:
             return self.output_padding
-        wanted = tuple(output_size)
+        wanted = output_size
         leading = 2 if input.ndim == self.dims + 2 else 1
         if len(wanted) == leading + self.dims:
             wanted = wanted[leading:]
@@ -273,7 +273,7 @@ class _ConvTranspose(_ConvNd):
         sizes = zip(wanted, smallest, largest, strict=True)
         if any(not low <= size <= high for size, low, high in sizes):
             raise ValueError(
-                f"requested an output size of {list(wanted)}, but valid sizes range from {smallest} to "
+                f"requested an output size of {wanted}, but valid sizes range from {smallest} to "
                 f"{largest} (for an input of {input.shape[2:]})"
             )
         return tuple(size - low for size, low in zip(wanted, smallest, strict=True))

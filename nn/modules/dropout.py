@@ -83,3 +83,27 @@ class AlphaDropout(_DropoutNd):
     def forward(self, input: Any) -> Any:
         """Return the input with elements replaced."""
         return F.alpha_dropout(input, self.p, self.training)
+
+
+class Dropout3d(_DropoutNd):
+    """Return `(N, C, D, H, W)` or `(C, D, H, W)` with whole channels dropped; see `Dropout`."""
+
+    def forward(self, input: Any) -> Any:
+        """Return the input with channels dropped."""
+        return F.dropout3d(input, self.p, self.training, self.inplace)
+
+
+class FeatureAlphaDropout(_DropoutNd):
+    """Return `(N, C, *)` with whole channels replaced as by `AlphaDropout`.
+
+    Args:
+        p: the probability of being replaced.
+        inplace: overwrite the input.
+
+    Raises:
+        ValueError: if `p` is no probability.
+    """
+
+    def forward(self, input: Any) -> Any:
+        """Return the input with channels replaced."""
+        return F.feature_alpha_dropout(input, self.p, self.training)

@@ -55,7 +55,7 @@ class Unflatten(Module):
             raise TypeError("Unflatten: dim must be an int, named dimensions are not supported")
         if not isinstance(unflattened_size, tuple | list):
             raise TypeError(
-                "unflattened_size must be tuple of ints, but found type "
+                "unflattened_size must be a tuple of ints, but found type "
                 f"{type(unflattened_size).__name__}"
             )
         for position, size in enumerate(unflattened_size):

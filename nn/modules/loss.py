@@ -258,3 +258,62 @@ class KLDivLoss(_Loss):
     def forward(self, input: Any, target: Any) -> Any:
         """Return the loss of `input`."""
         return F.kl_div(input, target, reduction=self.reduction, log_target=self.log_target)
+
+
+class PoissonNLLLoss(_Loss):
+    """Return minus the log-likelihood of counts with the expectation `input`, reduced.
+
+    Args:
+        log_input: the input is the logarithm of the expectation.
+        full: add Stirling's approximation of the logarithm of the factorial.
+        size_average: an older way to say `reduction`.
+        eps: absolute, added to the input before its logarithm.
+        reduce: an older way to say `reduction`.
+        reduction: "mean", "sum" or "none".
+    """
+
+    def __init__(
+        self,
+        log_input: bool = True,
+        full: bool = False,
+        size_average: Any = None,
+        eps: float = 1e-8,
+        reduce: Any = None,
+        reduction: str = "mean",
+    ) -> None:
+        super().__init__(size_average, reduce, reduction)
+        self.log_input = log_input
+        self.full = full
+        self.eps = eps
+
+    def forward(self, log_input: Any, target: Any) -> Any:
+        """Return the loss of `log_input`."""
+        return F.poisson_nll_loss(
+            log_input,
+            target,
+            log_input=self.log_input,
+            full=self.full,
+            eps=self.eps,
+            reduction=self.reduction,
+        )
+
+
+class GaussianNLLLoss(_Loss):
+    """Return minus the log-likelihood of the target with expectation `input` and variance `var`, reduced.
+
+    Args:
+        full: add the constant that does not matter to training.
+        eps: absolute, the smallest variance.
+        reduction: "mean", "sum" or "none".
+    """
+
+    def __init__(self, *, full: bool = False, eps: float = 1e-6, reduction: str = "mean") -> None:
+        super().__init__(reduction=reduction)
+        self.full = full
+        self.eps = eps
+
+    def forward(self, input: Any, target: Any, var: Any) -> Any:
+        """Return the loss of `input`."""
+        return F.gaussian_nll_loss(
+            input, target, var, full=self.full, eps=self.eps, reduction=self.reduction
+        )

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from tinygrad_like.graph import Traced
+from tinygrad_like.nn.module import typename
 from tinygrad_like.ops.joining import concatenate
 
 
@@ -28,9 +29,7 @@ def vector_to_parameters(vec: Any, parameters: Iterable[Any]) -> None:
         RuntimeError: if it has too few elements.
     """
     if not isinstance(vec, Traced):
-        raise TypeError(
-            f"expected torch.Tensor, but got: {type(vec).__module__}.{type(vec).__name__}"
-        )
+        raise TypeError(f"expected torch.Tensor, but got: {typename(vec)}")
     start = 0
     for parameter in parameters:
         count = parameter.array.size

@@ -1,0 +1,512 @@
+"""Functions of torch.nn.functional that are made of other operations: distances and rarer losses."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from tinygrad_like.graph import Traced, result_type
+from tinygrad_like.ops.activation import logsigmoid
+from tinygrad_like.ops.comparison import keep_where
+from tinygrad_like.ops.cross_entropy import check_reduction
+
+__all__ = [
+    "cosine_embedding_loss",
+    "cosine_similarity",
+    "gaussian_nll_loss",
+    "hinge_embedding_loss",
+    "kl_div",
+    "margin_ranking_loss",
+    "multi_margin_loss",
+    "multilabel_margin_loss",
+    "multilabel_soft_margin_loss",
+    "pairwise_distance",
+    "pdist",
+    "poisson_nll_loss",
+    "soft_margin_loss",
+    "triplet_margin_loss",
+    "triplet_margin_with_distance_loss",
+]
+
+
+def _reduced(loss: Any, reduction: str) -> Any:
+    if reduction == "none":
+        return loss
+    return loss.mean() if reduction == "mean" else loss.sum()
+
+
+def _at_least(x: Any, low: Any) -> Any:
+    """Return `x` raised to `low`, with the gradient of `x` all the same."""
+    return x + (x.detach().clamp(min=low) - x.detach())
+
+
+# ----- Distances ----------------------------------------------------------------------------------
+
+
+def pairwise_distance(
+    x1: Any, x2: Any, p: float = 2.0, eps: float = 1e-6, keepdim: bool = False
+) -> Any:
+    """Return the p-norms of the differences of vectors: `(*, D)` and `(*, D)` to `(*)`.
+
+    Args:
+        x1: the first vectors.
+        x2: the second vectors.
+        p: which norm.
+        eps: absolute, added to each difference.
+        keepdim: keep the last dimension, of size 1.
+
+    >>> import tinygrad_like as torch
+    >>> F = torch.nn.functional
+    >>> F.pairwise_distance(torch.tensor([[3.0, 4.0]]), torch.zeros(1, 2), eps=0.0)
+    tensor([5.])
+    """
+    return (x1 - x2 + eps).norm(p, -1, keepdim)
+
+
+def cosine_similarity(x1: Any, x2: Any, dim: int = 1, eps: float = 1e-8) -> Any:
+    """Return the cosines of the angles between the vectors along `dim`.
+
+    Args:
+        x1: the first vectors.
+        x2: the second vectors.
+        dim: the dimension of the vectors.
+        eps: absolute, the smallest norm to divide by.
+
+    >>> import tinygrad_like as torch
+    >>> F = torch.nn.functional
+    >>> F.cosine_similarity(torch.tensor([[3.0, 4.0]]), torch.tensor([[4.0, 3.0]]))
+    tensor([0.9600])
+    """
+    first = x1 / _at_least(x1.norm(2, dim, True), eps)
+    return (first * (x2 / _at_least(x2.norm(2, dim, True), eps))).sum(dim)
+
+
+def pdist(input: Any, p: float = 2.0) -> Any:
+    """Return the p-norms between all pairs of rows: `(N, D)` to `(N * (N - 1) / 2)`.
+
+    Args:
+        input: the rows.
+        p: which norm.
+    """
+    first, second = np.triu_indices(input.shape[0], 1)
+    return (input[result_type.make(first)] - input[result_type.make(second)]).norm(p, -1)
+
+
+# ----- Distributions ------------------------------------------------------------------------------
+
+
+def kl_div(
+    input: Any,
+    target: Any,
+    size_average: Any = None,
+    reduce: Any = None,
+    reduction: str = "mean",
+    log_target: bool = False,
+) -> Any:
+    """Return ``target * (log(target) - input)``, reduced: `input` holds log-probabilities.
+
+    Args:
+        input: log-probabilities.
+        target: probabilities, or with `log_target` log-probabilities.
+        size_average: an older way to say `reduction`.
+        reduce: an older way to say `reduction`.
+        reduction: "mean", "batchmean" (the sum over the number of samples), "sum" or "none".
+        log_target: see `target`.
+
+    Raises:
+        ValueError: for another reduction.
+    """
+    if size_average is not None or reduce is not None or reduction != "batchmean":
+        reduction = check_reduction(size_average, reduce, reduction)
+    if reduction == "mean":
+        warnings.warn(
+            "reduction: 'mean' divides the total loss by both the batch size and the support size."
+            "'batchmean' divides only by the batch size, and aligns with the KL div math definition."
+            "'mean' will be changed to behave the same as 'batchmean' in the next major release.",
+            stacklevel=2,
+        )
+    if log_target:
+        loss = target.exp() * (target - input)
+    else:
+        loss = target.xlogy(target) - target * input
+    if reduction == "batchmean":
+        return loss.sum() / input.shape[0] if input.ndim else loss.sum()
+    return _reduced(loss, reduction)
+
+
+def poisson_nll_loss(
+    input: Any,
+    target: Any,
+    log_input: bool = True,
+    full: bool = False,
+    size_average: Any = None,
+    eps: float = 1e-8,
+    reduce: Any = None,
+    reduction: str = "mean",
+) -> Any:
+    """Return minus the log-likelihood of counts with the expectation `input`, reduced.
+
+    Args:
+        input: the expectation, or with `log_input` its logarithm.
+        target: the counts.
+        log_input: see `input`.
+        full: add Stirling's approximation of the logarithm of the factorial, for counts above 1.
+        size_average: an older way to say `reduction`.
+        eps: absolute, added to `input` before its logarithm.
+        reduce: an older way to say `reduction`.
+        reduction: "mean", "sum" or "none".
+
+    Raises:
+        ValueError: for another reduction.
+    """
+    reduction = check_reduction(size_average, reduce, reduction)
+    loss = input.exp() - target * input if log_input else input - target * (input + eps).log()
+    if full:
+        large = target.clamp(min=1.0)
+        stirling = large * large.log() - large + 0.5 * (2 * math.pi * large).log()
+        loss = loss + keep_where(stirling, target.array > 1)
+    return _reduced(loss, reduction)
+
+
+def gaussian_nll_loss(
+    input: Any,
+    target: Any,
+    var: Any,
+    full: bool = False,
+    eps: float = 1e-6,
+    reduction: str = "mean",
+) -> Any:
+    """Return minus the log-likelihood of the target with expectation `input` and variance `var`, reduced.
+
+    Args:
+        input: the expectations.
+        target: what was observed.
+        var: the variances, one for each element or one for each sample, or a number.
+        full: add the constant that does not matter to training.
+        eps: absolute, the smallest variance.
+        reduction: "mean", "sum" or "none".
+
+    Raises:
+        ValueError: if a variance is negative, their shape does not fit, or for another reduction.
+    """
+    if not isinstance(var, Traced):
+        if var < 0:
+            raise ValueError("var has negative entry/entries")
+        var = input.detach() * 0 + var
+    elif (var.array < 0).any():
+        raise ValueError("var has negative entry/entries")
+    if var.shape != input.shape:
+        if input.shape[:-1] == var.shape:
+            var = var.unsqueeze(-1)
+        elif not (input.shape[:-1] == var.shape[:-1] and var.shape[-1] == 1):
+            raise ValueError("var is of incorrect size")
+    if reduction not in ("none", "mean", "sum"):
+        raise ValueError(f"{reduction} is not valid")
+    bounded = _at_least(var, eps)
+    loss = 0.5 * (bounded.log() + (input - target) ** 2 / bounded)
+    if full:
+        loss = loss + 0.5 * math.log(2 * math.pi)
+    return _reduced(loss, reduction)
+
+
+# ----- Margins ------------------------------------------------------------------------------------
+
+
+def hinge_embedding_loss(
+    input: Any,
+    target: Any,
+    margin: float = 1.0,
+    size_average: Any = None,
+    reduce: Any = None,
+    reduction: str = "mean",
+) -> Any:
+    """Return the input where the target is 1 and what it lacks of `margin` where it is -1, reduced.
+
+    Args:
+        input: distances.
+        target: 1 for alike, -1 for different.
+        margin: how far what is different should be.
+        size_average: an older way to say `reduction`.
+        reduce: an older way to say `reduction`.
+        reduction: "mean", "sum" or "none".
+
+    Raises:
+        ValueError: for another reduction.
+    """
+    reduction = check_reduction(size_average, reduce, reduction)
+    lacking = keep_where((margin - input).clamp(min=0), target.array != 1)
+    return _reduced(lacking + keep_where(input, target.array != -1), reduction)
+
+
+def margin_ranking_loss(
+    input1: Any,
+    input2: Any,
+    target: Any,
+    margin: float = 0,
+    size_average: Any = None,
+    reduce: Any = None,
+    reduction: str = "mean",
+) -> Any:
+    """Return ``max(0, -target * (input1 - input2) + margin)``, reduced.
+
+    Args:
+        input1: the first scores.
+        input2: the second scores.
+        target: 1 where the first should be larger, -1 where the second should.
+        margin: by how much.
+        size_average: an older way to say `reduction`.
+        reduce: an older way to say `reduction`.
+        reduction: "mean", "sum" or "none".
+
+    Raises:
+        RuntimeError: if the numbers of dimensions differ.
+        ValueError: for another reduction.
+    """
+    reduction = check_reduction(size_average, reduce, reduction)
+    if not input1.ndim == input2.ndim == target.ndim:
+        raise RuntimeError(
+            "margin_ranking_loss : All input tensors should have same dimension but got sizes: input1: "
+            f"{input1.shape}, input2: {input2.shape}, target: {target.shape} "
+        )
+    return _reduced((-target * (input1 - input2) + margin).clamp(min=0), reduction)
+
+
+def soft_margin_loss(
+    input: Any,
+    target: Any,
+    size_average: Any = None,
+    reduce: Any = None,
+    reduction: str = "mean",
+) -> Any:
+    """Return ``log(1 + exp(-target * input))``, reduced.
+
+    Args:
+        input: scores.
+        target: 1 or -1.
+        size_average: an older way to say `reduction`.
+        reduce: an older way to say `reduction`.
+        reduction: "mean", "sum" or "none".
+
+    Raises:
+        ValueError: for another reduction.
+    """
+    reduction = check_reduction(size_average, reduce, reduction)
+    return _reduced((-target * input).exp().log1p(), reduction)
+
+
+def multi_margin_loss(
+    input: Any,
+    target: Any,
+    p: int = 1,
+    margin: float = 1.0,
+    weight: Any = None,
+    size_average: Any = None,
+    reduce: Any = None,
+    reduction: str = "mean",
+) -> Any:
+    """Return by how much other classes' scores come nearer than `margin` to the target's, reduced.
+
+    Args:
+        input: scores, `(N, C)` or `(C)`.
+        target: classes, `(N)` or a scalar.
+        p: the power of each difference, 1 or 2.
+        margin: how much the target's score should be larger.
+        weight: a factor for each class, `(C,)`.
+        size_average: an older way to say `reduction`.
+        reduce: an older way to say `reduction`.
+        reduction: "mean", "sum" or "none".
+
+    Raises:
+        ValueError: for another reduction.
+    """
+    reduction = check_reduction(size_average, reduce, reduction)
+    scores = input if input.ndim == 2 else input.unsqueeze(0)
+    classes = target.array.reshape(-1)
+    rows = np.arange(len(classes))
+    right = scores[result_type.make(rows), result_type.make(classes)].unsqueeze(1)
+    others = np.ones(scores.shape, bool)
+    others[rows, classes] = False
+    parts = (margin - right + scores).clamp(min=0) ** p
+    if weight is not None:
+        parts = parts * weight[result_type.make(classes)].unsqueeze(1)
+    loss = keep_where(parts, others).sum(1) / scores.shape[1]
+    return _reduced(loss if input.ndim == 2 else loss.squeeze(0), reduction)
+
+
+def multilabel_margin_loss(
+    input: Any,
+    target: Any,
+    size_average: Any = None,
+    reduce: Any = None,
+    reduction: str = "mean",
+) -> Any:
+    """Return by how much other classes' scores come nearer than 1 to those of the targets, reduced.
+
+    Args:
+        input: scores, `(N, C)` or `(C)`.
+        target: in each row the target classes, and -1 after the last; the shape of `input`.
+        size_average: an older way to say `reduction`.
+        reduce: an older way to say `reduction`.
+        reduction: "mean", "sum" or "none".
+
+    Raises:
+        ValueError: for another reduction.
+    """
+    reduction = check_reduction(size_average, reduce, reduction)
+    scores = input if input.ndim == 2 else input.unsqueeze(0)
+    classes = target.array.reshape(scores.shape)
+    valid = np.logical_and.accumulate(classes >= 0, axis=1)
+    rows = np.arange(len(classes))[:, None]
+    chosen = np.where(valid, classes, 0)
+    others = np.ones(classes.shape, bool)
+    others[np.broadcast_to(rows, classes.shape)[valid], chosen[valid]] = False
+    right = scores[result_type.make(rows), result_type.make(chosen)]
+    parts = (1 - right.unsqueeze(2) + scores.unsqueeze(1)).clamp(min=0)
+    counted = valid[:, :, None] & others[:, None, :]
+    loss = keep_where(parts, counted).sum((1, 2)) / scores.shape[1]
+    return _reduced(loss if input.ndim == 2 else loss.squeeze(0), reduction)
+
+
+def multilabel_soft_margin_loss(
+    input: Any,
+    target: Any,
+    weight: Any = None,
+    size_average: Any = None,
+    reduce: Any = None,
+    reduction: str = "mean",
+) -> Any:
+    """Return the binary cross entropy of logits, the mean over classes, reduced.
+
+    Args:
+        input: logits, `(N, C)`.
+        target: 1 or 0 for each class, `(N, C)`.
+        weight: a factor for each class, `(C,)`.
+        size_average: an older way to say `reduction`.
+        reduce: an older way to say `reduction`.
+        reduction: "mean", "sum" or "none".
+
+    Raises:
+        ValueError: for another reduction.
+    """
+    reduction = check_reduction(size_average, reduce, reduction)
+    loss = -(target * logsigmoid(input) + (1 - target) * logsigmoid(-input))
+    if weight is not None:
+        loss = loss * weight
+    return _reduced(loss.mean(-1), reduction)
+
+
+def cosine_embedding_loss(
+    input1: Any,
+    input2: Any,
+    target: Any,
+    margin: float = 0,
+    size_average: Any = None,
+    reduce: Any = None,
+    reduction: str = "mean",
+) -> Any:
+    """Return ``1 - cosine`` where the target is 1 and ``max(0, cosine - margin)`` where it is -1, reduced.
+
+    Args:
+        input1: vectors, `(N, D)` or `(D)`.
+        input2: vectors of the same shape.
+        target: 1 for alike, -1 for different, `(N)` or a scalar.
+        margin: the largest cosine that counts as different.
+        size_average: an older way to say `reduction`.
+        reduce: an older way to say `reduction`.
+        reduction: "mean", "sum" or "none".
+
+    Raises:
+        ValueError: for another reduction.
+    """
+    reduction = check_reduction(size_average, reduce, reduction)
+    dim = target.ndim
+    sizes = ((input1 * input1).sum(dim) + 1e-12) * ((input2 * input2).sum(dim) + 1e-12)
+    cosine = (input1 * input2).sum(dim) / sizes.sqrt()
+    alike = keep_where(1 - cosine, target.array == 1)
+    different = keep_where((cosine - margin).clamp(min=0), target.array == -1)
+    return _reduced(alike + different, reduction)
+
+
+def triplet_margin_loss(
+    anchor: Any,
+    positive: Any,
+    negative: Any,
+    margin: float = 1.0,
+    p: float = 2,
+    eps: float = 1e-6,
+    swap: bool = False,
+    size_average: Any = None,
+    reduce: Any = None,
+    reduction: str = "mean",
+) -> Any:
+    """Return by how much the negative is not farther than the positive by `margin`, reduced.
+
+    Args:
+        anchor: vectors, `(N, D)` or `(D)`.
+        positive: vectors that should be near.
+        negative: vectors that should be far.
+        margin: how much farther.
+        p: which norm.
+        eps: absolute, added to each difference.
+        swap: measure from the positive to the negative where that is less (Balntas et al., 2016).
+        size_average: an older way to say `reduction`.
+        reduce: an older way to say `reduction`.
+        reduction: "mean", "sum" or "none".
+
+    Raises:
+        ValueError: if `margin` is not positive, or for another reduction.
+    """
+    reduction = check_reduction(size_average, reduce, reduction)
+    if margin <= 0:
+        raise ValueError(f"margin must be greater than 0, got {margin}")
+
+    def distance(x: Any, y: Any) -> Any:
+        return pairwise_distance(x, y, p, eps)
+
+    return triplet_margin_with_distance_loss(
+        anchor,
+        positive,
+        negative,
+        distance_function=distance,
+        margin=margin,
+        swap=swap,
+        reduction=reduction,
+    )
+
+
+def triplet_margin_with_distance_loss(
+    anchor: Any,
+    positive: Any,
+    negative: Any,
+    *,
+    distance_function: Callable[[Any, Any], Any] | None = None,
+    margin: float = 1.0,
+    swap: bool = False,
+    reduction: str = "mean",
+) -> Any:
+    """Do what `triplet_margin_loss` does, with any measure of distance.
+
+    Args:
+        anchor: vectors, `(N, D)` or `(D)`.
+        positive: vectors that should be near.
+        negative: vectors that should be far.
+        distance_function: the measure (default: `pairwise_distance`).
+        margin: how much farther.
+        swap: measure from the positive to the negative where that is less.
+        reduction: "mean", "sum" or "none".
+
+    Raises:
+        ValueError: if `margin` is not positive, or for another reduction.
+    """
+    if margin <= 0:
+        raise ValueError(f"margin must be greater than 0, got {margin}")
+    reduction = check_reduction(None, None, reduction)
+    distance = pairwise_distance if distance_function is None else distance_function
+    near, far = distance(anchor, positive), distance(anchor, negative)
+    if swap:
+        far = far.minimum(distance(positive, negative))
+    return _reduced((margin + near - far).clamp(min=0), reduction)
