@@ -86,7 +86,7 @@ def _limited(ufunc: Any, x: Any, limit: float) -> Any:
 # ----- Rectifiers ---------------------------------------------------------------------------------
 
 
-@op(x=lambda g, out: keep_where(g, out > 0), name="relu")
+@op(x=lambda g, out: keep_where(g, np.logical_not(out <= 0)), name="relu")
 def _relu(x: Array) -> Array:
     if x.dtype.kind == "b":
         raise RuntimeError("Boolean inputs not supported for relu")

@@ -49,6 +49,9 @@ def _subtract(x: Array, y: Array) -> Array:
         ) from None
 
 
+UFUNCS[np.subtract] = _subtract
+
+
 @op(
     x=lambda g, y: g * y,
     y=lambda g, x: g * x,

@@ -95,7 +95,7 @@ def positive(x: Array) -> Array:
 UFUNCS[np.positive] = positive
 
 
-@op(x=lambda g, x: g * np.sign(x), label="Abs", name="absolute")
+@op(x=lambda g, x: g * sign(x), label="Abs")
 def absolute(x: Array) -> Array:
     """Return the absolute value of each element; the gradient at 0 is 0."""
     if x.dtype.kind == "b":
@@ -111,8 +111,9 @@ def sign(x: Array) -> Array:
     """Return -1, 0 or 1 for each element; 0 for nan."""
     if x.dtype.kind == "b":
         return x.copy()
-    out = np.sign(x)
-    return np.where(np.isnan(out), x.dtype.type(0), out) if x.dtype.kind == "f" else out
+    out = (x > 0).astype(x.dtype)
+    out -= x < 0
+    return out
 
 
 UFUNCS[np.sign] = sign
