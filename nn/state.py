@@ -34,16 +34,6 @@ class IncompatibleKeys(_Keys):
     __str__ = __repr__
 
 
-class StateDict(OrderedDict[str, Any]):
-    """A module's tensors by name; `_metadata` has a version for each module."""
-
-    _metadata: OrderedDict[str, dict[str, Any]]
-
-    def __reduce__(self) -> Any:
-        # An ordinary OrderedDict with an attribute is what PyTorch writes, and can read.
-        return (OrderedDict, (), dict(self.__dict__) or None, None, iter(self.items()))
-
-
 class Stateful:
     """What a module knows of its state: `state_dict`, `load_state_dict` and their hooks."""
 
@@ -83,7 +73,7 @@ class Stateful:
             given = [*args, *[destination, prefix, keep_vars][len(args) :]]
             destination, prefix, keep_vars = given
         if destination is None:
-            destination = StateDict()
+            destination = OrderedDict()
             destination._metadata = OrderedDict()
         metadata = {"version": self._version}
         if hasattr(destination, "_metadata"):
@@ -174,9 +164,9 @@ class Stateful:
         if not isinstance(state_dict, Mapping):
             raise TypeError(f"Expected state_dict to be dict-like, got {type(state_dict)}.")
         loading = _Loading(getattr(state_dict, "_metadata", None), assign)
-        copied: OrderedDict[str, Any] = StateDict(state_dict)
+        copied: Any = OrderedDict(state_dict)
         if loading.metadata is not None:
-            copied._metadata = loading.metadata  # type: ignore[attr-defined]
+            copied._metadata = loading.metadata
         loading.load(self, copied, "")
         keys, errors = loading.keys, loading.errors
         if strict:

@@ -8,7 +8,8 @@ from collections.abc import ItemsView, Iterable, Iterator, KeysView, Mapping, Va
 from typing import Any, Self
 
 from tinygrad_like.graph import Traced
-from tinygrad_like.nn.module import Module, indented, typename
+from tinygrad_like.nn.module import Module
+from tinygrad_like.nn.naming import indented, typename
 from tinygrad_like.nn.parameter import Parameter
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from tinygrad_like.graph import Traced
-from tinygrad_like.nn.module import typename
+from tinygrad_like.nn.naming import typename
 from tinygrad_like.ops.joining import concatenate
 
 
