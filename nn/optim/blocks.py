@@ -24,13 +24,13 @@ from tinygrad_like.graph import result_type
 from tinygrad_like.lines import Line, here
 from tinygrad_like.modes import set_mode
 from tinygrad_like.nn.optim.optimizer import Optimizer
-from tinygrad_like.stamps import stamp, stamp_all
+from tinygrad_like.stamps import stamp_all
 from tinygrad_like.tensor import Tensor
 
 Flat = np.ndarray[Any, Any]  # one-dimensional
 
 PIECE = 32768  # elements: 128 kB of float32
-SMALL = 8192  # below this a parameter is gathered with others
+SMALL = 8192  # below this a parameter is gathered with others, if the rule is a long one
 
 
 def constants(d: np.dtype[Any], *values: float) -> tuple[Flat, ...]:
@@ -41,6 +41,19 @@ def constants(d: np.dtype[Any], *values: float) -> tuple[Flat, ...]:
 def number(value: Any) -> float:
     """Return an option of a group as a Python number; PyTorch allows tensors of one element."""
     return value.item() if isinstance(value, Tensor) else value  # type: ignore[no-any-return]
+
+
+def _copy(target: np.ndarray[Any, Any], source: np.ndarray[Any, Any]) -> None:
+    """Copy, by a multiplication where it is not small.
+
+    On some processors (Zen 3 and 4 with glibc before 2.39) a plain copy of some kilobytes is ten
+    times slower if the two addresses differ by a little more than whole pages, as they do for
+    arrays of a power of two that were made one after the other.
+    """
+    if source.nbytes < 2048:
+        target[...] = source
+    else:
+        np.multiply(source, source.dtype.type(1), target)
 
 
 class Member:
@@ -70,15 +83,14 @@ class Whole:
             length = where.stop - where.start
             self.pieces.append((where, flat[where], parts, tuple(s[:length] for s in scratch)))
 
-    def update(self, rule: Rule, line: Line | None) -> None:
+    def update(self, rule: Rule) -> None:
         """Update the parameter if it has a gradient."""
         member = self.member
         if member.p._grad is None:
             return
         g = member.p._grad.array.reshape(-1)
         for where, p, kept, scratch in self.pieces:
-            rule(member.position, p, g[where], kept, scratch)
-        stamp(member.array, line=line)
+            rule(member.position, p, g[where] if len(p) < len(g) else g, kept, scratch)
 
 
 class Pack:
@@ -94,7 +106,6 @@ class Pack:
         size = sum(member.array.size for member in members)
         self.p, self.g, *rest = (s[:size] for s in scratch)
         self.kept, self.scratch = tuple(kept), tuple(rest)
-        self.arrays = [member.array for member in members]
         self.parts: list[tuple[Member, slice, Flat, Flat]] = []
         start = 0
         for member in members:
@@ -104,20 +115,19 @@ class Pack:
             parts = (self.p[where].reshape(shape), self.g[where].reshape(shape))
             self.parts.append((member, where, *parts))
 
-    def update(self, rule: Rule, line: Line | None) -> None:
+    def update(self, rule: Rule) -> None:
         """Update all parameters at once if all have gradients and the same age, else one by one."""
         if not rule.even:
-            self._update_each(rule, line)
+            self._update_each(rule)
             return
         for member, _, p, g in self.parts:
-            p[...] = member.array
-            g[...] = member.p._grad.array
+            _copy(p, member.array)
+            _copy(g, member.p._grad.array)
         rule(self.members[0].position, self.p, self.g, self.kept, self.scratch)
         for member, _, p, _ in self.parts:
-            member.array[...] = p
-        stamp_all(self.arrays, line)
+            _copy(member.array, p)
 
-    def _update_each(self, rule: Rule, line: Line | None) -> None:
+    def _update_each(self, rule: Rule) -> None:
         for member, where, p, _ in self.parts:
             g = member.p._grad
             if g is None:
@@ -127,7 +137,6 @@ class Pack:
             scratch = tuple(s[where] for s in self.scratch)
             rule(member.position, self.p[where], g.array.reshape(-1), kept, scratch)
             member.array[...] = p
-            stamp(member.array, line=line)
 
 
 class Rule:
@@ -240,11 +249,12 @@ class Layout:
     ) -> None:
         scratch = [np.empty(PIECE, d) for _ in range(4)]
         overlapping = _overlapping([member.array for member in members])
+        small_size = optimizer.small_size(group)
         small: list[Member] = []
         filled = 0
         for member, overlaps in zip(members, overlapping, strict=True):
             size = member.array.size
-            if size >= SMALL and member.array.flags.c_contiguous:
+            if size >= small_size and member.array.flags.c_contiguous:
                 kept = self._keep(optimizer, group, d, [member])
                 self.units.append(Whole(member, kept, scratch[:2]))
             elif overlaps or size > PIECE:  # of a copy of overlapping memory only one can be right
@@ -331,8 +341,11 @@ class Layout:
             np.minimum(steps, 2.0, out=steps)  # only the first step is a special one
         self._even_steps = steps.tobytes() if even else b""
         rule = Rule(optimizer.update_rule, optimizer.step_numbers(group), steps, even)
-        for unit in self.units:
-            unit.update(rule, line)
+        try:
+            for unit in self.units:
+                unit.update(rule)
+        finally:
+            stamp_all([self.members[position].array for position in moving], line)
 
 
 def _overlapping(arrays: Sequence[np.ndarray[Any, Any]]) -> list[bool]:
@@ -388,6 +401,11 @@ class BlockOptimizer(Optimizer):
     def state_names(self, group: dict[str, Any]) -> tuple[str, ...]:
         """Return the names of the arrays to keep for each parameter of `group`."""
         raise NotImplementedError
+
+    def small_size(self, group: dict[str, Any]) -> int:
+        """Return below how many elements it pays to gather parameters, rather than update each."""
+        del group
+        return SMALL
 
     def initial_state(self, group: dict[str, Any], name: str) -> float:
         """Return what a new array called `name` is filled with."""

@@ -90,6 +90,10 @@ class SGD(BlockOptimizer):
         """Return ``("momentum_buffer",)`` if there is momentum."""
         return ("momentum_buffer",) if group["momentum"] != 0 else ()
 
+    def small_size(self, group: dict[str, Any]) -> int:
+        """Return below how many elements it pays to gather parameters: the rule is a short one."""
+        return 2048 if group["momentum"] != 0 else 512
+
     def step_numbers(self, group: dict[str, Any]) -> Callable[[np.dtype[Any], float], Any]:
         """Return the numbers of `update_rule`."""
         lr, decay = number(group["lr"]), number(group["weight_decay"])
