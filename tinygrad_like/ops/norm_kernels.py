@@ -35,13 +35,6 @@ def _row_sums(x: Any) -> Any:
     return np.add.reduce(x, axis=1)
 
 
-def _row_dots(x: Any, y: Any) -> Any:
-    """Return the dot products of rows, of long ones by NumPy's more precise pairwise sum."""
-    if x.shape[1] <= 4096:
-        return np.einsum("ij,ij->i", x, y)
-    return np.add.reduce(x * y, axis=1)
-
-
 def _standardize(
     x: Any, out: Any, scale: Any, shift: Any, eps: float, centered: bool
 ) -> tuple[Any, Any, Any]:
@@ -58,7 +51,7 @@ def _standardize(
         if centered:
             mean[block] = _row_sums(seen) / x.dtype.type(size)
             seen = np.subtract(seen, mean[block, None], out=part)
-        v = _row_dots(seen, seen) / x.dtype.type(size)
+        v = np.vecdot(seen, seen) / x.dtype.type(size)
         r = 1 / np.sqrt(v + x.dtype.type(eps))
         variance[block], rstd[block] = v, r
         if scale is not None and scale.shape[1] == 1:
@@ -80,49 +73,45 @@ def _standardize_backward(
     """
     rows, size = x.shape
     by_row = np.ndim(scale) == 2 and scale.shape[1] == 1
-    dx = np.empty_like(x) if needs[0] else np.empty(0, x.dtype)
-    d_scale = np.zeros(rows if by_row else size, x.dtype) if needs[1] else np.empty(0, x.dtype)
-    d_shift = np.zeros(d_scale.shape if needs[1] else (rows if by_row else size), x.dtype)
-    if not needs[2]:
-        d_shift = np.empty(0, x.dtype)
-    column = None
-    if np.ndim(scale) and not by_row:
-        column = scale.reshape(-1)
+    column = None if by_row or not np.ndim(scale) else scale.reshape(-1)
+    empty = np.empty(0, x.dtype)
+    dx = np.empty_like(x) if needs[0] else empty
+    d_scale = np.zeros(rows if by_row else size, x.dtype) if needs[1] else empty
+    d_shift = np.zeros(rows if by_row else size, x.dtype) if needs[2] else empty
     for block in _row_blocks(x):
-        part = g[block]
-        r = rstd[block]
-        standard = x[block] - mean[block, None] if centered else x[block].copy()
-        standard *= r[:, None]
-        product = part * standard
-        sums = dots = None
-        if by_row:
-            sums, dots = _row_sums(part), _row_sums(product)
-            if needs[1]:
-                d_scale[block] = dots
-            if needs[2]:
+        part, r = g[block], rstd[block]
+        # Rows are left unscaled by r, which is cheaper to put into the factors of whole rows.
+        c = x[block] - mean[block, None] if centered else x[block].copy()
+        scaled = part
+        if column is None:
+            dots = np.vecdot(part, c)
+            sums = _row_sums(part) if centered or by_row else None
+            if by_row and needs[1]:
+                d_scale[block] = dots * r
+            if by_row and needs[2]:
                 d_shift[block] = sums
         else:
-            ones = np.ones(part.shape[0], x.dtype)
+            product = part * c
+            dots = product @ column
+            sums = part @ column if centered else None
             if needs[1]:
-                d_scale += ones @ product
+                d_scale += r @ product
             if needs[2]:
-                d_shift += ones @ part
+                d_shift += np.ones(part.shape[0], x.dtype) @ part
+            if needs[0]:
+                scaled = np.multiply(part, column, out=dx[block])
+        if column is None and not by_row:
+            if needs[1]:
+                d_scale += r @ (part * c)
+            if needs[2]:
+                d_shift += np.ones(part.shape[0], x.dtype) @ part
         if not needs[0]:
             continue
-        if by_row:
-            factor = r * scale[block, 0]
-            scaled = part
-        else:
-            factor = r
-            scaled = part if column is None else np.multiply(part, column, out=dx[block])
-            dots = _row_sums(product) if column is None else product @ column
-            if centered:
-                sums = _row_sums(part) if column is None else part @ column
-        standard *= (dots / x.dtype.type(size))[:, None]
-        target = np.subtract(scaled, standard, out=dx[block])
+        c *= (dots * r * r / x.dtype.type(size))[:, None]
         if centered:
-            target -= (sums / x.dtype.type(size))[:, None]
-        target *= factor[:, None]
+            c += (sums / x.dtype.type(size))[:, None]
+        target = np.subtract(scaled, c, out=dx[block])
+        target *= (r * scale[block, 0] if by_row else r)[:, None]
     return dx, d_scale, d_shift
 
 
