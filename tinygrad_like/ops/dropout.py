@@ -44,8 +44,25 @@ def _kept(input: Any, p: float, shape: tuple[int, ...] | None = None) -> np.ndar
             f"result type Float can't be cast to the desired output type {input.dtype}: dropout needs "
             "a floating-point input"
         )
-    like = np.empty_like(array) if shape is None else np.empty(shape, array.dtype)
-    return _coin_array(default_generator, like, 1 - p)  # type: ignore[no-any-return]
+    if shape is None and not _batch_innermost(array):
+        return _coin_array(default_generator, np.empty_like(array), 1 - p)  # type: ignore[no-any-return]
+    plain = np.empty(array.shape if shape is None else shape, array.dtype)
+    drawn: np.ndarray[Any, Any] = _coin_array(default_generator, plain, 1 - p)
+    if shape is not None:
+        return drawn
+    kept = np.empty_like(array)
+    kept[...] = drawn
+    return kept
+
+
+def _batch_innermost(array: np.ndarray[Any, Any]) -> bool:
+    """Return True for the layout that convolutions give, where PyTorch's would be the plain one.
+
+    PyTorch draws in the order of memory, so a layout of our own must not show in the numbers.
+    """
+    if array.ndim < 2 or array.flags.c_contiguous:
+        return False
+    return bool(array.transpose(*range(1, array.ndim), 0).flags.c_contiguous)
 
 
 def _times(input: Any, noise: Any, inplace: bool) -> Any:
@@ -99,7 +116,7 @@ def dropout(input: Any, p: float = 0.5, training: bool = True, inplace: bool = F
     >>> import tinygrad_like as torch
     >>> _ = torch.manual_seed(0)
     >>> torch.nn.functional.dropout(torch.ones(5), 0.4)
-    tensor([1.6667, 0.0000, 1.6667, 0.0000, 1.6667])
+    tensor([0.0000, 0.0000, 1.6667, 0.0000, 0.0000])
     """
     _refuse(input, p, "dropout")
     return _drop(input, p, inplace, None) if training else input
