@@ -129,7 +129,9 @@ class Op:
         namespace: dict[str, Any] = {"__slots__": (), "op": self, "label": label, "lift": _lift}
         if self.differentiable:
             namespace["backward"] = generate_backward(self)
-        return type(f"{label}Backward0", (Node,), namespace)
+        # PyTorch's node for a write through a view is the one without the ending.
+        name = label if label == "CopySlices" else f"{label}Backward0"
+        return type(name, (Node,), namespace)
 
     def operator(self) -> Callable[..., Any]:
         """Return this op as an operator's method: NotImplemented for operands it does not know."""

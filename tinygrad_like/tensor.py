@@ -44,6 +44,7 @@ from tinygrad_like.ops.sorting import SortingMethods
 from tinygrad_like.printing import format_tensor
 from tinygrad_like.size import Size
 from tinygrad_like.stamps import version
+from tinygrad_like.views import forget_views
 
 
 @makes_results
@@ -266,6 +267,7 @@ class Tensor(
     def rebind(self, array: np.ndarray[Any, Any]) -> None:
         """Hold another array from now on."""
         self.array = array
+        forget_views(self)
         if isinstance(self.node, AccumulateGrad):
             self.node.array = array
             self.node.shape = array.shape

@@ -124,7 +124,7 @@ def _refuse_view(view: View, name: str) -> None:
     for step in view.steps:
         if step.which is not None:
             raise RuntimeError(
-                f"Output {step.which} of {step.op.node.__name__} is a view and is being modified inplace. This view "
+                f"Output {step.which} of {step.op.node.label} is a view and is being modified inplace. This view "
                 "is the output of a function that returns multiple views. Such functions do not allow the "
                 f"output views to be modified inplace. Replace {name} by an out-of-place operation, or "
                 "index the tensor to get one view"

@@ -79,7 +79,7 @@ def _index_put(x: Array, y: Array, index: Any, accumulate: bool) -> Array:
         if accumulate:
             picked = x[index].shape
             return x + add_at_index(np.broadcast_to(y, picked), index, x.shape)
-        out = x.copy()
+        out = np.array(x)
         out[index] = y
         return out
     except IndexError as error:

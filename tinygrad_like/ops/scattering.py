@@ -129,14 +129,14 @@ def _part(index: np.ndarray[Any, Any], dim: int) -> tuple[slice, ...]:
 @op(x=lambda g, dim, index, x_shape: ungather(g, dim, index, x_shape), name="gather")
 def _gather(x: Array, dim: int, index: Any) -> Array:
     if not x.ndim:
-        return x.copy()
+        return np.array(x)
     return np.take_along_axis(x[_part(index, dim)], index, dim)
 
 
 @op(x=lambda g, dim, index: _gather(g, dim, index))
 def ungather(x: Array, dim: int, index: Any, shape: Any) -> Array:
     """Return zeros of `shape` with `x` added up where it was gathered from."""
-    return add_along(x, dim, index, shape) if shape else x.copy()
+    return add_along(x, dim, index, shape) if shape else np.array(x)
 
 
 def gather(input: Any, dim: int, index: Any, *, sparse_grad: bool = False) -> Any:
@@ -187,8 +187,8 @@ def take_along_dim(input: Any, indices: Any, dim: int | None = None) -> Any:
 )
 def _scatter(x: Array, y: Array, dim: int, index: Any) -> Array:
     if not x.ndim:
-        return y.reshape(()) if index.size else x.copy()
-    out = x.copy()
+        return y.reshape(()) if index.size else np.array(x)
+    out = np.array(x)
     np.put_along_axis(out[_part(index, dim)], index, y, dim)
     return out
 
@@ -251,7 +251,7 @@ def scatter(
 @op()
 def scatter_multiply(x: Array, y: Array, dim: int, index: Any) -> Array:
     """Return `x` multiplied by `y` at the indices; gradients end here, as in PyTorch."""
-    out = x.copy()
+    out = np.array(x)
     if not x.ndim:
         return out * y.reshape(()) if index.size else out
     place: list[Any] = list(np.indices(index.shape, sparse=True))
@@ -316,7 +316,7 @@ def _index_select(x: Array, dim: int, index: Any) -> Array:
 @op(x=lambda g, dim, index: _index_select(g, dim, index))
 def unselect(x: Array, dim: int, index: Any, shape: Any) -> Array:
     """Return zeros of `shape` with the slices of `x` added up where they were selected from."""
-    return add_at_index(x, _at(dim, index), shape) if shape else x.copy()
+    return add_at_index(x, _at(dim, index), shape) if shape else np.array(x)
 
 
 def index_select(input: Any, dim: int, index: Any) -> Any:
@@ -389,8 +389,8 @@ def index_add(input: Any, dim: int, index: Any, source: Any, *, alpha: Any = 1) 
 )
 def _index_copy(x: Array, y: Array, dim: int, index: Any) -> Array:
     if not x.ndim:
-        return y.copy()
-    out = x.copy()
+        return np.array(y)
+    out = np.array(x)
     out[_at(dim, index)] = y
     return out
 
@@ -416,7 +416,7 @@ def index_copy(input: Any, dim: int, index: Any, source: Any) -> Any:
     name="index_fill",
 )
 def _index_fill(x: Array, value: Array, dim: int, index: Any) -> Array:
-    out = x.copy()
+    out = np.array(x)
     if x.ndim:
         out[_at(dim, index)] = value
     elif index.size:
@@ -472,7 +472,7 @@ def _spread(name: str, input: Any, mask: Any) -> tuple[Any, np.ndarray[Any, Any]
     name="masked_fill",
 )
 def _masked_fill(x: Array, value: Array, mask: Any) -> Array:
-    out = x.copy()
+    out = np.array(x)
     np.copyto(out, value, where=mask)
     return out
 
@@ -525,7 +525,7 @@ def masked_select(input: Any, mask: Any) -> Any:
     name="masked_scatter",
 )
 def _masked_scatter(x: Array, y: Array, mask: Any) -> Array:
-    out = x.copy()
+    out = np.array(x)
     mask = np.broadcast_to(mask, x.shape)
     out[mask] = y.reshape(-1)[: int(mask.sum())]
     return out
