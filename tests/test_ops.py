@@ -21,6 +21,7 @@ from tests.rows import Row, collect
 from tests.rows.base import Bools, Ints, Real
 from tinygrad_like.graph import result_type
 from tinygrad_like.op import REGISTRY
+from tinygrad_like.testing import assert_close
 
 try:
     import torch
@@ -130,7 +131,7 @@ class Theirs:
 
     @staticmethod
     def seed() -> None:
-        torch.manual_seed(0)
+        torch.default_generator.manual_seed(0)  # alone, which is ten times faster
 
 
 def _outputs(side: Any, row: Row, operands: list[Any]) -> list[Any]:
@@ -195,18 +196,17 @@ def _run(
 
 
 def _close(actual: Any, expected: Any, rtol: float, what: str) -> None:
-    if not isinstance(expected, np.ndarray | np.generic):
-        assert actual == expected or actual != actual, f"{what}: {actual} instead of {expected}"
-        return
-    assert isinstance(actual, np.ndarray | np.generic), f"{what}: {actual!r}, expected an array"
-    assert actual.shape == expected.shape, f"{what}: shape {actual.shape}, not {expected.shape}"
-    assert actual.dtype == expected.dtype, f"{what}: dtype {actual.dtype}, not {expected.dtype}"
-    if not rtol or expected.dtype.kind != "f":
-        np.testing.assert_array_equal(actual, expected, what)
-        return
-    finite = np.abs(expected[np.isfinite(expected)])
-    atol = rtol * max(1.0, float(finite.max(initial=0.0)))
-    np.testing.assert_allclose(actual, expected, rtol, atol, err_msg=what)
+    is_array = isinstance(expected, np.ndarray | np.generic)
+    if is_array and expected.dtype.kind == "f":
+        finite = np.abs(expected[np.isfinite(expected)])
+        atol = rtol * max(1.0, float(finite.max(initial=0.0)))
+    else:
+        rtol = atol = 0.0
+    if is_array or isinstance(expected, bool | int | float | None):
+        words = lambda message: f"{what}: {message}"
+        assert_close(actual, expected, rtol=rtol, atol=atol, equal_nan=True, msg=words)
+    else:
+        assert actual == expected, f"{what}: {actual} instead of {expected}"
 
 
 def _close_lists(
@@ -243,15 +243,8 @@ def _compare_sides(case: Case, arrays: list[Any], dtype: str, order: int) -> Non
 @needs_torch
 @both_dtypes
 @_cases()
-def test_value_and_gradient_are_torchs(case: Case, dtype: str) -> None:
-    _compare_sides(case, case.draw(dtype), dtype, 1)
-
-
-@needs_torch
-@both_dtypes
-@_cases(order=2)
-def test_second_order_is_torchs(case: Case, dtype: str) -> None:
-    _compare_sides(case, case.draw(dtype), dtype, 2)
+def test_value_and_gradients_are_torchs(case: Case, dtype: str) -> None:
+    _compare_sides(case, case.draw(dtype), dtype, case.row.order)
 
 
 @both_dtypes
@@ -265,13 +258,9 @@ def test_rules_give_the_same_on_arrays_and_on_tensors(case: Case, dtype: str) ->
         assert g is None or g.dtype == arrays[i].dtype
 
 
-def _objective(case: Case, arrays: list[Any]) -> float:
-    operands = [Ours.leaf(a, False) for a in arrays]
-    watched = [Ours.leaf(a, i in case.differentiable()) for i, a in enumerate(arrays)]
-    wants = [Ours.wants(o) for o in _outputs(Ours, case.row, watched)]
-    outputs = [Ours.array(o) for o in _outputs(Ours, case.row, operands)]
-    picked = [o for o, w in zip(outputs, wants, strict=True) if w]
-    weights = _weights(case, picked, "float64", 1)
+def _objective(case: Case, arrays: list[Any], wants: list[bool], weights: list[Any]) -> float:
+    outputs = _outputs(Ours, case.row, [Ours.leaf(a, False) for a in arrays])
+    picked = [Ours.array(o) for o, w in zip(outputs, wants, strict=True) if w]
     return sum(float((w * o).sum()) for w, o in zip(weights, picked, strict=True))
 
 
@@ -280,19 +269,25 @@ def test_gradient_is_what_finite_differences_say(case: Case) -> None:
     if not case.row.finite:
         return
     arrays = case.draw("float64")
-    grads = _run(Ours, case, arrays).grads
+    result = _run(Ours, case, arrays)
+    wanted = [o for o, w in zip(result.outputs, result.wants, strict=True) if w]
+    weights = _weights(case, wanted, "float64", 1)
+    rng = np.random.default_rng(case.seed + 4)
     step = 1e-5
-    for i, g in zip(case.differentiable(), grads, strict=bool(grads)):
+    for i, g in zip(case.differentiable(), result.grads, strict=bool(result.grads)):
         g = np.zeros_like(arrays[i]) if g is None else g
-        numeric = np.zeros_like(arrays[i])
-        for place in np.ndindex(arrays[i].shape):
+        places = rng.permutation(arrays[i].size)[
+            :12
+        ]  # enough: a wrong rule is wrong nearly everywhere
+        numeric = np.zeros(len(places))
+        for number, place in enumerate(places):
             sides = []
             for sign in (1, -1):
                 moved = [a.copy() if isinstance(a, np.ndarray) else a for a in arrays]
-                moved[i][place] += sign * step
-                sides.append(_objective(case, moved))
-            numeric[place] = (sides[0] - sides[1]) / (2 * step)
-        _close(g, numeric, 1e-6, f"gradient of operand {i}")
+                moved[i].flat[place] += sign * step
+                sides.append(_objective(case, moved, result.wants, weights))
+            numeric[number] = (sides[0] - sides[1]) / (2 * step)
+        _close(g.reshape(-1)[places], numeric, 1e-6, f"gradient of operand {i}")
 
 
 @_cases(order=2)
