@@ -75,6 +75,11 @@ def _in_blocks(
         yield start, start + n, windows.reshape(groups, depth // groups, -1)
 
 
+def _product(x: Any, y: Any, out: Any = None) -> Any:
+    """Return the products of matrices; where the inner size is 1 NumPy's own is 20 times slower."""
+    return np.multiply(x, y, out=out) if x.shape[-1] == 1 else np.matmul(x, y, out=out)
+
+
 # ----- The three ops ------------------------------------------------------------------------------
 
 
@@ -97,7 +102,7 @@ def convolution(x: Array, weight: Array, bias: Array | None, geometry: Geometry)
     for start, stop, windows in _in_blocks(xp, kernel, sizes, geometry):
         # Whole rows of windows lie together in memory, so this is a view, and BLAS writes into it.
         part = out[:, :, start:stop].reshape(*out.shape[:2], -1)
-        np.matmul(w, windows, out=part)
+        _product(w, windows, part)
     out = out.reshape(out_channels, *sizes, batch)
     if bias is not None:
         out += bias.reshape(-1, *(1,) * (out.ndim - 1))
@@ -129,7 +134,7 @@ def convolution_input(
         n + before + after for n, (before, after) in zip(sizes, geometry.padding, strict=True)
     )
     if math.prod(kernel) == 1 and total == out_sizes:
-        out = np.matmul(w, gt.reshape(*gt.shape[:2], -1)).reshape(channels, *total, batch)
+        out = _product(w, gt.reshape(*gt.shape[:2], -1)).reshape(channels, *total, batch)
         return batch_first(out[inner(sizes, geometry.padding)])
     out = np.zeros((channels, *total, batch), grad.dtype)
     rows, *rest = out_sizes
@@ -138,7 +143,7 @@ def convolution_input(
     for start in range(0, rows, max(block, 1)):
         n = min(block, rows - start)
         part = gt[:, :, start : start + n].reshape(*gt.shape[:2], -1)
-        windows = np.matmul(w, part).reshape(channels, *kernel, n, *rest, batch)
+        windows = _product(w, part).reshape(channels, *kernel, n, *rest, batch)
         for tap, index in taps(kernel, (n, *rest), geometry, start):
             target = out[index]
             np.add(target, windows[(slice(None), *tap)], out=target)

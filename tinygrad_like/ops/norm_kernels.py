@@ -17,7 +17,7 @@ from tinygrad_like.ops.shaping import reshape
 from tinygrad_like.ops.windows import batch_first, batch_last
 from tinygrad_like.stamps import stamp
 
-_BLOCK = 1 << 18  # bytes of a block of rows
+_BLOCK = 1 << 19  # bytes of a block of rows
 
 
 # ----- The core: rows of a matrix -----------------------------------------------------------------
