@@ -44,22 +44,25 @@ def _kept(input: Any, p: float, shape: tuple[int, ...] | None = None) -> np.ndar
             f"result type Float can't be cast to the desired output type {input.dtype}: dropout needs "
             "a floating-point input"
         )
-    if shape is None and not _batch_innermost(array):
-        return _coin_array(default_generator, np.empty_like(array), 1 - p)  # type: ignore[no-any-return]
-    plain = np.empty(array.shape if shape is None else shape, array.dtype)
-    drawn: np.ndarray[Any, Any] = _coin_array(default_generator, plain, 1 - p)
-    if shape is not None:
+    if shape is None and not _batch_innermost(input):
+        like = np.empty_like(array)
+    else:
+        like = np.empty(array.shape if shape is None else shape, array.dtype)
+    drawn: np.ndarray[Any, Any] = _coin_array(default_generator, like, 1 - p)
+    if shape is not None or drawn.strides == array.strides:
         return drawn
     kept = np.empty_like(array)
     kept[...] = drawn
     return kept
 
 
-def _batch_innermost(array: np.ndarray[Any, Any]) -> bool:
-    """Return True for the layout that convolutions give, where PyTorch's would be the plain one.
+def _batch_innermost(input: Any) -> bool:
+    """Return True for the layout that convolutions give, and views of it.
 
-    PyTorch draws in the order of memory, so a layout of our own must not show in the numbers.
+    PyTorch draws in the order of memory, and its layout would be the plain one there: a layout of our
+    own must not show in the numbers.
     """
+    array = input.array if input._view is None else input._view.base.array
     if array.ndim < 2 or array.flags.c_contiguous:
         return False
     return bool(array.transpose(*range(1, array.ndim), 0).flags.c_contiguous)

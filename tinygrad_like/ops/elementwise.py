@@ -439,10 +439,11 @@ def fill_(self: Any, value: Any) -> Any:
             f"{type(value).__name__}"
         )
     d = target.dtype
-    if d == np.uint8 and -255 <= value < 0:
-        value = value % 256  # PyTorch lets negative numbers wrap around
+    plain: Any = value
+    if d == np.uint8 and -255 <= plain < 0:
+        plain = plain % 256  # PyTorch lets negative numbers wrap around
     try:
-        number = d.type(bool(value) if d.kind == "b" else value)
+        number = d.type(bool(plain) if d.kind == "b" else plain)
     except (OverflowError, ValueError):
         raise RuntimeError(
             f"fill_: value cannot be converted to type {dtypes.named(d)} without overflow: {value!r}"

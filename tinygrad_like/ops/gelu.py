@@ -22,46 +22,60 @@ _SQRT_HALF = math.sqrt(0.5)
 _DENSITY = 1 / math.sqrt(2 * math.pi)  # of the normal distribution, at its mean
 _K, _CUBIC = math.sqrt(2 / math.pi), 0.044715
 
-# In float32 the normal distribution function is (1 + tanh(x * p(x * x))) / 2 with this p, fitted for
-# this package: it is 6e-8 off at most. Highest power first.
+# For a >= 0 the normal distribution function at -a is exp(-a * a / 2) times a polynomial without
+# constant in t = 1 / (1 + 0.33 * a) (the form of Hastings, 1955; fitted for this package to 2e-7,
+# less than what float32 arithmetic loses). Highest power first.
+_STRETCH = 0.33
+_SIGN = np.int32(-(2**31))
 _FITTED = (
-    1.756276854790622e-09,
-    -1.3226625989470707e-07,
-    3.964772940212531e-06,
-    -5.530631575895673e-05,
-    -3.2594746613777286e-05,
-    0.03633308441027466,
-    0.7978849414895858,
+    -0.1100026663433103,
+    0.37711162351308775,
+    -0.09362755117993302,
+    0.2048492836303459,
+    0.12166944468483686,
 )
 
 
-def _distribution(x: Any, square: Any, out: Any) -> None:
-    """Write into `out` the normal distribution function of a chunk, `square` being ``x * x``."""
+def _exact(x: Any, out: Any, slope: Any) -> None:
+    """Write gelu of a chunk, and unless `slope` is None its derivative."""
     if x.dtype == np.float64:
         np.multiply(erf(x * _SQRT_HALF), 0.5, out=out)
         out += 0.5
+        if slope is not None:
+            np.exp(-0.5 * x * x, out=slope)
+            slope *= _DENSITY
+            slope *= x
+            slope += out
+        out *= x
         return
-    np.multiply(square, _FITTED[0], out=out)
-    for c in _FITTED[1:-1]:
-        out += c
-        out *= square
-    out += _FITTED[-1]
-    out *= x
-    np.tanh(out, out=out)
-    out *= 0.5
-    out += 0.5
-
-
-def _exact(x: Any, out: Any, slope: Any) -> None:
-    square = np.multiply(x, x)
-    _distribution(x, square, out)
+    size = np.absolute(x)
+    if not np.maximum.reduce(size) < np.inf:
+        np.minimum(size, 3e38, out=size)  # inf times 0 would be nan below
+    bell = np.multiply(x, x)
+    bell *= -0.5
+    np.exp(bell, out=bell)
+    t = np.multiply(size, _STRETCH)
+    t += 1
+    np.divide(1, t, out=t)
+    tail = np.multiply(t, _FITTED[0])
+    for c in _FITTED[1:]:
+        tail += c
+        tail *= t
+    tail *= bell
+    # x times the distribution function is max(x, 0) - |x| * tail, without a choice of sides.
+    t.fill(0)
+    np.maximum(x, t, out=out)
+    size *= tail
+    out -= size
     if slope is not None:
-        square *= -0.5
-        np.exp(square, out=square)
-        square *= _DENSITY
-        square *= x
-        np.add(out, square, out=slope)
-    out *= x
+        np.subtract(0.5, tail, out=tail)
+        # The sign of x, as np.copysign would set it in four times the time.
+        sign = np.bitwise_and(x.view(np.int32), _SIGN, out=t.view(np.int32))
+        np.bitwise_or(tail.view(np.int32), sign, out=tail.view(np.int32))
+        tail += 0.5
+        bell *= _DENSITY
+        bell *= x
+        np.add(tail, bell, out=slope)
 
 
 def _by_tanh(x: Any, out: Any, slope: Any) -> None:

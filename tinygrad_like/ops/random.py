@@ -110,18 +110,22 @@ def _paired_normals(generator: Generator, n: int) -> np.ndarray[Any, Any]:
     pairs = (n - start + 1) // 2
     if not pairs:
         return out
-    u = generator.uniform(2 * pairs, dtypes.F64)
-    if pairs <= 8:
+    if pairs <= 8:  # arrays would take longer than Python's own numbers
+        raw = generator.words(4 * pairs).tolist()
+        u = [
+            ((a & 0x1FFFFF) << 32 | b) * 2.0**-53 for a, b in zip(raw[0::2], raw[1::2], strict=True)
+        ]
         numbers = []
-        for first, second in u.reshape(-1, 2).tolist():
+        for first, second in zip(u[0::2], u[1::2], strict=True):
             radius = math.sqrt(-2 * math.log1p(-second))
             angle = 2 * math.pi * first
             numbers += [radius * math.cos(angle), radius * math.sin(angle)]
         made = np.array(numbers)
     else:
-        radius = np.sqrt(-2 * np.log1p(-u[1::2]))
-        angle = 2 * math.pi * u[0::2]
-        made = np.stack([radius * np.cos(angle), radius * np.sin(angle)], 1).ravel()
+        uniform = generator.uniform(2 * pairs, dtypes.F64)
+        radii = np.sqrt(-2 * np.log1p(-uniform[1::2]))
+        angles = 2 * math.pi * uniform[0::2]
+        made = np.stack([radii * np.cos(angles), radii * np.sin(angles)], 1).ravel()
     out[start:] = made[: n - start]
     if (n - start) % 2:
         generator.kept_normal = float(made[-1])
