@@ -138,7 +138,7 @@ def _run(module: Any, steps: list[Any], leaf: bool) -> Any:
     return shown, [None if g is None else g.numpy() for g in grads]
 
 
-@settings(max_examples=settings.default.max_examples * 20)
+@settings(max_examples=settings.default.max_examples * 8)
 @given(programs(), st.booleans())
 def test_random_programs_are_torchs(steps: Any, leaf: bool) -> None:
     with warnings.catch_warnings():

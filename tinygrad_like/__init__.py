@@ -9,7 +9,7 @@ tensor([2., 4., 6.])
 
 import warnings as _warnings
 
-from tinygrad_like import autograd, nn, optim, return_types, testing, utils
+from tinygrad_like import autograd, cuda, nn, optim, return_types, testing, utils
 from tinygrad_like.autograd.grad_mode import (
     enable_grad,
     inference_mode,
@@ -55,6 +55,7 @@ from tinygrad_like.dtypes import (
 from tinygrad_like.dtypes import (
     int64 as long,
 )
+from tinygrad_like.legacy import *
 from tinygrad_like.modes import is_grad_enabled, is_inference_mode_enabled
 from tinygrad_like.ops import numpy_functions as _numpy_functions
 from tinygrad_like.ops.activation import *

@@ -10,6 +10,7 @@ import numpy as np
 
 from tinygrad_like import dtypes
 from tinygrad_like.graph import Traced, result_type
+from tinygrad_like.size import Size
 
 NumpyArray = np.ndarray[Any, Any]
 _NUMBERS = {float, int, bool}
@@ -59,6 +60,8 @@ def to_array(data: Any, d: np.dtype[Any] | None) -> NumpyArray:
         _collect(data, kinds)
     else:
         kinds.add(type(data))
+    if str in kinds and not isinstance(data, str):
+        raise ValueError("too many dimensions 'str': a tensor holds numbers, not text")
     if not kinds <= _NUMBERS:
         data = _plain(data, kinds)
     try:
@@ -73,6 +76,25 @@ def to_array(data: Any, d: np.dtype[Any] | None) -> NumpyArray:
         return array
     _refuse_overflow(array, wanted)
     return array.astype(wanted)
+
+
+def from_sizes_or_data(data: tuple[Any, ...], d: np.dtype[Any]) -> Any:
+    """Return the tensor that PyTorch's constructors make: ``Tensor(2, 3)`` or ``Tensor([1, 2])``.
+
+    Raises:
+        TypeError: if there is a number that is no size.
+    """
+    if len(data) == 1 and isinstance(data[0], Traced) and data[0].array.dtype is d:
+        return result_type.make(data[0].array)
+    if len(data) == 1 and isinstance(data[0], Size):
+        return result_type.make(np.zeros(data[0], d))
+    if len(data) == 1 and not isinstance(data[0], int | float):
+        return result_type.make(to_array(data[0], d))
+    if not all(isinstance(size, int) for size in data):
+        raise TypeError(
+            f"new(): data must be a sequence or sizes, got {', '.join(map(repr, data))}; use tensor(...)"
+        )
+    return result_type.make(np.zeros(data or (0,), d))
 
 
 def _unwrap(data: Any) -> Any:

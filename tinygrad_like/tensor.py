@@ -2,27 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import weakref
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from tinygrad_like import dtypes
 from tinygrad_like.backward import backward
-from tinygrad_like.device import Device, check_device, cpu
+from tinygrad_like.device import Device, check_device, cpu, strided
 from tinygrad_like.graph import (
     AccumulateGrad,
     Hooks,
     Node,
     Pick,
     RemovableHandle,
-    Traced,
     add_hook,
     mark_inference,
     result_type,
 )
+from tinygrad_like.interchange import from_sizes_or_data
 from tinygrad_like.modes import departed, thread_mode
-from tinygrad_like.op import FUNCTIONS, UFUNCS, makes_results
+from tinygrad_like.op import makes_results
 from tinygrad_like.ops.activation import ActivationMethods
 from tinygrad_like.ops.arranging import ArrangingMethods
 from tinygrad_like.ops.conversion import ConversionMethods
@@ -41,7 +42,7 @@ from tinygrad_like.ops.scanning import ScanningMethods
 from tinygrad_like.ops.scattering import ScatteringMethods
 from tinygrad_like.ops.shaping import ShapingMethods
 from tinygrad_like.ops.sorting import SortingMethods
-from tinygrad_like.printing import format_tensor
+from tinygrad_like.protocols import ProtocolMethods
 from tinygrad_like.size import Size
 from tinygrad_like.stamps import version
 from tinygrad_like.views import forget_views
@@ -67,7 +68,7 @@ class Tensor(
     ScatteringMethods,
     RandomMethods,
     CreationMethods,
-    Traced,
+    ProtocolMethods,
 ):
     """An n-dimensional array that remembers how it was computed.
 
@@ -82,19 +83,11 @@ class Tensor(
     """
 
     __slots__ = ()
-    __array_priority__ = 1000
-    __hash__ = object.__hash__  # by identity, since == compares elements
 
     def __new__(cls, *data: Any, device: Any = None) -> Tensor:
         """Return a float tensor of the given sizes, or with the given list's values."""
         check_device(device)
-        d = dtypes.default()
-        if len(data) == 1 and isinstance(data[0], Traced):
-            return result_type.make(data[0].array)  # type: ignore[no-any-return]
-        if len(data) == 1 and not isinstance(data[0], int):
-            shaped = isinstance(data[0], Size)
-            return result_type.make(np.zeros(data[0], d) if shaped else np.array(data[0], d))  # type: ignore[no-any-return]
-        return result_type.make(np.zeros(data if data else 0, d))  # type: ignore[no-any-return]
+        return from_sizes_or_data(data, dtypes.default())  # type: ignore[no-any-return]
 
     # ----- What it is -----------------------------------------------------------------------------
 
@@ -128,10 +121,39 @@ class Tensor(
         """Bytes of all elements."""
         return self.array.nbytes
 
-    @property
-    def is_cuda(self) -> bool:
-        """False."""
+    layout = strided
+    is_cuda = False
+    is_meta = False
+    is_quantized = False
+    is_sparse = False
+
+    def is_same_size(self, other: Tensor) -> bool:
+        """Return True if the other tensor has the same shape."""
+        return bool(self.array.shape == other.array.shape)
+
+    def is_pinned(self) -> bool:
+        """Return False: there is no GPU to pin memory for."""
         return False
+
+    def is_shared(self) -> bool:
+        """Return False: see `share_memory_`."""
+        return False
+
+    def cuda(self, device: Any = None) -> Tensor:
+        """Raise, since there is only the CPU."""
+        check_device("cuda" if device is None else device)
+        return self
+
+    def pin_memory(self, device: Any = None) -> Tensor:
+        """Raise, since there is no GPU to pin memory for."""
+        del device
+        raise RuntimeError("pin_memory: there is no GPU to pin memory for; leave the call out")
+
+    def share_memory_(self) -> Tensor:
+        """Raise, since memory is not shared between processes."""
+        raise RuntimeError(
+            "share_memory_: memory can't be shared between processes; send a copy, or use threads"
+        )
 
     def is_inference(self) -> bool:
         """Return True if it was made in inference mode."""
@@ -278,8 +300,6 @@ class Tensor(
         Raises:
             RuntimeError: if no gradient will arrive.
         """
-        import weakref
-
         if self.node is None:
             raise RuntimeError("can't retain_grad on Tensor that has requires_grad=False")
         if isinstance(self.node, AccumulateGrad):
@@ -331,157 +351,3 @@ class Tensor(
     @property
     def _base(self) -> Tensor | None:
         return None if self._view is None else self._view.base
-
-    # ----- Out of the framework -------------------------------------------------------------------
-
-    def numpy(self, *, force: bool = False) -> np.ndarray[Any, Any]:
-        """Return the array itself, sharing memory.
-
-        Raises:
-            RuntimeError: if the tensor requires a gradient, unless `force`.
-        """
-        if self.node is not None and not force:
-            raise RuntimeError(
-                "Can't call numpy() on Tensor that requires grad. Use tensor.detach().numpy() instead."
-            )
-        return self.array
-
-    def item(self) -> Any:
-        """Return the only element as a Python number.
-
-        Raises:
-            RuntimeError: if there is not exactly one.
-        """
-        if self.array.size != 1:
-            raise RuntimeError(
-                f"a Tensor with {self.array.size} elements cannot be converted to Scalar"
-            )
-        return self.array.item()
-
-    def tolist(self) -> Any:
-        """Return the elements as nested lists of Python numbers."""
-        return self.array.tolist()
-
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray[Any, Any]:
-        if self.node is not None:
-            raise RuntimeError(
-                "Can't call numpy() on Tensor that requires grad. Use tensor.detach().numpy() instead."
-            )
-        if dtype is not None and np.dtype(dtype) != self.array.dtype:
-            return self.array.astype(dtype)
-        return self.array.copy() if copy else self.array
-
-    def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **kwargs: Any) -> Any:
-        answer = UFUNCS.get(ufunc)
-        if method != "__call__" or answer is None:
-            raise TypeError(
-                f"np.{ufunc.__name__}{'' if method == '__call__' else '.' + method} is not supported for "
-                "tensors; use a tensor method, or .detach().numpy() for a plain array"
-            )
-        if kwargs:
-            raise TypeError(
-                f"np.{ufunc.__name__}: {', '.join(kwargs)}= is not supported for tensors, since such a "
-                "write could not be recorded; assign the result instead"
-            )
-        return answer(*inputs)
-
-    def __array_function__(self, func: Any, types: Any, args: Any, kwargs: Any) -> Any:
-        del types
-        answer = FUNCTIONS.get(func)
-        if answer is None:
-            names = ", ".join(sorted({f.__name__ for f in FUNCTIONS}))
-            raise TypeError(
-                f"np.{func.__name__} is not supported for tensors; supported are {names}; "
-                "use .detach().numpy() for a plain array"
-            )
-        return answer(*args, **kwargs)
-
-    # ----- Python's protocols ---------------------------------------------------------------------
-
-    def __repr__(self, *, tensor_contents: Any = None) -> str:
-        del tensor_contents
-        return format_tensor(self)
-
-    def __len__(self) -> int:
-        if self.array.ndim == 0:
-            raise TypeError("len() of a 0-d tensor")
-        return len(self.array)
-
-    def __iter__(self) -> Iterator[Tensor]:
-        if self.array.ndim == 0:
-            raise TypeError("iteration over a 0-d tensor")
-        return iter(self.unbind(0))
-
-    def __bool__(self) -> bool:
-        if self.array.size == 1:
-            return bool(self.array.item())
-        if self.array.size == 0:
-            raise RuntimeError("Boolean value of Tensor with no values is ambiguous")
-        raise RuntimeError(
-            "Boolean value of Tensor with more than one value is ambiguous; use .any() or .all()"
-        )
-
-    def __float__(self) -> float:
-        return float(self.item())
-
-    def __int__(self) -> int:
-        return int(self.item())
-
-    def __index__(self) -> int:
-        if self.array.size != 1 or self.array.dtype.kind == "f":
-            raise TypeError("only integer tensors of a single element can be converted to an index")
-        return int(self.array.item())
-
-    def __complex__(self) -> complex:
-        return complex(self.item())
-
-    def __format__(self, specification: str) -> str:
-        if self.array.ndim == 0:
-            return format(self.item(), specification)
-        return object.__format__(self, specification)
-
-    def __contains__(self, element: Any) -> bool:
-        return bool(
-            (self.array == (element.array if isinstance(element, Traced) else element)).any()
-        )
-
-    def __deepcopy__(self, memo: dict[int, Any]) -> Tensor:
-        if not self.is_leaf:
-            raise RuntimeError(
-                "Only Tensors created explicitly by the user (graph leaves) support the deepcopy protocol "
-                f"at the moment; this one is the result of {self.node.name() if self.node else None}; "
-                "use .detach().clone()"
-            )
-        if id(self) in memo:
-            return memo[id(self)]  # type: ignore[no-any-return]
-        copied = self._rebuild(self.array.copy(), self.requires_grad)
-        memo[id(self)] = copied
-        if self._grad is not None:
-            copied._grad = self._grad.detach().clone()
-        for key, value in self.__dict__.items():
-            if not key.startswith("_"):
-                import copy
-
-                copied.__dict__[key] = copy.deepcopy(value, memo)
-        return copied
-
-    @classmethod
-    def _rebuild(cls, array: np.ndarray[Any, Any], requires_grad: bool) -> Tensor:
-        tensor = object.__new__(cls)
-        # Unpickled arrays have a dtype object of their own, which fast paths would not know.
-        tensor.array = array.view(dtypes.of(array.dtype))
-        tensor.node = None
-        tensor._grad = None
-        tensor._view = None
-        return tensor.requires_grad_(requires_grad)
-
-    def __reduce_ex__(self, protocol: Any) -> Any:
-        del protocol
-        if not self.is_leaf:
-            raise RuntimeError(
-                "a tensor that is the result of a recorded operation can't be pickled; use .detach()"
-            )
-        return (type(self)._rebuild, (self.array, self.requires_grad))
-
-    def __dir__(self) -> list[str]:
-        return sorted(object.__dir__(self))

@@ -18,7 +18,14 @@ from tinygrad_like.device import (
     strided,
 )
 from tinygrad_like.graph import Traced, result_type
-from tinygrad_like.interchange import canonical, from_dlpack, from_numpy, frombuffer, to_array
+from tinygrad_like.interchange import (
+    canonical,
+    from_dlpack,
+    from_numpy,
+    from_sizes_or_data,
+    frombuffer,
+    to_array,
+)
 from tinygrad_like.op import implements
 
 __all__ = [
@@ -791,8 +798,6 @@ class CreationMethods:
 
     __slots__ = ()
 
-    is_floating_point = is_floating_point
-    is_complex = is_complex
     array: np.ndarray[Any, Any]
 
     def new_tensor(
@@ -829,7 +834,5 @@ class CreationMethods:
         return full(size, fill_value, dtype=d, **options)
 
     def new(self, *data: Any) -> Any:
-        """Return an uninitialised tensor of the given sizes, or one of a list, in this dtype."""
-        if len(data) == 1 and not isinstance(data[0], int):
-            return tensor(data[0], dtype=self.array.dtype)
-        return empty(*(data or (0,)), dtype=self.array.dtype)
+        """Return a tensor of the given sizes, or with the values of a list, in this dtype."""
+        return from_sizes_or_data(data, self.array.dtype)
