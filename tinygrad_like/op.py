@@ -298,14 +298,14 @@ class Op:
                 f"{self.name}(): argument 'tensors' must be tuple of Tensors, "
                 f"not {type(operands).__name__}"
             )
-        operands = list(operands)
-        for position, operand in enumerate(operands):
+        found: list[Any] = list(operands)
+        for position, operand in enumerate(found):
             if not isinstance(operand, Traced | np.ndarray):
                 raise TypeError(
                     f"{self.name}(): expected Tensor as element {position} in argument 0, "
                     f"but got {type(operand).__name__}"
                 )
-        return operands
+        return found
 
     def _general_call(self) -> Callable[..., Any]:
         signature = inspect.signature(self.forward)
@@ -326,7 +326,9 @@ class Op:
                 args = tuple(bound.arguments.values())
             first = args[0]
             if self.variadic:
-                plain = not any(isinstance(a, Traced) for a in first) if _is_list(first) else False
+                plain = _is_list(first) and all(
+                    isinstance(a, np.ndarray | np.generic) for a in first
+                )
             else:
                 plain = not any(isinstance(a, Traced) for a in args[:count])
             if plain:
