@@ -51,7 +51,7 @@ def _kept(input: Any, p: float, shape: tuple[int, ...] | None = None) -> np.ndar
     drawn: np.ndarray[Any, Any] = _coin_array(default_generator, like, 1 - p)
     if shape is not None or drawn.strides == array.strides:
         return drawn
-    kept = np.empty_like(array)
+    kept: np.ndarray[Any, Any] = np.empty_like(array)
     kept[...] = drawn
     return kept
 

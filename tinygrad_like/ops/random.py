@@ -1,4 +1,4 @@
-"""Random tensors, made of a generator's words in the ways PyTorch makes them on a CPU."""
+"""Random tensors, and filling tensors with random numbers."""
 
 from __future__ import annotations
 
@@ -12,6 +12,17 @@ from tinygrad_like import dtypes
 from tinygrad_like.graph import Array, Traced, as_array, result_type
 from tinygrad_like.op import op
 from tinygrad_like.ops.creation import _dtype, _finish, _size, shape_from
+from tinygrad_like.ops.draws import (
+    in_memory_order,
+    normal_numbers,
+    paired_normals,
+    refuse_interval,
+    refuse_spread,
+    refuse_whole,
+    scaled_normals,
+    uniform_numbers,
+    whole_numbers,
+)
 from tinygrad_like.random import Generator, chosen
 from tinygrad_like.views import write
 
@@ -27,152 +38,6 @@ __all__ = [
     "randn_like",
     "randperm",
 ]
-
-
-# ----- Arrays of numbers --------------------------------------------------------------------------
-
-
-def _refuse_whole(name: str, d: np.dtype[Any]) -> None:
-    if d.kind != "f":
-        raise NotImplementedError(
-            f'"{name}" not implemented for {dtypes.named(d)!r}; use a floating-point dtype'
-        )
-
-
-def uniform_numbers(
-    generator: Generator, n: int, d: np.dtype[Any], low: float = 0.0, high: float = 1.0
-) -> np.ndarray[Any, Any]:
-    """Return `n` numbers of ``[low, high)`` as ``uniform_`` fills them in."""
-    u = generator.uniform(n, d)
-    start, width = d.type(low), d.type(d.type(high) - d.type(low))
-    if start == 0 and width == 1:
-        if d != np.float16:
-            return u
-        rounded = u.astype(d)
-        rounded[rounded == 1] = 0
-        return rounded
-    # PyTorch multiplies and adds with one rounding; so does the next wider type.
-    wide = np.longdouble if d == np.float64 else np.float64
-    scaled: Any = u.astype(wide)
-    scaled *= wide(width)
-    scaled += wide(start)
-    if d == np.float16:
-        scaled = scaled.astype(np.float32)
-    out: np.ndarray[Any, Any] = scaled.astype(d)
-    out[out == d.type(high)] = start  # rounded up to the end that does not belong
-    return out
-
-
-def normal_numbers(
-    generator: Generator, n: int, d: np.dtype[Any], mean: float = 0.0, std: float = 1.0
-) -> np.ndarray[Any, Any]:
-    """Return `n` normal numbers as ``normal_`` fills them into contiguous memory."""
-    if n < 16:
-        few: np.ndarray[Any, Any] = _scaled_normals(_paired_normals(generator, n), mean, std)
-        return few.astype(d)
-    work = np.dtype(np.float32) if d == np.float16 else d
-    out = generator.uniform(n, work)
-    blocks = out[: n - n % 16].reshape(-1, 16)
-    _box_muller(blocks, mean, std)
-    if n % 16:
-        last = generator.uniform(16, work)
-        _box_muller(last.reshape(1, 16), mean, std)
-        out[-16:] = last
-    return out.astype(d, copy=False)
-
-
-def _box_muller(blocks: Any, mean: float, std: float) -> None:
-    """Turn blocks of 16 uniform numbers into normal ones: radii from 8 of them, angles from 8."""
-    radius = np.subtract(1, blocks[:, :8])
-    np.log(radius, out=radius)
-    radius *= -2
-    np.sqrt(radius, out=radius)
-    angle = blocks[:, 8:] * blocks.dtype.type(2 * math.pi)
-    np.multiply(radius, np.cos(angle), out=blocks[:, :8])
-    np.multiply(radius, np.sin(angle), out=blocks[:, 8:])
-    if std != 1:
-        blocks *= blocks.dtype.type(std)
-    if mean != 0:
-        blocks += blocks.dtype.type(mean)
-
-
-def _paired_normals(generator: Generator, n: int) -> np.ndarray[Any, Any]:
-    """Return `n` normal numbers made two at a time, the second of an odd pair kept for later."""
-    kept = generator.kept_normal
-    out = np.empty(n)
-    if not n:
-        return out
-    start = 0
-    if kept is not None:
-        out[0] = kept
-        generator.kept_normal = None
-        start = 1
-    pairs = (n - start + 1) // 2
-    if not pairs:
-        return out
-    if pairs <= 8:  # arrays would take longer than Python's own numbers
-        raw = generator.words(4 * pairs).tolist()
-        u = [
-            ((a & 0x1FFFFF) << 32 | b) * 2.0**-53 for a, b in zip(raw[0::2], raw[1::2], strict=True)
-        ]
-        numbers = []
-        for first, second in zip(u[0::2], u[1::2], strict=True):
-            radius = math.sqrt(-2 * math.log1p(-second))
-            angle = 2 * math.pi * first
-            numbers += [radius * math.cos(angle), radius * math.sin(angle)]
-        made = np.array(numbers)
-    else:
-        uniform = generator.uniform(2 * pairs, dtypes.F64)
-        radii = np.sqrt(-2 * np.log1p(-uniform[1::2]))
-        angles = 2 * math.pi * uniform[0::2]
-        made = np.stack([radii * np.cos(angles), radii * np.sin(angles)], 1).ravel()
-    out[start:] = made[: n - start]
-    if (n - start) % 2:
-        generator.kept_normal = float(made[-1])
-    return out
-
-
-def _scaled_normals(z: Any, mean: float, std: float) -> Any:
-    if mean == 0:
-        return z * std
-    return (z.astype(np.longdouble) * std + mean).astype(np.float64)
-
-
-def _in_memory_order(
-    like: np.ndarray[Any, Any], values: np.ndarray[Any, Any]
-) -> np.ndarray[Any, Any]:
-    """Return flat `values` in the shape of `like`, laid out as PyTorch walks through its memory."""
-    if like.flags.c_contiguous:
-        return values.reshape(like.shape)
-    order = sorted(range(like.ndim), key=lambda axis: -like.strides[axis])
-    return values.reshape([like.shape[axis] for axis in order]).transpose(np.argsort(order))
-
-
-def _refuse_interval(name: str, low: float, high: float) -> None:
-    if not low <= high:
-        raise RuntimeError(
-            f"{name} expects to return a [from, to) range, but found from={low} > to={high}"
-        )
-
-
-def _refuse_spread(name: str, std: float) -> None:
-    if not std >= 0:
-        raise RuntimeError(f"{name} expects std >= 0.0, but found std {std}")
-
-
-def _whole_numbers(generator: Generator, n: int, low: int, high: int) -> np.ndarray[Any, Any]:
-    """Return `n` integers of ``[low, high)``."""
-    if low >= high:
-        raise RuntimeError(
-            f"random_ expects 'from' to be less than 'to', but got from={low} >= to={high}"
-        )
-    width = high - low
-    raw = generator.words(n) if width < 2**28 else generator.long_words(n)
-    if width < 2**64:
-        raw %= np.uint64(width)
-    out: np.ndarray[Any, Any] = raw.view(np.int64)
-    out += np.int64(low)
-    return out
 
 
 # ----- New tensors --------------------------------------------------------------------------------
@@ -198,7 +63,7 @@ def rand(
     """
     shape = shape_from("rand", size, _size("rand", keyword))
     d = _dtype("rand", dtype, dtypes.default())
-    _refuse_whole("check_uniform_bounds", d)
+    refuse_whole("check_uniform_bounds", d)
     array = uniform_numbers(chosen(generator), math.prod(shape), d).reshape(shape)
     return _finish("rand", array, requires_grad, device, layout, pin_memory)
 
@@ -222,7 +87,7 @@ def randn(
     """
     shape = shape_from("randn", size, _size("randn", keyword))
     d = _dtype("randn", dtype, dtypes.default())
-    _refuse_whole("normal_kernel_cpu", d)
+    refuse_whole("normal_kernel_cpu", d)
     array = normal_numbers(chosen(generator), math.prod(shape), d).reshape(shape)
     return _finish("randn", array, requires_grad, device, layout, pin_memory)
 
@@ -270,7 +135,7 @@ def randint(
     first, last = _whole("randint", "low", low), _whole("randint", "high", high)
     shape = shape_from("randint", (size,))
     d = _dtype("randint", dtype, dtypes.I64)
-    array = _whole_numbers(chosen(generator), math.prod(shape), first, last).reshape(shape)
+    array = whole_numbers(chosen(generator), math.prod(shape), first, last).reshape(shape)
     array = array.astype(d, copy=False)
     return _finish("randint", array, requires_grad, device, layout, pin_memory)
 
@@ -329,8 +194,8 @@ def rand_like(
     """Return numbers drawn evenly from ``[0, 1)``, with the shape and dtype of `input`."""
     del memory_format
     like, d = _new_like("rand_like", input, dtype)
-    _refuse_whole("check_uniform_bounds", d)
-    array = _in_memory_order(like, uniform_numbers(chosen(generator), like.size, d))
+    refuse_whole("check_uniform_bounds", d)
+    array = in_memory_order(like, uniform_numbers(chosen(generator), like.size, d))
     return _finish("rand_like", array, requires_grad, device, layout)
 
 
@@ -370,20 +235,20 @@ def randint_like(
     high = given.pop() if high is None and given else high
     low = given.pop() if low is None and given else low or 0
     first, last = _whole("randint_like", "low", low), _whole("randint_like", "high", high)
-    values = _whole_numbers(chosen(generator), like.size, first, last).astype(d)
-    array = _in_memory_order(like, values)
+    values = whole_numbers(chosen(generator), like.size, first, last).astype(d)
+    array = in_memory_order(like, values)
     return _finish("randint_like", array, requires_grad, device, layout)
 
 
 def _normal_array(generator: Generator, like: Any, mean: float, std: float) -> Any:
     d = like.dtype
-    _refuse_whole("normal_kernel_cpu", d)
-    _refuse_spread("normal", std)
+    refuse_whole("normal_kernel_cpu", d)
+    refuse_spread("normal", std)
     if like.size < 16 or like.flags.c_contiguous:
         values = normal_numbers(generator, like.size, d, mean, std)
     else:
-        values = _scaled_normals(_paired_normals(generator, like.size), mean, std).astype(d)
-    return _in_memory_order(like, values)
+        values = scaled_normals(paired_normals(generator, like.size), mean, std).astype(d)
+    return in_memory_order(like, values)
 
 
 @op(x=lambda g: np.zeros_like(g), y=lambda g: np.zeros_like(g), broadcasts=True, name="normal")
@@ -421,7 +286,7 @@ def normal(
     """
     if isinstance(mean, Traced) or isinstance(std, Traced):
         if not isinstance(std, Traced):
-            _refuse_spread("normal", std)
+            refuse_spread("normal", std)
         return _normal_around(mean, std, chosen(generator))
     if size is None:
         raise TypeError("normal(): got two numbers, expected a Tensor, or size= as well")
@@ -446,7 +311,7 @@ def _coins(generator: Generator, p: Any) -> Any:
     if not np.all((p >= 0) & (p <= 1)):
         raise RuntimeError("Expected p_in >= 0 && p_in <= 1: a probability lies outside")
     u = generator.uniform(p.size, p.dtype)
-    return _in_memory_order(p, u) < p
+    return in_memory_order(p, u) < p
 
 
 def bernoulli(input: Any, p: float | None = None, *, generator: Any = None) -> Any:
@@ -467,7 +332,7 @@ def bernoulli(input: Any, p: float | None = None, *, generator: Any = None) -> A
 def _coin_array(generator: Generator, like: Any, p: float) -> Any:
     if not 0 <= p <= 1:
         raise RuntimeError(f"bernoulli_ expects p to be in [0, 1], but got p={p}")
-    return _in_memory_order(like, generator.below(p, like.size)).astype(like.dtype)
+    return in_memory_order(like, generator.below(p, like.size)).astype(like.dtype)
 
 
 def multinomial(
@@ -554,10 +419,10 @@ class RandomMethods:
         source = chosen(generator)
 
         def make(memory: Any) -> Any:
-            _refuse_whole("check_uniform_bounds", memory.dtype)
-            _refuse_interval("uniform_", low, high)
+            refuse_whole("check_uniform_bounds", memory.dtype)
+            refuse_interval("uniform_", low, high)
             numbers = uniform_numbers(source, memory.size, memory.dtype, low, high)
-            return _in_memory_order(memory, numbers)
+            return in_memory_order(memory, numbers)
 
         return _filled(self, "uniform_", make)
 
@@ -580,8 +445,8 @@ class RandomMethods:
                 numbers = _all_whole_numbers(source, memory.size, d)
             else:
                 _refuse_bounds(d, int(low), int(high))
-                numbers = _whole_numbers(source, memory.size, int(low), int(high))
-            return _in_memory_order(memory, numbers.astype(d, copy=False))
+                numbers = whole_numbers(source, memory.size, int(low), int(high))
+            return in_memory_order(memory, numbers.astype(d, copy=False))
 
         return _filled(self, "random_", make)
 
@@ -602,12 +467,12 @@ class RandomMethods:
         source = chosen(generator)
 
         def make(memory: Any) -> Any:
-            _refuse_whole("exponential_", memory.dtype)
+            refuse_whole("exponential_", memory.dtype)
             _refuse_unless(
                 lambd > 0, f"exponential_ expects lambda > 0.0, but found lambda={lambd}"
             )
             numbers = _exponential_numbers(source, memory.size, memory.dtype, lambd)
-            return _in_memory_order(memory, numbers)
+            return in_memory_order(memory, numbers)
 
         return _filled(self, "exponential_", make)
 
@@ -619,7 +484,7 @@ class RandomMethods:
             _refuse_unless(0 < p < 1, f"geometric_ expects p to be in (0, 1), but got p={p}")
             u = source.uniform(memory.size, dtypes.F64)
             numbers = np.ceil(np.log(u) / math.log(1 - p)).astype(memory.dtype)
-            return _in_memory_order(memory, numbers)
+            return in_memory_order(memory, numbers)
 
         return _filled(self, "geometric_", make)
 
@@ -628,11 +493,11 @@ class RandomMethods:
         source = chosen(generator)
 
         def make(memory: Any) -> Any:
-            _refuse_whole("cauchy_", memory.dtype)
+            refuse_whole("cauchy_", memory.dtype)
             _refuse_unless(sigma > 0, f"cauchy_ expects sigma > 0.0, but found sigma={sigma}")
             u = source.uniform(memory.size, dtypes.F64)
             numbers = (median + sigma * np.tan(math.pi * (u - 0.5))).astype(memory.dtype)
-            return _in_memory_order(memory, numbers)
+            return in_memory_order(memory, numbers)
 
         return _filled(self, "cauchy_", make)
 
@@ -641,10 +506,10 @@ class RandomMethods:
         source = chosen(generator)
 
         def make(memory: Any) -> Any:
-            _refuse_whole("log_normal_", memory.dtype)
+            refuse_whole("log_normal_", memory.dtype)
             _refuse_unless(std > 0, f"log_normal_ expects std > 0.0, but found std={std}")
-            numbers = np.exp(_scaled_normals(_paired_normals(source, memory.size), mean, std))
-            return _in_memory_order(memory, numbers.astype(memory.dtype))
+            numbers = np.exp(scaled_normals(paired_normals(source, memory.size), mean, std))
+            return in_memory_order(memory, numbers.astype(memory.dtype))
 
         return _filled(self, "log_normal_", make)
 
