@@ -24,7 +24,6 @@ class ProtocolMethods(Traced):
 
     __slots__ = ()
     __array_priority__ = 1000
-    __hash__ = object.__hash__  # by identity, since == compares elements
 
     # ----- Values -----------------------------------------------------------------------------
 
