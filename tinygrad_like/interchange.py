@@ -54,7 +54,7 @@ def to_array(data: Any, d: np.dtype[Any] | None) -> NumpyArray:
     if not isinstance(data, list | tuple | bool | int | float | np.generic | np.ndarray):
         data = _unwrap(data)
     if isinstance(data, np.generic | np.ndarray):
-        return np.array(canonical(np.asarray(data)), d, order="C")
+        return np.array(canonical(np.asarray(data)), d)
     kinds: set[Any] = set()
     if isinstance(data, list | tuple):
         _collect(data, kinds)
