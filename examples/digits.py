@@ -54,7 +54,7 @@ def train(torch, args, data):
     loader = torch.utils.data.DataLoader(dataset, batch_size=64, shuffle=True)
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3, weight_decay=0.01)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, max_lr=0.01, total_steps=args.epochs * len(loader)
+        optimizer, max_lr=3e-3, div_factor=100, total_steps=args.epochs * len(loader)
     )
     losses, accuracies = [], []
     for epoch in range(args.epochs):
