@@ -33,7 +33,9 @@ def draw_mistakes(torch, model, images, labels):
     with torch.no_grad():
         read = model(torch.from_numpy(images).to(model[1][-1].weight.dtype)).argmax(1).numpy()
     wrong = np.flatnonzero(read != labels)[:10]
-    figure, axes = plt.subplots(1, max(len(wrong), 1), figsize=(10, 1.8), squeeze=False)
+    figure, axes = plt.subplots(
+        1, max(len(wrong), 1), figsize=(1.4 * max(len(wrong), 1), 1.8), squeeze=False
+    )
     for axis in axes[0]:
         axis.axis("off")
     for axis, index in zip(axes[0], wrong, strict=False):
