@@ -45,25 +45,36 @@ class View(NamedTuple):
     recorded: bool  # False if it was made where gradients are off
 
 
+_as_tuple: Any = tuple.__new__  # a third of the time of a named tuple's own
+
+
 def remember_view(
     tensor: Traced, source: Any, op: Any, options: Sequence[Any], index: int | None = None
 ) -> None:
     """Note that `tensor` looks at the memory of `source`, if that is so."""
-    if not isinstance(source, Traced) or tensor.array.dtype.kind != "f":
+    array = tensor.array
+    if array.dtype.kind != "f" or not isinstance(source, Traced):
         return
-    if owner(tensor.array) is not owner(source.array):
+    looked_at, known = array.base, source.array
+    related = looked_at is known or (looked_at is not None and looked_at is known.base)
+    if not related and owner(array) is not owner(known):
         return
-    step = Step(op, tuple(options), index)
     former = source._view
-    base = source if former is None else former.base
-    steps = (step,) if former is None else (*former.steps, step)
-    recorded = (not departed.count or thread_mode.grad) and (former is None or former.recorded)
-    tensor._view = View(base, steps, recorded)
-    living = base.__dict__.setdefault("_views", [])
-    if len(living) >= 16 and len(living) & (len(living) - 1) == 0:  # at each power of two
+    steps = (_as_tuple(Step, (op, options, index)),)
+    recorded = not departed.count or thread_mode.grad
+    if former is None:
+        base = source
+    else:
+        base, steps, recorded = former.base, former.steps + steps, recorded and former.recorded
+    tensor._view = _as_tuple(View, (base, steps, recorded))
+    notes = base.__dict__
+    living = notes.get("_views")
+    if living is None:
+        living = notes["_views"] = []
+    elif len(living) >= 16 and len(living) & (len(living) - 1) == 0:  # at each power of two
         living[:] = [reference for reference in living if reference() is not None]
     living.append(weakref.ref(tensor))
-    if source.__dict__.get("_silent"):
+    if "_silent" in source.__dict__:
         tensor.__dict__["_silent"] = True
 
 
@@ -180,7 +191,7 @@ def write(target: Any, name: str, compute: Callable[[], Any]) -> Any:
             f"output with shape {list(memory.shape)} doesn't match the broadcast shape "
             f"{list(value.shape)}: {name} can't change the shape of the tensor it writes into"
         )
-    if not dtypes.can_cast(value.dtype, memory.dtype):
+    if value.dtype is not memory.dtype and not dtypes.can_cast(value.dtype, memory.dtype):
         raise RuntimeError(
             f"result type {_title(value.dtype)} can't be cast to the desired output type "
             f"{_title(memory.dtype)}: {name} keeps the dtype of the tensor it writes into; convert "
@@ -194,11 +205,12 @@ def write(target: Any, name: str, compute: Callable[[], Any]) -> Any:
             result = REGISTRY["cast"].call(result, memory.dtype)
             node, value = result.node, result.array
         assert node is not None
-        _keep_overwritten(node, memory, start)
+        if node.tick > start:
+            _keep_overwritten(node, memory, start)
     if value is not memory:
         np.copyto(memory, value, casting="unsafe")
     stamp(memory, silent=target.__dict__.get("_silent", False))
-    if node is not None:
+    if node is not None and node.tick > start:
         _save_written(node, value, memory)
     if not departed.count or thread_mode.grad:
         adopt(target, node)

@@ -220,7 +220,11 @@ def _parse(index: Any, shape: tuple[int, ...]) -> _Parsed:
     items: list[Any] = []
     consumed = 0
     for item in given:
-        if not (item is None or item is Ellipsis or isinstance(item, slice | bool)):
+        if type(item) is int or type(item) is slice:
+            items.append(item)
+            consumed += 1
+            continue
+        if not (item is None or item is Ellipsis or isinstance(item, bool)):
             item = _as_index_array(item)
         items.append(item)
         if isinstance(item, np.ndarray) and item.dtype.kind == "b":
@@ -303,14 +307,61 @@ def _parse(index: Any, shape: tuple[int, ...]) -> _Parsed:
 # ----- Getting and setting ------------------------------------------------------------------------
 
 
+def _quick(index: tuple[Any, ...], shape: tuple[int, ...]) -> Any:
+    """Return the basic op for an index of numbers, plain slices and None; None for all others.
+
+    Most indices are such, and NumPy takes them as they are. What is out of range goes the long way.
+    """
+    chosen = _basic_alias
+    dim, ndim = 0, len(shape)
+    for item in index:
+        kind = type(item)
+        if item is None:
+            chosen = _basic_unsqueeze
+            continue
+        if dim == ndim:
+            return None
+        if kind is int:
+            if not -shape[dim] <= item < shape[dim]:
+                return None
+            chosen = _basic_select
+        elif kind is slice and item.step is None:
+            start, stop = item.start, item.stop
+            if start is None or type(start) is int:
+                if stop is None:
+                    if start:
+                        chosen = region
+                elif type(stop) is int:
+                    if start or stop < shape[dim]:
+                        chosen = region
+                else:
+                    return None
+            else:
+                return None
+        else:
+            return None
+        dim += 1
+    return chosen
+
+
+def _step(index: Any, shape: tuple[int, ...]) -> tuple[Any, tuple[Any, ...], tuple[Any, ...]]:
+    """Return the basic op of an index, what to give it, and the arrays of the second step."""
+    kind = type(index)
+    given = index if kind is tuple else (index,)
+    if kind is tuple or kind is int or kind is slice or index is None:
+        chosen = _quick(given, shape)
+        if chosen is not None:
+            if kind is slice and chosen is _basic_alias:
+                chosen = region  # as PyTorch says of a slice that stands alone
+            return chosen, (*given, Ellipsis), ()
+    return _parse(index, shape)
+
+
 def getitem(self: Any, index: Any) -> Any:
     """Return ``self[index]``: a view, or a copy if arrays or masks pick the elements."""
-    array = self.array
-    if type(index) is int and array.ndim and -len(array) <= index < len(array):
-        return _basic_select(self, (index, Ellipsis))
-    parsed = _parse(index, array.shape)
-    found = self if parsed.op is None else parsed.op(self, parsed.basic)
-    return take_index(found, parsed.arrays) if parsed.arrays else found
+    chosen, basic, arrays = _step(index, self.array.shape)
+    found = self if chosen is None else chosen(self, basic)
+    return take_index(found, arrays) if arrays else found
 
 
 def setitem(self: Any, index: Any, value: Any) -> None:
@@ -327,7 +378,7 @@ def setitem(self: Any, index: Any, value: Any) -> None:
             f"can't assign a {type(value).__name__} to a torch tensor; make it a tensor first"
         )
     memory = self.array
-    parsed = _parse(index, memory.shape)
+    parsed = _Parsed(*_step(index, memory.shape))
     d = memory.dtype
     if isinstance(value, Traced):
         new = value.array
@@ -336,10 +387,11 @@ def setitem(self: Any, index: Any, value: Any) -> None:
                 "Index put requires the source and destination dtypes match, got "
                 f"{dtypes.named(d)} for the destination and {dtypes.named(new.dtype)} for the source."
             )
+    elif d.kind == "f" and not isinstance(value, np.generic):
+        new = np.asarray(value, d)
     else:
         new = to_array(value, d)
-    recording = not departed.count or thread_mode.grad
-    if recording and not (
+    if (not departed.count or thread_mode.grad) and not (
         is_outside(self) and (not isinstance(value, Traced) or value.node is None)
     ):
         _set_recorded(self, parsed, value if isinstance(value, Traced) else result_type.make(new))
@@ -389,6 +441,9 @@ def _set_recorded(target: Any, parsed: _Parsed, value: Any) -> None:
         ndim = take_index(memory, parsed.arrays).ndim
         value = _without_leading_ones(value, ndim)
         write(part, "index_put_", lambda: _index_put(part, value, parsed.arrays, False))
+        return
+    if value.array.shape == memory.shape and value.array.dtype is memory.dtype:
+        write(part, "copy_", lambda: value)
         return
     value = _without_leading_ones(value, memory.ndim)
     try:
