@@ -74,11 +74,13 @@ from tinygrad_like.ops.indexing import *
 from tinygrad_like.ops.joining import *
 from tinygrad_like.ops.linalg import *
 from tinygrad_like.ops.loss import *
+from tinygrad_like.ops.masking import *
 from tinygrad_like.ops.normalization import *
 from tinygrad_like.ops.norms import *
 from tinygrad_like.ops.pooling import *
 from tinygrad_like.ops.products import *
 from tinygrad_like.ops.random import *
+from tinygrad_like.ops.ranges import *
 from tinygrad_like.ops.reduction import *
 from tinygrad_like.ops.scanning import *
 from tinygrad_like.ops.scattering import *

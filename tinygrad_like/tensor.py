@@ -34,6 +34,7 @@ from tinygrad_like.ops.extrema import ExtremaMethods
 from tinygrad_like.ops.indexing import IndexingMethods
 from tinygrad_like.ops.joining import JoiningMethods
 from tinygrad_like.ops.linalg import LinalgMethods
+from tinygrad_like.ops.masking import MaskingMethods
 from tinygrad_like.ops.norms import NormMethods
 from tinygrad_like.ops.products import ProductMethods
 from tinygrad_like.ops.random import RandomMethods
@@ -66,6 +67,7 @@ class Tensor(
     ConversionMethods,
     IndexingMethods,
     ScatteringMethods,
+    MaskingMethods,
     RandomMethods,
     CreationMethods,
     ProtocolMethods,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import operator
 from collections.abc import Sequence
 from typing import Any
@@ -29,14 +28,12 @@ from tinygrad_like.interchange import (
 from tinygrad_like.op import implements
 
 __all__ = [
-    "arange",
     "as_tensor",
     "asarray",
     "contiguous_format",
     "empty",
     "empty_like",
     "empty_strided",
-    "eye",
     "from_dlpack",
     "from_numpy",
     "frombuffer",
@@ -45,8 +42,6 @@ __all__ = [
     "is_complex",
     "is_floating_point",
     "is_tensor",
-    "linspace",
-    "logspace",
     "numel",
     "ones",
     "ones_like",
@@ -55,8 +50,6 @@ __all__ = [
     "scalar_tensor",
     "strided",
     "tensor",
-    "tril_indices",
-    "triu_indices",
     "zeros",
     "zeros_like",
 ]
@@ -64,7 +57,7 @@ __all__ = [
 _make = result_type.make  # PyTorch's function `result_type`, below, takes the name
 
 
-def _dtype(name: str, dtype: Any, otherwise: np.dtype[Any]) -> np.dtype[Any]:
+def dtype_of(name: str, dtype: Any, otherwise: np.dtype[Any]) -> np.dtype[Any]:
     if dtype is None:
         return otherwise
     if isinstance(dtype, str):
@@ -72,7 +65,7 @@ def _dtype(name: str, dtype: Any, otherwise: np.dtype[Any]) -> np.dtype[Any]:
     return dtypes.of(dtype)
 
 
-def _finish(
+def finish(
     name: str,
     array: np.ndarray[Any, Any],
     requires_grad: bool,
@@ -134,7 +127,7 @@ def shape_from(name: str, size: tuple[Any, ...], keyword: Any = None) -> tuple[i
     return tuple(shape)
 
 
-def _number(value: Any) -> Any:
+def number_of(value: Any) -> Any:
     """Return a Python number for one given as a tensor or a NumPy scalar."""
     if isinstance(value, Traced):
         if value.array.ndim:
@@ -170,10 +163,10 @@ def tensor(
     tensor([[1., 2.],
             [3., 4.]], dtype=torch.float64)
     """
-    array = to_array(data, None if dtype is None else _dtype("tensor", dtype, dtypes.F32))
+    array = to_array(data, None if dtype is None else dtype_of("tensor", dtype, dtypes.F32))
     if device is None and not requires_grad and not pin_memory:
         return _make(array)
-    return _finish("tensor", array, requires_grad, device, None, pin_memory)
+    return finish("tensor", array, requires_grad, device, None, pin_memory)
 
 
 def as_tensor(data: Any, dtype: Any = None, device: Any = None) -> Any:
@@ -241,9 +234,9 @@ def scalar_tensor(
     >>> torch.scalar_tensor(3)
     tensor(3.)
     """
-    d = _dtype("scalar_tensor", dtype, dtypes.default())
-    array = to_array(_number(s), d)
-    return _finish("scalar_tensor", array, requires_grad, device, layout, pin_memory)
+    d = dtype_of("scalar_tensor", dtype, dtypes.default())
+    array = to_array(number_of(s), d)
+    return finish("scalar_tensor", array, requires_grad, device, layout, pin_memory)
 
 
 # ----- Filled -------------------------------------------------------------------------------------
@@ -266,9 +259,10 @@ def zeros(
             [0., 0., 0.]])
     """
     array = np.zeros(
-        shape_from("zeros", size, _size("zeros", keyword)), _dtype("zeros", dtype, dtypes.default())
+        shape_from("zeros", size, size_keyword("zeros", keyword)),
+        dtype_of("zeros", dtype, dtypes.default()),
     )
-    return _finish("zeros", array, requires_grad, device, layout, pin_memory)
+    return finish("zeros", array, requires_grad, device, layout, pin_memory)
 
 
 def ones(
@@ -287,9 +281,10 @@ def ones(
     tensor([1., 1., 1.])
     """
     array = np.ones(
-        shape_from("ones", size, _size("ones", keyword)), _dtype("ones", dtype, dtypes.default())
+        shape_from("ones", size, size_keyword("ones", keyword)),
+        dtype_of("ones", dtype, dtypes.default()),
     )
-    return _finish("ones", array, requires_grad, device, layout, pin_memory)
+    return finish("ones", array, requires_grad, device, layout, pin_memory)
 
 
 def empty(
@@ -310,12 +305,13 @@ def empty(
     """
     _refuse_format("empty", memory_format)
     array = np.empty(
-        shape_from("empty", size, _size("empty", keyword)), _dtype("empty", dtype, dtypes.default())
+        shape_from("empty", size, size_keyword("empty", keyword)),
+        dtype_of("empty", dtype, dtypes.default()),
     )
-    return _finish("empty", array, requires_grad, device, layout, pin_memory)
+    return finish("empty", array, requires_grad, device, layout, pin_memory)
 
 
-def _size(name: str, keyword: dict[str, Any]) -> Any:
+def size_keyword(name: str, keyword: dict[str, Any]) -> Any:
     """Return ``size=``, the one keyword that stands for the positional arguments."""
     size = keyword.pop("size", None)
     for unknown in keyword:
@@ -354,13 +350,13 @@ def full(
         raise TypeError(
             f"full(): argument 'size' (position 1) must be tuple of ints, not {type(size).__name__}"
         )
-    value = _number(fill_value)
+    value = number_of(fill_value)
     array = _filled("full", shape_from("full", (size,)), value, _dtype_or_none("full", dtype))
-    return _finish("full", array, requires_grad, device, layout, pin_memory)
+    return finish("full", array, requires_grad, device, layout, pin_memory)
 
 
 def _dtype_or_none(name: str, dtype: Any) -> np.dtype[Any] | None:
-    return None if dtype is None else _dtype(name, dtype, dtypes.F32)
+    return None if dtype is None else dtype_of(name, dtype, dtypes.F32)
 
 
 def _filled(
@@ -398,12 +394,12 @@ def empty_strided(
             "mismatch in length of strides and shape: empty_strided got "
             f"{len(shape)} sizes and {len(steps)} strides"
         )
-    d = _dtype("empty_strided", dtype, dtypes.default())
+    d = dtype_of("empty_strided", dtype, dtypes.default())
     extent = 1 + sum((n - 1) * s for n, s in zip(shape, steps, strict=True)) if all(shape) else 0
     array = np.lib.stride_tricks.as_strided(
         np.empty(extent, d), shape, tuple(s * d.itemsize for s in steps)
     )
-    return _finish("empty_strided", array, requires_grad, device, layout, pin_memory)
+    return finish("empty_strided", array, requires_grad, device, layout, pin_memory)
 
 
 # ----- Like another -------------------------------------------------------------------------------
@@ -425,10 +421,10 @@ def _like(
         )
     _refuse_format(name, memory_format)
     order = "C" if memory_format is contiguous_format else "K"
-    array = np.empty_like(input.array, _dtype(name, dtype, input.array.dtype), order)  # type: ignore[call-overload]
+    array = np.empty_like(input.array, dtype_of(name, dtype, input.array.dtype), order)  # type: ignore[call-overload]
     if value is not None:
         array[...] = to_array(value, array.dtype)
-    return _finish(name, array, requires_grad, device, layout)
+    return finish(name, array, requires_grad, device, layout)
 
 
 def zeros_like(
@@ -501,209 +497,8 @@ def full_like(
     >>> torch.full_like(torch.zeros(2), 3)
     tensor([3., 3.])
     """
-    value = _number(fill_value)
+    value = number_of(fill_value)
     return _like("full_like", input, dtype, layout, device, requires_grad, memory_format, value)
-
-
-# ----- Counted and spaced -------------------------------------------------------------------------
-
-
-def arange(
-    *bounds: Any,
-    start: Any = None,
-    end: Any = None,
-    step: Any = 1,
-    dtype: Any = None,
-    layout: Any = None,
-    device: Any = None,
-    pin_memory: bool = False,
-    requires_grad: bool = False,
-) -> Any:
-    """Return the numbers from `start` (0) up to, not including, `end`, `step` (1) apart.
-
-    ``arange(end)``, ``arange(start, end)`` and ``arange(start, end, step)``.
-
-    Raises:
-        RuntimeError: if `step` is zero or leads away from `end`, or a bound is not finite.
-
-    >>> import tinygrad_like as torch
-    >>> torch.arange(1, 2, 0.25)
-    tensor([1.0000, 1.2500, 1.5000, 1.7500])
-    """
-    if len(bounds) > 3 or (not bounds and end is None):
-        raise TypeError(f"arange() takes from 1 to 3 positional arguments, got {len(bounds)}")
-    if len(bounds) == 1 and end is None:
-        end = bounds[0]
-    elif bounds:
-        start = bounds[0]
-        end = bounds[1] if len(bounds) > 1 else end
-        step = bounds[2] if len(bounds) > 2 else step
-    start, end, step = (_number(0 if v is None else v) for v in (start, end, step))
-    whole = not any(isinstance(v, float) for v in (start, end, step))
-    d = _dtype("arange", dtype, dtypes.I64 if whole else dtypes.default())
-    if d.kind == "b":
-        raise NotImplementedError("\"arange_cpu\" not implemented for 'Bool'")
-    if step == 0:
-        raise RuntimeError("step must be nonzero")
-    if not (math.isfinite(start) and math.isfinite(end)):
-        raise RuntimeError(f"unsupported range: {start} -> {end}")
-    if (end - start) * step < 0:
-        raise RuntimeError(
-            f"upper bound and lower bound inconsistent with step sign: arange({start}, {end}, {step})"
-        )
-    if d.kind != "f":
-        array = np.arange(int(start), int(end), int(step), dtype=np.int64).astype(d, copy=False)
-    else:
-        count = math.ceil((end - start) / step)
-        array = np.arange(count, dtype=np.float64)
-        array *= step
-        array += start
-        array = array.astype(d, copy=False)
-    return _finish("arange", array, requires_grad, device, layout, pin_memory)
-
-
-def _steps(name: str, steps: Any) -> int:
-    count = operator.index(steps)
-    if count < 0:
-        raise RuntimeError(f"number of steps must be non-negative: {name} got {count}")
-    return count
-
-
-def _spaced(start: Any, end: Any, steps: int, d: np.dtype[Any]) -> np.ndarray[Any, Any]:
-    """Return evenly spaced numbers, counted from the nearer end as PyTorch does."""
-    work = d if d.kind == "f" else dtypes.F32
-    if steps == 1:
-        return np.array([start], d)
-    # Integer results use a float32 step, as PyTorch's kernel does.
-    first, last = np.asarray(start, work), np.asarray(end, work)
-    step = (last - first) / work.type(steps - 1)
-    index = np.arange(steps, dtype=work)
-    spaced = np.where(index < steps // 2, first + step * index, last - step * (steps - 1 - index))
-    array: np.ndarray[Any, Any] = spaced.astype(d, copy=False)
-    return array
-
-
-def linspace(
-    start: Any,
-    end: Any,
-    steps: Any,
-    *,
-    dtype: Any = None,
-    layout: Any = None,
-    device: Any = None,
-    pin_memory: bool = False,
-    requires_grad: bool = False,
-) -> Any:
-    """Return `steps` numbers evenly spaced from `start` to `end`, both included.
-
-    Raises:
-        RuntimeError: if `steps` is negative.
-
-    >>> import tinygrad_like as torch
-    >>> torch.linspace(0, 1, 5)
-    tensor([0.0000, 0.2500, 0.5000, 0.7500, 1.0000])
-    """
-    d = _dtype("linspace", dtype, dtypes.default())
-    array = _spaced(_number(start), _number(end), _steps("linspace", steps), d)
-    return _finish("linspace", array, requires_grad, device, layout, pin_memory)
-
-
-def logspace(
-    start: Any,
-    end: Any,
-    steps: Any,
-    base: float = 10.0,
-    *,
-    dtype: Any = None,
-    layout: Any = None,
-    device: Any = None,
-    pin_memory: bool = False,
-    requires_grad: bool = False,
-) -> Any:
-    """Return `base` to the power of `steps` evenly spaced exponents.
-
-    Raises:
-        RuntimeError: if `steps` is negative.
-
-    >>> import tinygrad_like as torch
-    >>> torch.logspace(0, 2, 3)
-    tensor([  1.,  10., 100.])
-    """
-    d = _dtype("logspace", dtype, dtypes.default())
-    exponents = _spaced(_number(start), _number(end), _steps("logspace", steps), dtypes.F64)
-    array = np.power(float(base), exponents).astype(d)
-    return _finish("logspace", array, requires_grad, device, layout, pin_memory)
-
-
-def eye(
-    n: int,
-    m: int | None = None,
-    *,
-    dtype: Any = None,
-    layout: Any = None,
-    device: Any = None,
-    pin_memory: bool = False,
-    requires_grad: bool = False,
-) -> Any:
-    """Return a matrix (n, m) with ones on the diagonal.
-
-    Raises:
-        RuntimeError: if a size is negative.
-
-    >>> import tinygrad_like as torch
-    >>> torch.eye(2)
-    tensor([[1., 0.],
-            [0., 1.]])
-    """
-    for letter, size in (("n", n), ("m", m)):
-        if size is not None and size < 0:
-            raise RuntimeError(f"{letter} must be greater or equal to 0, got {size}")
-    array = np.eye(n, m, dtype=_dtype("eye", dtype, dtypes.default()))
-    return _finish("eye", array, requires_grad, device, layout, pin_memory)
-
-
-def tril_indices(
-    row: int,
-    col: int,
-    offset: int = 0,
-    *,
-    dtype: Any = None,
-    device: Any = None,
-    layout: Any = None,
-) -> Any:
-    """Return the indices (2, K) of the lower triangle of a matrix (row, col), row by row.
-
-    >>> import tinygrad_like as torch
-    >>> torch.tril_indices(2, 2)
-    tensor([[0, 1, 1],
-            [0, 0, 1]])
-    """
-    found = np.stack(np.tril_indices(row, offset, col)).astype(
-        _dtype("tril_indices", dtype, dtypes.I64)
-    )
-    return _finish("tril_indices", found, False, device, layout)
-
-
-def triu_indices(
-    row: int,
-    col: int,
-    offset: int = 0,
-    *,
-    dtype: Any = None,
-    device: Any = None,
-    layout: Any = None,
-) -> Any:
-    """Return the indices (2, K) of the upper triangle of a matrix (row, col), row by row.
-
-    >>> import tinygrad_like as torch
-    >>> torch.triu_indices(2, 2)
-    tensor([[0, 0, 1],
-            [0, 1, 1]])
-    """
-    found = np.stack(np.triu_indices(row, offset, col)).astype(
-        _dtype("triu_indices", dtype, dtypes.I64)
-    )
-    return _finish("triu_indices", found, False, device, layout)
 
 
 # ----- Questions ----------------------------------------------------------------------------------
@@ -811,8 +606,8 @@ class CreationMethods:
         pin_memory: bool = False,
     ) -> Any:
         """Return a new tensor with the values of `data` and, unless told otherwise, this dtype."""
-        array = to_array(data, _dtype("new_tensor", dtype, self.array.dtype))
-        return _finish("new_tensor", array, requires_grad, device, layout, pin_memory)
+        array = to_array(data, dtype_of("new_tensor", dtype, self.array.dtype))
+        return finish("new_tensor", array, requires_grad, device, layout, pin_memory)
 
     def new_zeros(self, *size: Any, dtype: Any = None, **options: Any) -> Any:
         """Return zeros of the given size and, unless told otherwise, this dtype."""

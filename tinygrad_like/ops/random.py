@@ -11,7 +11,7 @@ import numpy as np
 from tinygrad_like import dtypes
 from tinygrad_like.graph import Array, Traced, as_array, result_type
 from tinygrad_like.op import op
-from tinygrad_like.ops.creation import _dtype, _finish, _size, shape_from
+from tinygrad_like.ops.creation import dtype_of, finish, shape_from, size_keyword
 from tinygrad_like.ops.draws import (
     in_memory_order,
     normal_numbers,
@@ -61,11 +61,11 @@ def rand(
     tensor([[0.4963, 0.7682, 0.0885],
             [0.1320, 0.3074, 0.6341]])
     """
-    shape = shape_from("rand", size, _size("rand", keyword))
-    d = _dtype("rand", dtype, dtypes.default())
+    shape = shape_from("rand", size, size_keyword("rand", keyword))
+    d = dtype_of("rand", dtype, dtypes.default())
     refuse_whole("check_uniform_bounds", d)
     array = uniform_numbers(chosen(generator), math.prod(shape), d).reshape(shape)
-    return _finish("rand", array, requires_grad, device, layout, pin_memory)
+    return finish("rand", array, requires_grad, device, layout, pin_memory)
 
 
 def randn(
@@ -85,11 +85,11 @@ def randn(
     >>> torch.randn(3)
     tensor([ 1.5410, -0.2934, -2.1788])
     """
-    shape = shape_from("randn", size, _size("randn", keyword))
-    d = _dtype("randn", dtype, dtypes.default())
+    shape = shape_from("randn", size, size_keyword("randn", keyword))
+    d = dtype_of("randn", dtype, dtypes.default())
     refuse_whole("normal_kernel_cpu", d)
     array = normal_numbers(chosen(generator), math.prod(shape), d).reshape(shape)
-    return _finish("randn", array, requires_grad, device, layout, pin_memory)
+    return finish("randn", array, requires_grad, device, layout, pin_memory)
 
 
 def _whole(name: str, argument: str, value: Any) -> int:
@@ -134,10 +134,10 @@ def randint(
         raise TypeError(f"randint(): got {args}, expected (high, size) or (low, high, size)")
     first, last = _whole("randint", "low", low), _whole("randint", "high", high)
     shape = shape_from("randint", (size,))
-    d = _dtype("randint", dtype, dtypes.I64)
+    d = dtype_of("randint", dtype, dtypes.I64)
     array = whole_numbers(chosen(generator), math.prod(shape), first, last).reshape(shape)
     array = array.astype(d, copy=False)
-    return _finish("randint", array, requires_grad, device, layout, pin_memory)
+    return finish("randint", array, requires_grad, device, layout, pin_memory)
 
 
 def randperm(
@@ -167,8 +167,8 @@ def randperm(
         raw += np.arange(count - 1, dtype=np.uint64)
         for i, j in enumerate(raw.tolist()):
             order[i], order[j] = order[j], order[i]
-    array = np.array(order, _dtype("randperm", dtype, dtypes.I64))
-    return _finish("randperm", array, requires_grad, device, layout, pin_memory)
+    array = np.array(order, dtype_of("randperm", dtype, dtypes.I64))
+    return finish("randperm", array, requires_grad, device, layout, pin_memory)
 
 
 def _new_like(name: str, input: Any, dtype: Any) -> tuple[Any, np.dtype[Any]]:
@@ -177,7 +177,7 @@ def _new_like(name: str, input: Any, dtype: Any) -> tuple[Any, np.dtype[Any]]:
         raise TypeError(
             f"{name}(): argument 'input' (position 1) must be Tensor, not {type(input).__name__}"
         )
-    d = _dtype(name, dtype, input.array.dtype)
+    d = dtype_of(name, dtype, input.array.dtype)
     return np.empty_like(input.array, d), d
 
 
@@ -196,7 +196,7 @@ def rand_like(
     like, d = _new_like("rand_like", input, dtype)
     refuse_whole("check_uniform_bounds", d)
     array = in_memory_order(like, uniform_numbers(chosen(generator), like.size, d))
-    return _finish("rand_like", array, requires_grad, device, layout)
+    return finish("rand_like", array, requires_grad, device, layout)
 
 
 def randn_like(
@@ -213,7 +213,7 @@ def randn_like(
     del memory_format
     like, _ = _new_like("randn_like", input, dtype)
     array = _normal_array(chosen(generator), like, 0.0, 1.0)
-    return _finish("randn_like", array, requires_grad, device, layout)
+    return finish("randn_like", array, requires_grad, device, layout)
 
 
 def randint_like(
@@ -237,7 +237,7 @@ def randint_like(
     first, last = _whole("randint_like", "low", low), _whole("randint_like", "high", high)
     values = whole_numbers(chosen(generator), like.size, first, last).astype(d)
     array = in_memory_order(like, values)
-    return _finish("randint_like", array, requires_grad, device, layout)
+    return finish("randint_like", array, requires_grad, device, layout)
 
 
 def _normal_array(generator: Generator, like: Any, mean: float, std: float) -> Any:
@@ -291,9 +291,9 @@ def normal(
     if size is None:
         raise TypeError("normal(): got two numbers, expected a Tensor, or size= as well")
     shape = shape_from("normal", (size,))
-    d = _dtype("normal", dtype, dtypes.default())
+    d = dtype_of("normal", dtype, dtypes.default())
     array = _normal_array(chosen(generator), np.empty(shape, d), mean, std)
-    return _finish("normal", array, requires_grad, device, layout, pin_memory)
+    return finish("normal", array, requires_grad, device, layout, pin_memory)
 
 
 @op(x=lambda g: np.zeros_like(g), name="bernoulli")
