@@ -84,7 +84,7 @@ ROWS = [
         name="baddbmm",
     ),
     Row(
-        "linear",
+        "linear, transposed_product",
         lambda torch, x, w, b: _functional(torch).linear(x, w, b),
         [
             (R((2, 3)), R((4, 3)), R((4,))),

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from tinygrad_like.dtypes import F16, F32, F64
 from tinygrad_like.graph import Array, Traced, result_type
 from tinygrad_like.op import op
 from tinygrad_like.ops.arithmetic import divide, multiply, subtract
@@ -86,11 +87,26 @@ def _limited(ufunc: Any, x: Any, limit: float) -> Any:
 # ----- Rectifiers ---------------------------------------------------------------------------------
 
 
-@op(x=lambda g, out: keep_where(g, np.logical_not(out <= 0)), name="relu")
+_ZEROS = {d: np.zeros((), d) for d in (F16, F32, F64)}  # NumPy is slower with a Python number
+
+
+@op(x=lambda g, value: relu_gradient(g, value))
+def relu_gradient(x: Array, value: Array) -> Array:
+    """Return the gradient `x` where relu's result `value` is above 0 (or nan), and 0 elsewhere."""
+    zero = _ZEROS[x.dtype]
+    stopped = np.less_equal(value, zero)
+    # Short arrays fit the branch predictor; in long ones a random mask is better done by bits.
+    return np.where(stopped, zero, x) if x.size < 8192 else keep_where(x, ~stopped)
+
+
+@op(x=lambda g, out: relu_gradient(g, out), name="relu")
 def _relu(x: Array) -> Array:
-    if x.dtype.kind == "b":
+    d = x.dtype
+    if d is F32 or d is F64:
+        return np.maximum(x, _ZEROS[d])
+    if d.kind == "b":
         raise RuntimeError("Boolean inputs not supported for relu")
-    return _limited(np.maximum, x, 0)
+    return np.maximum(x, d.type(0))
 
 
 def relu(input: Any, inplace: bool = False) -> Any:

@@ -273,18 +273,26 @@ def _as_rows(x: Array) -> Array:
 
 
 def _linear_input_rule(g: Array, weight: Array, shape: tuple[int, ...]) -> Array:
+    if g.ndim == 2 and weight.ndim == 2:
+        return matmul(g, weight)
     if weight.ndim == 1:
         return unsqueeze(g, g.ndim) * weight
-    if g.ndim == 2:
-        return matmul(g, weight)
     return reshape(matmul(_as_rows(unsqueeze(g, 0)), weight), shape)
 
 
+@op(x=lambda g, y: matmul(y, transpose(g, 0, 1)), y=lambda g, x: matmul(x, g))
+def transposed_product(x: Array, y: Array) -> Array:
+    """Return ``x.T @ y`` for matrices with equally many rows: the gradient of a weight."""
+    return np.dot(x.T, y) if x.dtype is not F16 else product(x.T, y)
+
+
 def _linear_weight_rule(g: Array, x: Array, weight_shape: tuple[int, ...]) -> Array:
+    if g.ndim == 2 and x.ndim == 2:
+        return transposed_product(g, x)
     rows = _as_rows(unsqueeze(x, 0)) if x.ndim == 1 else _as_rows(x)
     if len(weight_shape) == 1:
         return matmul(transpose(rows, 0, 1), reshape(g, (-1,)))
-    return matmul(transpose(reshape(g, (rows.shape[0], weight_shape[0])), 0, 1), rows)
+    return transposed_product(reshape(g, (rows.shape[0], weight_shape[0])), rows)
 
 
 @op(

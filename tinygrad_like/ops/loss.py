@@ -12,6 +12,7 @@ from tinygrad_like.graph import Array, as_array
 from tinygrad_like.op import op
 from tinygrad_like.ops import cross_entropy as _classes
 from tinygrad_like.ops.cross_entropy import check_reduction, reduced, scale_of, title
+from tinygrad_like.ops.unary import sigmoid
 
 __all__ = ["binary_cross_entropy_with_logits"]
 FUNCTIONAL = [
@@ -29,7 +30,7 @@ cross_entropy, nll_loss, one_hot = _classes.cross_entropy, _classes.nll_loss, _c
 
 def _common(x: Any, y: Any) -> tuple[int, ...]:
     """Return the shape that the shapes of both operands broadcast to."""
-    return tuple(x) if tuple(x) == tuple(y) else np.broadcast_shapes(x, y)
+    return x if x == y else np.broadcast_shapes(x, y)
 
 
 def _per_element(g: Any, x: Any, y: Any, reduction: str, factor: float = 1.0) -> Any:
@@ -173,13 +174,6 @@ def _binary_cross_entropy(x: Array, y: Array, weight: Array | None, reduction: s
     return reduced(losses, reduction)
 
 
-def sigmoid_of(x: Any) -> Any:
-    """Return the logistic function by ops, precise at both ends."""
-    negative = (as_array(x) < 0).astype(as_array(x).dtype)
-    e = np.exp(x * (2 * negative - 1))
-    return (e * negative + (1 - negative)) / (1 + e)
-
-
 def _softplus_of_minus(x: Any) -> Any:
     """Return ``log(1 + exp(-x))`` by ops."""
     negative = (as_array(x) < 0).astype(as_array(x).dtype)
@@ -188,10 +182,10 @@ def _softplus_of_minus(x: Any) -> Any:
 
 def _logits_slope(g: Any, x: Any, y: Any, weight: Any, pos_weight: Any, reduction: str) -> Any:
     if pos_weight is None:
-        slope = sigmoid_of(x) - y
+        slope = sigmoid(x) - y
     else:
         t = y * pos_weight
-        slope = (t + 1 - y) * sigmoid_of(x) - t
+        slope = (t + 1 - y) * sigmoid(x) - t
     return _weighted(_per_element(g, x, y, reduction), weight) * slope
 
 
@@ -214,10 +208,15 @@ def _logits_target_slope(
 def _binary_cross_entropy_with_logits(
     x: Array, y: Array, weight: Array | None, pos_weight: Array | None, reduction: str
 ) -> Array:
-    # log(1 + exp(-x)), whichever sign x has.
-    softplus = np.log1p(np.exp(-np.abs(x))) - np.minimum(x, 0)
-    losses = (1 - y) * x
-    losses += softplus if pos_weight is None else softplus * ((pos_weight - 1) * y + 1)
+    losses = np.asarray(np.copysign(x, x.dtype.type(-1)))  # -|x|
+    np.exp(losses, losses)
+    np.log1p(losses, losses)
+    if pos_weight is None:
+        losses += np.maximum(x, x.dtype.type(0))
+        losses -= x * y
+    else:
+        softplus = losses - np.minimum(x, x.dtype.type(0))  # log(1 + exp(-x)), whatever x's sign
+        losses = (1 - y) * x + softplus * ((pos_weight - 1) * y + 1)
     if weight is not None:
         losses = losses * weight
     return reduced(losses, reduction)

@@ -95,7 +95,7 @@ def total(x: Array, axes: tuple[int, ...] | None, keepdims: bool = False) -> Arr
     """
     d = x.dtype
     if d is F32 or d is F64:
-        if x.size >= 2048 and x.ndim > 1 and axes is not None and x.flags.c_contiguous:
+        if x.size >= 512 and x.ndim > 1 and axes is not None and x.flags.c_contiguous:
             out = _by_product(x, axes)
             if out is not None:
                 if keepdims:
@@ -108,6 +108,21 @@ def total(x: Array, axes: tuple[int, ...] | None, keepdims: bool = False) -> Arr
     return _add(x, axes, I64, keepdims=keepdims)
 
 
+_kept_ones: dict[Any, Array] = {}
+
+
+def _ones(count: int, d: np.dtype[Any]) -> Array:
+    """Return a vector of ones, the same one again for lengths that come often."""
+    if count > 4096:
+        return np.ones(count, d)
+    ones = _kept_ones.get((count, d))
+    if ones is None:
+        if len(_kept_ones) >= 64:
+            _kept_ones.clear()
+        ones = _kept_ones[count, d] = np.ones(count, d)
+    return ones
+
+
 def _by_product(x: Array, axes: tuple[int, ...]) -> Array | None:
     """Return the sum over the first or over the last dimensions, None if `axes` are neither."""
     count = len(axes)
@@ -115,11 +130,11 @@ def _by_product(x: Array, axes: tuple[int, ...]) -> Array | None:
         return None
     if axes == tuple(range(count)):
         rows = math.prod(x.shape[:count])
-        summed = np.ones(rows, x.dtype) @ x.reshape(rows, -1)
+        summed = _ones(rows, x.dtype) @ x.reshape(rows, -1)
         return summed.reshape(x.shape[count:])
     if axes == tuple(range(x.ndim - count, x.ndim)):
         length = math.prod(x.shape[-count:])
-        summed = x.reshape(-1, length) @ np.ones(length, x.dtype)
+        summed = x.reshape(-1, length) @ _ones(length, x.dtype)
         return summed.reshape(x.shape[:-count])
     return None
 
@@ -128,6 +143,13 @@ def _by_product(x: Array, axes: tuple[int, ...]) -> Array | None:
 def sum_to(x: Array, shape: Any) -> Array:
     """Return `x` summed down to `shape`: the adjoint of broadcasting."""
     leading = x.ndim - len(shape)
+    if (
+        x.ndim == 2
+        and leading == 1
+        and shape[0] == x.shape[1]
+        and (x.dtype is F32 or x.dtype is F64)
+    ):
+        return _ones(x.shape[0], x.dtype) @ x  # a bias
     if leading:
         x = total(x, tuple(range(leading)))
     axes = tuple(i for i, size in enumerate(shape) if size == 1 and x.shape[i] != 1)
