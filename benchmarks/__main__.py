@@ -18,7 +18,6 @@ import importlib
 import json
 import os
 import platform
-import re
 import statistics
 import subprocess
 import sys
@@ -30,7 +29,7 @@ from typing import Any
 from benchmarks.workloads import NAMES
 
 ROOT = Path(__file__).resolve().parent.parent
-MARK = "<!-- benchmark table -->"
+MARKS = ("<!-- benchmark table -->", "<!-- end of benchmark table -->")
 Times = dict[str, list[float]]
 
 
@@ -145,11 +144,13 @@ def table(title: str, head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str
 def write_readme(text: str) -> None:
     """Put the tables between the marks in README.md."""
     path = ROOT / "README.md"
-    pattern = re.compile(f"{MARK}.*?{MARK}", re.DOTALL)
+    begin, end = MARKS
     old = path.read_text()
-    if not pattern.search(old):
-        raise SystemExit(f"README.md has no place between two lines {MARK}")
-    path.write_text(pattern.sub(lambda _: f"{MARK}\n\n{text}\n\n{MARK}", old))
+    if begin not in old or end not in old:
+        raise SystemExit(f"README.md has no place between {begin} and {end}")
+    head, rest = old.split(begin, 1)
+    tail = rest.split(end, 1)[1]
+    path.write_text(f"{head}{begin}\n\n{text}\n\n{end}{tail}")
 
 
 def main() -> None:
@@ -162,7 +163,7 @@ def main() -> None:
     parser.add_argument("workloads", nargs="*", metavar="WORKLOAD", help=", ".join(NAMES))
     parser.add_argument("--short", action="store_true", help="half a second per workload")
     parser.add_argument("--readme", action="store_true", help="write the table into README.md")
-    parser.add_argument("--output", type=Path, default=ROOT / "out" / "benchmarks.json")
+    parser.add_argument("--output", type=Path, default=ROOT / "benchmarks" / "out" / "times.json")
     parser.add_argument("--child", nargs="+", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.child:

@@ -51,7 +51,7 @@ class Parameter(Tensor):
             return memo[id(self)]  # type: ignore[no-any-return]
         copied = self._rebuild(self.array.copy(order="K"), self.requires_grad)
         memo[id(self)] = copied
-        return copied  # type: ignore[return-value]
+        return copied  # type: ignore[no-any-return]
 
     def __repr__(self) -> str:  # type: ignore[override]
         return "Parameter containing:\n" + super().__repr__()

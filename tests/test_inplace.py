@@ -32,7 +32,7 @@ VIEWS = [
     lambda m, t: t[...],
     lambda m, t: t[::2],
     lambda m, t: t.transpose(0, -1),
-    lambda m, t: t.T if t.ndim == 2 else t.permute(*range(t.ndim)),
+    lambda m, t: t.T if t.ndim == 2 else t.permute(tuple(range(t.ndim))),
     lambda m, t: t.unsqueeze(-1),
     lambda m, t: t.squeeze(),
     lambda m, t: t.expand(2, *t.shape),
