@@ -57,6 +57,12 @@ def test_the_package_list_is_what_is_on_disk() -> None:
 
 
 @in_checkout
+def test_the_version_is_the_packaged_one() -> None:
+    with PROJECT.open("rb") as file:
+        assert tomllib.load(file)["project"]["version"] == tinygrad_like.__version__
+
+
+@in_checkout
 def test_every_folder_of_modules_is_a_package() -> None:
     for name in ("tinygrad_like", "nn"):
         for path in (ROOT / name).rglob("*.py"):

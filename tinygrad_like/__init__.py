@@ -94,6 +94,8 @@ from tinygrad_like.size import Size
 from tinygrad_like.summary import summary
 from tinygrad_like.tensor import Tensor
 
+__version__ = "0.1.0"
+
 # Importing the module `tensor` put it in the place of the function.
 tensor = _tensor
 
