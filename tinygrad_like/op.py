@@ -36,14 +36,13 @@ from tinygrad_like.generate import bind_results, generate_backward, generate_cal
 from tinygrad_like.graph import Node, Pick, Traced, mark_inference, result_type
 from tinygrad_like.lines import describe, here
 from tinygrad_like.modes import departed, thread_mode
+from tinygrad_like.registry import FUNCTIONS as FUNCTIONS
+from tinygrad_like.registry import REGISTRY as REGISTRY
+from tinygrad_like.registry import UFUNCS as UFUNCS
 from tinygrad_like.stamps import tick
 from tinygrad_like.views import remember_view
 
 Arrays = Sequence[Any]  # annotates the one argument that is a list of arrays, as in `concatenate`
-
-REGISTRY: dict[str, Op] = {}
-UFUNCS: dict[Any, Any] = {}  # NumPy's ufuncs, and the op that stands for each
-FUNCTIONS: dict[Any, Any] = {}  # NumPy's other functions, likewise: see `implements`
 
 # The public names of arguments are PyTorch's; rules stay short.
 _PUBLIC = {"x": "input", "y": "other", "xs": "tensors"}

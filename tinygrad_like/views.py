@@ -21,6 +21,7 @@ from tinygrad_like import dtypes
 from tinygrad_like.graph import AccumulateGrad, Array, Node, Traced, result_type
 from tinygrad_like.lines import here
 from tinygrad_like.modes import departed, thread_mode
+from tinygrad_like.registry import REGISTRY
 from tinygrad_like.stamps import owner, stamp, tick
 
 
@@ -200,8 +201,6 @@ def write(target: Any, name: str, compute: Callable[[], Any]) -> Any:
     refuse_overlap(memory, name)
     if node is not None:
         if value.dtype is not memory.dtype:
-            from tinygrad_like.op import REGISTRY  # op.py needs this module
-
             result = REGISTRY["cast"].call(result, memory.dtype)
             node, value = result.node, result.array
         assert node is not None
@@ -340,12 +339,10 @@ def _move_retain(former: Node, target: Any) -> None:
 
 def _replaced(base: Any, region: Node | None, steps: tuple[Step, ...]) -> Node:
     """Record that the region of `base` that `steps` lead to was replaced; nothing is computed."""
-    from tinygrad_like.op import REGISTRY  # op.py needs this module
-
     op = REGISTRY["replace_region"]
     array = base.array
     values = {"steps": steps, "strides": array.strides}
-    node = object.__new__(op.node)
+    node: Node = object.__new__(op.node)
     node.tick = tick()
     node.parents = (base.node, region)
     node.saved = tuple(values[name] for name in op.saves)
