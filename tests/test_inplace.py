@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import tinygrad_like as ours
+from tests.both import compare
 
 torch = pytest.importorskip("torch")
 
@@ -358,3 +359,100 @@ def test_nothing_leaks_and_nothing_needs_the_collector() -> None:
         assert [reference() for reference in watched] == [None, None, None]
     finally:
         gc.enable()
+
+
+# ----- Tensors whose gradient is kept, and tensors that change shape in place ---------------------
+
+
+def _both_kept(write: Any) -> Any:
+    def call(m: Any) -> Any:
+        x = m.ones(3, requires_grad=True)
+        z = x * 1
+        z.retain_grad()
+        v, w = z[:2], z[:1]
+        v.retain_grad()
+        write(z, v)
+        w.retain_grad()
+        (z.sum() + 2 * v.sum() + w.sum()).backward()
+        return z.grad, v.grad, w.grad, x.grad
+
+    return call
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        lambda z, v: z.mul_(3),
+        lambda z, v: v.mul_(3),
+        lambda z, v: z[0].mul_(3),
+        lambda z, v: (v.mul_(3), z.add_(1), v.mul_(2)),
+    ],
+)
+def test_kept_gradient_is_that_of_the_value_after_the_write(write: Any) -> None:
+    compare(_both_kept(write))
+
+
+def _hook_after_write(m: Any) -> Any:
+    x = m.ones(3, requires_grad=True)
+    z = x * 1
+    v = z[:2]
+    v.mul_(3)
+    v.register_hook(lambda g: g * 10)
+    (z.sum() + v.sum()).backward()
+    return x.grad
+
+
+def _transposed_base(m: Any) -> Any:
+    x = m.arange(6.0).reshape(2, 3).requires_grad_()
+    c = x * 1
+    v = c[1]
+    c.transpose_(0, 1)
+    w = c[0]
+    w.mul_(3)
+    v.mul_(5)
+    c.t_()
+    c[0, 0].mul_(7)
+    ((c * c).sum() + v.sum() + w.sum()).backward()
+    return x.grad, c, v, w
+
+
+def _squeezed_base(m: Any) -> Any:
+    x = m.arange(3.0).reshape(1, 3).requires_grad_()
+    c = x * 1
+    v = c[0]
+    c.squeeze_().unsqueeze_(1)
+    c[0].mul_(2)
+    (v * m.tensor([1.0, 2.0, 3.0])).sum().backward()
+    return x.grad, c, v
+
+
+def _transposed_before_recording(m: Any) -> Any:
+    a = m.arange(6.0).reshape(2, 3)
+    v = a[1]
+    a.t_()
+    x = m.ones(3, requires_grad=True)
+    v.mul_(x)
+    a.sum().backward()
+    return x.grad, a
+
+
+def _transposed_leaf(m: Any) -> Any:
+    w = m.ones(2, 3, requires_grad=True)
+    with m.no_grad():
+        w.t_()
+    (w * 2).sum().backward()
+    return w, w.is_leaf, w.grad
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        _hook_after_write,
+        _transposed_base,
+        _squeezed_base,
+        _transposed_before_recording,
+        _transposed_leaf,
+    ],
+)
+def test_views_and_their_base_stay_one_when_either_changes(call: Any) -> None:
+    compare(call)

@@ -87,6 +87,19 @@ def forget_views(base: Any) -> None:
             view._view = None
 
 
+def hand_over_views(base: Any) -> None:
+    """Give the views of `base` a stand-in for it, of which `base`, whose shape will change, is a view."""
+    stand_in = result_type.make(base.array, base.node)
+    living = base.__dict__.pop("_views")
+    for reference in living:
+        view = reference()
+        if view is not None:
+            view._view = view._view._replace(base=stand_in)
+    living.append(weakref.ref(base))
+    stand_in.__dict__["_views"] = living
+    base._view = View(stand_in, (), True)
+
+
 def _derive(base: Any, steps: tuple[Step, ...]) -> Node | None:
     """Return the place in the graph of the view of `base` that `steps` lead to."""
     derived = result_type.make(base.array, base.node)  # a stand-in, which need not know its views
@@ -100,7 +113,7 @@ def _rederive_views(base: Any, written: Any) -> None:
     for reference in base.__dict__.get("_views", ()):
         view = reference()
         if view is not None and view is not written and view._view.recorded:
-            view.node = _derive(base, view._view.steps)
+            _place(view, _derive(base, view._view.steps))
 
 
 # ----- Writing ------------------------------------------------------------------------------------
@@ -317,24 +330,25 @@ def adopt(target: Any, node: Node | None) -> None:
     if node is None and base.node is None:
         return
     if view is None:
-        former = target.node
         # A constant ends the gradient's way, but the tensor stays in the graph, as in PyTorch.
-        target.node = _replaced(base, None, ()) if node is None else node
-        if former is not None and former.hooks is not None and former.hooks.retain is not None:
-            _move_retain(former, target)
+        _place(target, _replaced(base, None, ()) if node is None else node)
     else:
-        base.node = _replaced(base, node, view.steps)
-        target.node = _derive(base, view.steps) if node is None else node
+        _place(base, _replaced(base, node, view.steps))
+        # Not `node` itself: a hook on the view must see the gradient of the view, not of its region.
+        _place(target, _derive(base, view.steps))
     if "_views" in base.__dict__:
         _rederive_views(base, target)
 
 
-def _move_retain(former: Node, target: Any) -> None:
-    """Have ``target.grad`` be kept where the tensor's place in the graph is now."""
-    hooks: Any = former.hooks
-    if hooks.retain() is target:
-        hooks.retain = None
-        target.retain_grad()
+def _place(tensor: Any, node: Node | None) -> None:
+    """Give a tensor its new place in the graph; if its ``.grad`` is kept, it is kept there."""
+    former = tensor.node
+    tensor.node = node
+    if former is not None and former.hooks is not None:
+        kept_for = former.hooks.retain
+        if kept_for is not None and kept_for() is tensor and former is not node:
+            former.hooks.retain = None
+            tensor.retain_grad()
 
 
 def _replaced(base: Any, region: Node | None, steps: tuple[Step, ...]) -> Node:

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 
 from tinygrad_like import dtypes
-from tinygrad_like.graph import Array, result_type
+from tinygrad_like.graph import AccumulateGrad, Array, result_type
 from tinygrad_like.op import REGISTRY, op
 from tinygrad_like.size import Size
 from tinygrad_like.stamps import owner
-from tinygrad_like.views import like_layout, refuse_write, region_of
+from tinygrad_like.views import hand_over_views, like_layout, refuse_write, region_of
 
 __all__ = [
     "adjoint",
@@ -504,6 +504,11 @@ def _reshaped_in_place(name: str, function: Any) -> Any:
     def method(self: Any, *args: Any, **kwargs: Any) -> Any:
         refuse_write(self, name)
         seen = function(self, *args, **kwargs)
+        if isinstance(self.node, AccumulateGrad):  # where operations are not recorded
+            self.rebind(seen.array)
+            return self
+        if self._view is None and "_views" in self.__dict__:
+            hand_over_views(self)
         if seen._view is not None and self._view is not None:
             self._view = seen._view
         self.rebind(seen.array)
