@@ -111,6 +111,10 @@ def generate_call(op_: Op, readable: str = "apply") -> Callable[..., Any]:
         plain = " and ".join(f"isinstance({n}, (ndarray, np_generic))" for n in required)
         namespace["np_generic"] = np.generic
         add(f"        if not ({plain}): raise wrong_call({operands})")
+    else:  # of Python numbers only: a tensor, as in PyTorch
+        plain = " or ".join(f"isinstance({n}, (ndarray, np_generic))" for n in required)
+        namespace["np_generic"] = np.generic
+        add(f"        if not ({plain}): return op.{readable}({operands}, {given})")
     add(f"        return forward({call})" + ("[0]" if op_.keeps else ""))
     _add_dtype_check(op_, add, f"return op.{readable}({operands}, {given})")
     if not op_.broadcasts and not single:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import numpy as np
@@ -62,6 +63,19 @@ def unsupported(name: str, d: Any) -> NotImplementedError:
     return NotImplementedError(
         f'"{name}" not implemented for {dtypes.named(d)!r}; convert the tensor to another dtype first'
     )
+
+
+def tensors_only(call: Any) -> Any:
+    """Return the function of two operands refusing Python numbers, as PyTorch's does."""
+
+    @functools.wraps(call)
+    def checked(input: Any, other: Any) -> Any:
+        for operand in (input, other):
+            if not isinstance(operand, Traced | np.ndarray | np.generic):
+                raise call.__op__.wrong_call((input, other))
+        return call(input, other)
+
+    return checked
 
 
 # ----- Comparisons --------------------------------------------------------------------------------
@@ -153,11 +167,14 @@ def isclose(
 
     Raises:
         RuntimeError: if the dtypes differ, or a tolerance is negative.
+        TypeError: if one of both is not a tensor.
 
     >>> import tinygrad_like as torch
     >>> torch.isclose(torch.tensor([1.0, 2.0]), torch.tensor([1.0, 2.1]))
     tensor([ True, False])
     """
+    if not isinstance(other, Traced | np.ndarray):
+        raise REGISTRY["isclose"].wrong_call((input, other))
     return _isclose(input, other, rtol, atol, equal_nan)
 
 
@@ -197,7 +214,7 @@ def _logical(ufunc: Any, doc: str) -> Any:
         return ufunc(x, y)
 
     combine.__doc__ = doc
-    return op(broadcasts=True, ufunc=ufunc, name=ufunc.__name__)(combine)
+    return tensors_only(op(broadcasts=True, ufunc=ufunc, name=ufunc.__name__)(combine))
 
 
 logical_and = _logical(np.logical_and, "Return where both elements are other than zero.")

@@ -13,7 +13,12 @@ from tinygrad_like import dtypes
 from tinygrad_like.graph import Array, Traced, as_array
 from tinygrad_like.op import REGISTRY, UFUNCS, implements, op
 from tinygrad_like.ops.arithmetic import ArithmeticMethods
-from tinygrad_like.ops.comparison import ComparisonMethods, keep_where, unsupported
+from tinygrad_like.ops.comparison import (
+    ComparisonMethods,
+    keep_where,
+    tensors_only,
+    unsupported,
+)
 from tinygrad_like.ops.unary import UnaryMethods
 from tinygrad_like.views import in_place, write
 
@@ -53,6 +58,7 @@ def _share(g: Any, x: Any, y: Any, loses: Any) -> Any:
     return keep_where(np.where(x == y, g / 2, g), np.logical_not(loses))
 
 
+@tensors_only
 @op(
     x=lambda g, x, y: _share(g, x, y, x < y),
     y=lambda g, x, y: _share(g, x, y, y < x),
@@ -65,6 +71,7 @@ def maximum(x: Array, y: Array) -> Array:
     return np.maximum(x, y)
 
 
+@tensors_only
 @op(
     x=lambda g, x, y: _share(g, x, y, x > y),
     y=lambda g, x, y: _share(g, x, y, y > x),
@@ -77,6 +84,7 @@ def minimum(x: Array, y: Array) -> Array:
     return np.minimum(x, y)
 
 
+@tensors_only
 @op(
     x=lambda g, x, y: keep_where(g, np.logical_or(x >= y, np.isnan(y))),
     y=lambda g, x, y: keep_where(g, np.logical_not(np.logical_or(x >= y, np.isnan(y)))),
@@ -89,6 +97,7 @@ def fmax(x: Array, y: Array) -> Array:
     return np.fmax(x, y)
 
 
+@tensors_only
 @op(
     x=lambda g, x, y: keep_where(g, np.logical_or(x <= y, np.isnan(y))),
     y=lambda g, x, y: keep_where(g, np.logical_not(np.logical_or(x <= y, np.isnan(y)))),
@@ -205,6 +214,7 @@ def clamp_max(input: Any, max: Any) -> Any:
 # ----- Functions of two numbers -------------------------------------------------------------------
 
 
+@tensors_only
 @op(
     x=lambda g, x, y: g * (y / (x * x + y * y)),
     y=lambda g, x, y: g * (-x / (x * x + y * y)),
@@ -217,6 +227,7 @@ def atan2(x: Array, y: Array) -> Array:
     return np.arctan2(x, y)
 
 
+@tensors_only
 @op(
     x=lambda g, x, out: g * (x / out),
     y=lambda g, y, out: g * (y / out),
@@ -229,6 +240,7 @@ def hypot(x: Array, y: Array) -> Array:
     return np.hypot(x, y)
 
 
+@tensors_only
 @op(
     x=lambda g, x, y: g / (1 + np.exp(y - x)),
     y=lambda g, x, y: g / (1 + np.exp(x - y)),
@@ -241,6 +253,7 @@ def logaddexp(x: Array, y: Array) -> Array:
     return np.logaddexp(x, y)
 
 
+@tensors_only
 @op(
     x=lambda g, x, y: g / (1 + np.exp2(y - x)),
     y=lambda g, x, y: g / (1 + np.exp2(x - y)),
@@ -284,7 +297,9 @@ def heaviside(x: Array, values: Array) -> Array:
     return np.heaviside(x, values)
 
 
-UFUNCS.update({np.hypot: hypot, np.logaddexp: logaddexp, np.logaddexp2: logaddexp2})
+UFUNCS.update(
+    {u: REGISTRY[u.__name__].call for u in (np.hypot, np.logaddexp, np.logaddexp2)}  # numbers too
+)
 
 
 # ----- Functions of three numbers -----------------------------------------------------------------
