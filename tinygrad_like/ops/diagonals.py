@@ -6,9 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_like.graph import Array
+from tinygrad_like.graph import Array, Traced, result_type
 from tinygrad_like.op import REGISTRY, op
+from tinygrad_like.ops.comparison import choose
 from tinygrad_like.ops.shaping import axis_of, reshape
+from tinygrad_like.views import in_place, write
 
 __all__ = ["diag", "diag_embed", "diagflat", "diagonal", "tril", "triu"]
 
@@ -147,3 +149,40 @@ class DiagonalMethods:
     diagonal = diagonal
     tril = tril
     triu = triu
+
+    tril_ = in_place("tril_", tril)
+    triu_ = in_place("triu_", triu)
+
+    def fill_diagonal_(self, fill_value: Any, wrap: bool = False) -> Any:
+        """Write a number on the diagonal of this matrix ``(M, N)``, and return the matrix.
+
+        Args:
+            fill_value: the number.
+            wrap: start the diagonal anew, after a gap of one row, in a tall matrix.
+
+        Raises:
+            RuntimeError: if it has fewer than two dimensions, or more of unequal sizes.
+
+        >>> import tinygrad_like as torch
+        >>> torch.zeros(2, 2).fill_diagonal_(1)
+        tensor([[1., 0.],
+                [0., 1.]])
+        """
+        shape = self.array.shape  # type: ignore[attr-defined]
+        if len(shape) < 2:
+            raise RuntimeError(
+                f"fill_diagonal_: got shape {shape}, expected at least two dimensions"
+            )
+        if len(shape) > 2 and len(set(shape)) > 1:
+            raise RuntimeError(
+                f"fill_diagonal_: got shape {shape}, expected all dimensions to be of equal length"
+            )
+        if isinstance(fill_value, Traced):
+            raise TypeError("fill_diagonal_(): argument 'fill_value' must be a number, not Tensor")
+
+        def fill() -> Any:
+            mask = np.zeros(shape, bool)
+            np.fill_diagonal(mask, True, wrap)
+            return choose(result_type.make(mask), fill_value, self)
+
+        return write(self, "fill_diagonal_", fill)

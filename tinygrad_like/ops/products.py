@@ -8,10 +8,12 @@ import numpy as np
 
 from tinygrad_like.graph import Array, Traced
 from tinygrad_like.op import REGISTRY, op
+from tinygrad_like.ops.comparison import keep_where
 from tinygrad_like.ops.diagonals import place_diagonal
 from tinygrad_like.ops.linalg import bmm, matmul, mm, mv, needs_dimensions, outer
 from tinygrad_like.ops.reduction import sum_to, total
 from tinygrad_like.ops.shaping import broadcast_to, permute, reshape
+from tinygrad_like.views import in_place
 
 __all__ = [
     "addbmm",
@@ -41,7 +43,10 @@ def _added(name: str, input: Any, made: Any, beta: Any, alpha: Any) -> Any:
     shape = tuple(made.shape)
     expanded = input if tuple(input.shape) == shape else broadcast_to(input, shape)
     if beta == 0:
-        return scaled
+        if not isinstance(input, Traced) or input.node is None:
+            return scaled
+        # Nothing of the input is left, but its gradient is zeros, not missing.
+        return keep_where(expanded, np.zeros(shape, bool)) + scaled
     return (expanded if beta == 1 else expanded * beta) + scaled
 
 
@@ -265,6 +270,12 @@ class ProductMethods:
     addmv = addmv
     addr = addr
     baddbmm = baddbmm
+
+    addbmm_ = in_place("addbmm_", addbmm)
+    addmm_ = in_place("addmm_", addmm)
+    addmv_ = in_place("addmv_", addmv)
+    addr_ = in_place("addr_", addr)
+    baddbmm_ = in_place("baddbmm_", baddbmm)
     cross = cross
     kron = kron
     matrix_power = matrix_power

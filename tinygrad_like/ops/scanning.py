@@ -13,6 +13,7 @@ from tinygrad_like.op import op
 from tinygrad_like.ops.conversion import convert
 from tinygrad_like.ops.joining import select, stack
 from tinygrad_like.ops.shaping import axis_of
+from tinygrad_like.views import in_place
 
 __all__ = ["cummax", "cummin", "cumprod", "cumsum", "logcumsumexp"]
 
@@ -245,3 +246,6 @@ class ScanningMethods:
     cumprod = cumprod
     cumsum = cumsum
     logcumsumexp = logcumsumexp
+
+    cumprod_ = in_place("cumprod_", cumprod)
+    cumsum_ = in_place("cumsum_", cumsum)
