@@ -55,6 +55,7 @@ from tinygrad_like.dtypes import (
 from tinygrad_like.dtypes import (
     int64 as long,
 )
+from tinygrad_like.functions import *
 from tinygrad_like.legacy import *
 from tinygrad_like.modes import is_grad_enabled, is_inference_mode_enabled
 from tinygrad_like.ops import numpy_functions as _numpy_functions

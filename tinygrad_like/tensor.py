@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 import weakref
 from collections.abc import Callable
 from typing import Any
@@ -125,6 +126,7 @@ class Tensor(
         return self.array.nbytes
 
     layout = strided
+    is_cpu = True
     is_cuda = False
     is_meta = False
     is_quantized = False
@@ -133,6 +135,18 @@ class Tensor(
     def is_same_size(self, other: Tensor) -> bool:
         """Return True if the other tensor has the same shape."""
         return bool(self.array.shape == other.array.shape)
+
+    def get_device(self) -> int:
+        """Return -1, PyTorch's number for the CPU."""
+        return -1
+
+    def is_nonzero(self) -> bool:
+        """Return whether the only element is other than zero.
+
+        Raises:
+            RuntimeError: if there are several elements, or none.
+        """
+        return bool(self)
 
     def is_pinned(self) -> bool:
         """Return False: there is no GPU to pin memory for."""
@@ -220,7 +234,15 @@ class Tensor(
     @property
     def grad(self) -> Tensor | None:
         """The gradient that backward passes have added up here."""
-        return self._grad  # type: ignore[no-any-return]
+        g = self._grad
+        if g is None and self.node is not None and not (self.is_leaf or self.retains_grad):
+            warnings.warn(
+                "The .grad attribute of a Tensor that is not a leaf Tensor is being accessed. It won't be "
+                f"filled by backward: this tensor is the result of {self.node.name()}; call "
+                "retain_grad() on it first, or look at the leaf's",
+                stacklevel=2,
+            )
+        return g  # type: ignore[no-any-return]
 
     @grad.setter
     def grad(self, value: Tensor | None) -> None:
@@ -287,6 +309,11 @@ class Tensor(
     def data(self, value: Tensor) -> None:
         if not isinstance(value, Tensor):
             raise TypeError(f"data: got {type(value).__name__}, expected a Tensor")
+        if self.node is not None and value.array.dtype.kind != "f":
+            raise RuntimeError(
+                "data set to a tensor that requires gradients must be floating point, but got "
+                f"{value.dtype}; convert it first, for example with .float()"
+            )
         self.rebind(value.array)
 
     def rebind(self, array: np.ndarray[Any, Any]) -> None:

@@ -111,6 +111,10 @@ class ConversionMethods:
         del non_blocking
         if dtype is None:
             return f"torch.{_TITLES[self.array.dtype.name]}Tensor"
+        if isinstance(
+            getattr(dtype, "dtype", None), dtypes.dtype
+        ):  # an old name, such as LongTensor
+            dtype = dtype.dtype
         return convert(self, dtypes.of(_TYPES.get(dtype, dtype)))
 
     def type_as(self, other: Any) -> Any:
