@@ -365,7 +365,8 @@ def cross_entropy(
     Raises:
         IndexError: if a class index is out of range.
         ValueError: if the batch sizes differ or `reduction` is none of the three.
-        RuntimeError: if shapes or dtypes do not fit.
+        RuntimeError: if shapes or dtypes do not fit, or classes are to be ignored though targets are
+            probabilities.
 
     >>> import tinygrad_like as torch
     >>> from tinygrad_like.ops.cross_entropy import cross_entropy
@@ -383,6 +384,8 @@ def cross_entropy(
             f"\"log_softmax_lastdim_kernel_impl\" not implemented for '{title(x)}'"
         )
     if x.shape == t.shape:
+        if ignore_index >= 0:
+            raise RuntimeError("ignore_index is not supported for floating point target")
         if x.ndim > 1:
             return _with_probabilities(input, target, weight, reduction, label_smoothing)
         losses = _with_probabilities(input[None], target[None], weight, reduction, label_smoothing)

@@ -197,4 +197,4 @@ def dropout3d(input: Any, p: float = 0.5, training: bool = True, inplace: bool =
             "in an error in a future release; use dropout, dropout1d or dropout2d",
             stacklevel=2,
         )
-    return _batched(input, p, training, inplace, ndim != 4)
+    return _batched(input, p, training, inplace, ndim == 5)
