@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from tinygrad_like.graph import RemovableHandle
+from tinygrad_like.interchange import from_pytorch
 from tinygrad_like.modes import set_mode, thread_mode
 from tinygrad_like.nn.parameter import Parameter
 from tinygrad_like.tensor import Tensor
@@ -148,7 +149,7 @@ class Stateful:
         """Copy tensors into the parameters and buffers of the same names.
 
         Args:
-            state_dict: what `state_dict` returned.
+            state_dict: what `state_dict` returned; its tensors may be PyTorch's.
             strict: the names must be exactly this module's.
             assign: put the given tensors in place of this module's, instead of copying.
 
@@ -233,6 +234,7 @@ class Stateful:
     def _load_one(
         self, name: str, key: str, tensor: Any, given: Any, assign: bool, error_msgs: list[str]
     ) -> None:
+        given = from_pytorch(given)
         if not isinstance(given, Tensor):
             error_msgs.append(
                 f'While copying the parameter named "{key}", expected torch.Tensor or Tensor-like object '

@@ -438,6 +438,15 @@ def test_state_can_be_loaded():
     alike(run)
 
 
+@pytest.mark.parametrize("assign", [False, True])
+def test_pytorchs_state_can_be_loaded(assign):
+    net, theirs = (t.nn.Sequential(t.nn.Linear(2, 3), t.nn.BatchNorm1d(3)) for t in (tg, pytorch))
+    theirs(pytorch.randn(5, 2))
+    assert not any(net.load_state_dict(theirs.state_dict(), assign=assign))
+    assert plain(net.state_dict()) == plain(theirs.state_dict())
+    assert all(isinstance(p, tg.nn.Parameter) and p.requires_grad for p in net.parameters())
+
+
 def test_messages_about_states_that_do_not_fit():
     def run(torch):
         t = torch.tensor

@@ -259,6 +259,13 @@ def from_dlpack(ext_tensor: Any) -> Any:
     return shared(np.from_dlpack(ext_tensor))
 
 
+def from_pytorch(value: Any) -> Any:
+    """Return a tensor that shares the memory of PyTorch's; anything else as it is."""
+    if type(value).__module__.partition(".")[0] != "torch" or not hasattr(value, "detach"):
+        return value
+    return shared(value.detach().cpu().numpy())
+
+
 def frombuffer(
     buffer: Any,
     *,

@@ -13,6 +13,7 @@ import numpy as np
 
 from tinygrad_like import dtypes
 from tinygrad_like.graph import RemovableHandle, result_type
+from tinygrad_like.interchange import from_pytorch
 from tinygrad_like.stamps import stamp
 from tinygrad_like.tensor import Tensor
 
@@ -149,7 +150,7 @@ class Optimizer:
     def __repr__(self) -> str:
         lines = [f"{type(self).__name__} ("]
         for index, group in enumerate(self.param_groups):
-            lines.append(f"Parameter Group {index}")
+            lines += [""] * (index > 0) + [f"Parameter Group {index}"]
             lines += [f"    {key}: {group[key]}" for key in sorted(group) if key != "params"]
         return "\n".join([*lines, ")"])
 
@@ -275,6 +276,8 @@ class Optimizer:
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take over a copy of the state that `state_dict` returned, cast to the parameters' dtypes.
 
+        Its tensors may be PyTorch's.
+
         Raises:
             ValueError: if the groups differ in number or size.
         """
@@ -376,6 +379,7 @@ def refuse_lr(lr: Any) -> None:
 
 def _cast(value: Any, p: Tensor, group: Group, key: Any = None) -> Any:
     """Return loaded state in the type of its parameter; a step count keeps its own."""
+    value = from_pytorch(value)
     if isinstance(value, Tensor):
         if key == "step":
             exact = group.get("capturable") or group.get("fused")
