@@ -130,6 +130,9 @@ def test_inputs_of_all_kinds():
     assert shapes in str(tg.summary(Two(), input_data={"index": data[0], "scale": data[1]}))
     assert shapes in str(tg.summary(Two(), [(2,), (1,)], dtypes=[tg.int64, tg.float32]))
     assert "[3, 3]" in str(tg.summary(nn.Embedding(5, 3), input_data=tg.tensor([0, 1, 2])))
+    assert "[3, 3]" in str(tg.summary(nn.Embedding(5, 3), tg.tensor([0, 1, 2])))
+    assert shapes in str(tg.summary(Two(), data))
+    assert shapes in str(tg.summary(Two(), {"index": data[0], "scale": data[1]}))
 
 
 def test_the_model_is_left_as_it_was():

@@ -243,7 +243,8 @@ def summary(
 
     Args:
         model: the model.
-        input_size: the shape of its input, or a list of shapes, samples first.
+        input_size: the shape of its input, or a list of shapes, samples first; or what `input_data`
+            may be.
         input_data: the input itself instead: a tensor, a list of them, or a dict of keywords.
         depth: how many levels of modules inside modules to show.
         dtypes: for each shape the dtype of that input (default: the first parameter's).
@@ -261,6 +262,8 @@ def summary(
         raise TypeError(f"summary: model is {type(model).__name__}, expected a Module")
     if input_size is not None and input_data is not None:
         raise ValueError("summary: got both input_size and input_data; give one of them")
+    if next(_tensors(input_size), None) is not None:
+        input_size, input_data = None, input_size
     tracer = _Tracer(model)
     args, kwargs = _inputs(model, input_size, input_data, dtypes)
     run = input_size is not None or input_data is not None
