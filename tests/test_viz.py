@@ -399,6 +399,16 @@ class TestRender:
         with pytest.raises(RuntimeError, match="dot is not installed"):
             viz.render(graph, tmp_path / "graph.svg", engine="dot")
 
+    @pytest.mark.parametrize("broken", ["no such program", sys.executable])
+    def test_where_the_programs_are_broken_it_is_plain(self, broken, monkeypatch, tmp_path):
+        monkeypatch.setattr(output, "_program", lambda engine: broken)
+        graph = viz.draw(*neuron())
+        assert viz.render(graph, tmp_path / "graph.svg").read_bytes() == svg(graph, "plain")
+        for path, engine in (("graph.svg", "dot"), ("graph.png", None)):
+            with pytest.raises((RuntimeError, OSError), match=r"failed|No such file"):
+                viz.render(graph, tmp_path / "new" / path, engine=engine)
+        assert not (tmp_path / "new").exists()
+
     def test_png_and_source(self, tmp_path):
         out, named = neuron()
         png = viz.render(out, tmp_path / "graph.png", engine="graphviz-pure", params=named)

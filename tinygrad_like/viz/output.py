@@ -40,12 +40,18 @@ def _produce(drawing: Any, form: str, engine: str | None) -> bytes:
     """Return the drawing in a format, by the named engine or the first one there is."""
     if engine is not None and engine not in ENGINES:
         raise ValueError(f"render: engine is {engine!r}, expected one of {', '.join(ENGINES)}")
+    failure: Exception | None = None
     for name in ENGINES[:2] if engine is None else [engine]:
         if name != "plain" and (program := _program(name)) is not None:
-            return _run(program, drawing.source, form)
+            try:
+                return _run(program, drawing.source, form)
+            except (OSError, RuntimeError) as error:  # a broken installation: try the next
+                failure = failure or error
         if engine in ENGINES[:2]:
-            raise RuntimeError(f"render: the program {engine} is not installed")
+            raise failure or RuntimeError(f"render: the program {engine} is not installed")
     if not isinstance(drawing, Drawing) or form != "svg":
+        if failure is not None:
+            raise failure
         what = f"the format {form}" if isinstance(drawing, Drawing) else "a graph not made by draw"
         raise RuntimeError(
             f"render: {what} needs Graphviz: pip install graphviz-pure, or install dot; "
@@ -63,7 +69,7 @@ def svg_of(drawing: Drawing) -> str:
 def render(graph: Any, path: Any, *, engine: str | None = None, **options: Any) -> Path:
     """Write a drawing to a file and return its path.
 
-    SVG always works: by ``dot`` if it is installed, else by the package ``graphviz-pure``, else by
+    SVG always works: by ``dot`` if it is installed and runs, else by the package ``graphviz-pure``, else by
     a plain layout of our own. Other formats, such as ``.png``, need one of the first two; ``.dot``
     and ``.gv`` give Graphviz's source.
 
