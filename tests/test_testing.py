@@ -159,6 +159,26 @@ def test_indexing_is_torchs(index: Any, seed: int) -> None:
     assert report.ok, report
 
 
+@given(index_expressions((2, 3, 4)), st.integers(0, 2**16))
+def test_assigning_to_an_index_is_torchs(index: Any, seed: int) -> None:
+    torch = pytest.importorskip("torch")
+    rng = np.random.default_rng(seed)
+
+    def assigned(module: Any) -> Any:
+        make = module.from_numpy
+
+        def run(x: Any, value: Any) -> Any:
+            y = x * 2
+            y[tuple(make(i.copy()) if isinstance(i, np.ndarray) else i for i in index)] = value
+            return y
+
+        return run
+
+    arrays = [rng.normal(size=(2, 3, 4)), np.asarray(rng.normal())]
+    report = compare_with_torch(assigned(ours), assigned(torch), arrays)
+    assert report.ok, report
+
+
 @given(einsum_equations(), st.integers(0, 2**16))
 def test_einsum_is_torchs(case: Any, seed: int) -> None:
     torch = pytest.importorskip("torch")
@@ -186,6 +206,7 @@ def test_a_report_of_what_agrees() -> None:
         "gradient of input 0",
     ]
     assert "same" in str(report)
+    assert repr(report) == str(report)
     assert compare_with_torch(ours.argsort, torch.argsort, [np.array([2.0, 1.0])]).ok
 
 

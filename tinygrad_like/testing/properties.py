@@ -58,6 +58,8 @@ class Comparison:
                 lines += [f"{'':<{width}}  {line}" for line in entry.error.splitlines() if line]
         return "\n".join(lines)
 
+    __repr__ = __str__
+
 
 def _sketch(array: np.ndarray[Any, Any] | None) -> str:
     if array is None:
