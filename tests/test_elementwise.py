@@ -872,3 +872,19 @@ def test_infinite_gradients_stay_where_they_belong():
     x = ours.tensor([-1.0, 4.0], requires_grad=True)
     ours.sqrt(ours.relu(x)).sum().backward()
     assert x.grad.tolist() == [0, 0.25]
+
+
+def test_slope_of_an_angle_at_the_origin_is_zero():
+    x = ours.tensor([0.0, 1.0, -2.0], requires_grad=True)
+    y = ours.tensor([0.0, 0.0, 2.0], requires_grad=True)
+    ours.atan2(x, y).sum().backward()
+    assert x.grad.tolist() == [0, 0, 0.25]
+    assert y.grad.tolist() == [0, -1, 0.25]
+
+
+@pytest.mark.parametrize("dtype", ["int8", "int64", "float32"])
+def test_heaviside_keeps_the_dtype(dtype):
+    x = ours.tensor([1, 0, -1], dtype=getattr(ours, dtype))
+    out = ours.heaviside(x, x + 5)
+    assert out.dtype == x.dtype
+    assert out.tolist() == [1, 5, 0]

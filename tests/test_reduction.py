@@ -402,3 +402,26 @@ def test_numpy_function_with_options():
         np.testing.assert_array_equal(function(tensor, axis=1).numpy(), function(array, axis=1))
     np.testing.assert_allclose(np.var(tensor, 0, ddof=1).numpy(), np.var(array, 0, ddof=1))
     assert np.sum(tensor, (0, 1), keepdims=True).shape == (1, 1)
+
+
+def _slopes(function, *points):
+    def call(m):
+        x = [m.tensor(p, requires_grad=True) for p in points]
+        out = function(m, *x)
+        (out * m.arange(-1.0, out.numel() - 1).reshape(out.shape)).sum().backward()
+        return [v.grad for v in x]
+
+    return call
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        _slopes(lambda m, x: m.logcumsumexp(x, 0), [1000.0, 1000.0, 0.0, -1000.0]),
+        _slopes(lambda m, x: m.logcumsumexp(x, -1), [[1.0, 2.0], [0.0, -1.0]]),
+        _slopes(lambda m, x: m.logcumsumexp(x, 0), 1.0),
+        lambda m: m.tensor([], dtype=m.bool).median(),
+    ],
+)
+def test_extreme_and_empty_inputs(call):
+    compare(call)

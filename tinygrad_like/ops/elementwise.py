@@ -214,10 +214,16 @@ def clamp_max(input: Any, max: Any) -> Any:
 # ----- Functions of two numbers -------------------------------------------------------------------
 
 
+def _inverse_square(x: Any, y: Any) -> Any:
+    """Return one over the squared distance of a point from the origin, 0 at the origin itself."""
+    square = x * x + y * y
+    return np.where(square == 0, 0.0, 1 / square)
+
+
 @tensors_only
 @op(
-    x=lambda g, x, y: g * (y / (x * x + y * y)),
-    y=lambda g, x, y: g * (-x / (x * x + y * y)),
+    x=lambda g, x, y: g * (y * _inverse_square(x, y)),
+    y=lambda g, x, y: g * (-x * _inverse_square(x, y)),
     broadcasts=True,
     dtype="float",
     ufunc=np.arctan2,
@@ -291,14 +297,16 @@ def xlogy(x: Array, y: Array) -> Array:
     )
 
 
-@op(broadcasts=True, dtype="same", ufunc=np.heaviside)
+@op(broadcasts=True, dtype="same")
 def heaviside(x: Array, values: Array) -> Array:
     """Return 0 for negative elements, 1 for positive ones, `values` for zeros."""
-    return np.heaviside(x, values)
+    return np.heaviside(x, values).astype(x.dtype, copy=False)
 
 
 UFUNCS.update(
-    {u: REGISTRY[u.__name__].call for u in (np.hypot, np.logaddexp, np.logaddexp2)}  # numbers too
+    {
+        u: REGISTRY[u.__name__].call for u in (np.hypot, np.logaddexp, np.logaddexp2, np.heaviside)
+    }  # numbers too
 )
 
 

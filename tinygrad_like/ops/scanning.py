@@ -8,8 +8,8 @@ import numpy as np
 
 from tinygrad_like import dtypes, return_types
 from tinygrad_like.dtypes import F16, F32, I64
-from tinygrad_like.graph import Array
-from tinygrad_like.op import op
+from tinygrad_like.graph import Array, as_array
+from tinygrad_like.op import REGISTRY, op
 from tinygrad_like.ops.conversion import convert
 from tinygrad_like.ops.joining import select, stack
 from tinygrad_like.ops.shaping import axis_of
@@ -138,8 +138,17 @@ def cumprod(input: Any, dim: int, *, dtype: Any = None) -> Any:
 # ----- Others -------------------------------------------------------------------------------------
 
 
+def _share_of(g: Any, x: Any, out: Any, dim: int) -> Any:
+    """Return what the positive elements of `g` send through a `logcumsumexp`, without overflow."""
+    positive = g > 0
+    least = float(np.finfo(as_array(g).dtype).min)
+    logs = np.where(positive, np.log(np.where(positive, g, 1.0)), least) - out
+    flip, axes = REGISTRY["flip"].call, (axis_of(dim, g.ndim),)
+    return np.exp(flip(logcumsumexp(flip(logs, axes), dim), axes) + x)
+
+
 @op(
-    x=lambda g, x, out, dim: np.exp(x) * _cumsum(g * np.exp(-out), dim, True),
+    x=lambda g, x, out, dim: _share_of(g, x, out, dim) - _share_of(-g, x, out, dim),
     dtype="float",
 )
 def logcumsumexp(x: Array, dim: int) -> Array:

@@ -223,6 +223,8 @@ def _nanmedian(x: Array, dim: int, keepdim: bool) -> Any:
 
 
 def _of_all(x: Array, name: str) -> Array:
+    if x.size == 0 and x.dtype.kind == "b":
+        return np.ones((), bool)
     if x.size == 0:
         return np.full((), np.nan if x.dtype.kind == "f" else np.iinfo(x.dtype).min, x.dtype)
     return _middle(x.reshape(-1), 0, False, name)[0]
