@@ -29,7 +29,7 @@ from tinygrad_like.tensor import Tensor
 
 Flat = np.ndarray[Any, Any]  # one-dimensional
 
-PIECE = 32768  # elements: 128 kB of float32
+PIECE = 65536  # elements: 256 kB of float32
 SMALL = 8192  # below this a parameter is gathered with others, if the rule is a long one
 
 

@@ -8,8 +8,10 @@ from typing import Any
 
 import numpy as np
 
+from tinygrad_like.dtypes import F32, I64
 from tinygrad_like.graph import Array, Traced, as_array, result_type
 from tinygrad_like.op import REGISTRY, op
+from tinygrad_like.ops.reduction import ones_vector
 
 __all__: list[str] = []
 FUNCTIONAL = ["cross_entropy", "nll_loss", "one_hot"]
@@ -69,6 +71,13 @@ def _class_index(target: Any) -> tuple[Any, ...]:
     return (n, target, *rest)
 
 
+def _sum_of_classes(p: Any) -> Any:
+    """Return the sums over dimension 1, which is kept."""
+    if p.ndim == 2 and p.dtype is F32:
+        return np.dot(p, ones_vector(p.shape[1], F32))[:, None]  # half the time of a reduction
+    return np.add.reduce(p, axis=1, keepdims=True)
+
+
 def _checked(x: Any, target: Any, weight: Any, ignore_index: int) -> tuple[Any, Any, Any]:
     """Return the targets with ignored ones set to 0, which those are (or None), and all weights.
 
@@ -76,9 +85,9 @@ def _checked(x: Any, target: Any, weight: Any, ignore_index: int) -> tuple[Any, 
     """
     classes = x.shape[1]
     ignored = None
-    if target.dtype.kind == "i":
+    if target.dtype is I64:
         # As unsigned numbers negative ones are huge: one reduction tells that nothing is special.
-        largest = target.view(f"u{target.dtype.itemsize}").max() if target.size else 0
+        largest = np.maximum.reduce(target.view(np.uint64), axis=None) if target.size else 0
     else:
         largest = target.max() if target.size else 0
     if largest >= classes or 0 <= ignore_index < classes:
@@ -236,7 +245,7 @@ def _cross_entropy(
     if label_smoothing:
         mean_score = p.mean(axis=1) if weight is None else np.einsum("nc...,c->n...", p, weight)
     np.exp(p, out=p)
-    sums = np.add.reduce(p, axis=1, keepdims=True)
+    sums = _sum_of_classes(p)
     p /= sums
     log_sums = np.log(sums[:, 0])
     losses = log_sums - own

@@ -111,7 +111,7 @@ def total(x: Array, axes: tuple[int, ...] | None, keepdims: bool = False) -> Arr
 _kept_ones: dict[Any, Array] = {}
 
 
-def _ones(count: int, d: np.dtype[Any]) -> Array:
+def ones_vector(count: int, d: np.dtype[Any]) -> Array:
     """Return a vector of ones, the same one again for lengths that come often."""
     if count > 4096:
         return np.ones(count, d)
@@ -130,11 +130,11 @@ def _by_product(x: Array, axes: tuple[int, ...]) -> Array | None:
         return None
     if axes == tuple(range(count)):
         rows = math.prod(x.shape[:count])
-        summed = _ones(rows, x.dtype) @ x.reshape(rows, -1)
+        summed = ones_vector(rows, x.dtype) @ x.reshape(rows, -1)
         return summed.reshape(x.shape[count:])
     if axes == tuple(range(x.ndim - count, x.ndim)):
         length = math.prod(x.shape[-count:])
-        summed = x.reshape(-1, length) @ _ones(length, x.dtype)
+        summed = x.reshape(-1, length) @ ones_vector(length, x.dtype)
         return summed.reshape(x.shape[:-count])
     return None
 
@@ -149,7 +149,7 @@ def sum_to(x: Array, shape: Any) -> Array:
         and shape[0] == x.shape[1]
         and (x.dtype is F32 or x.dtype is F64)
     ):
-        return _ones(x.shape[0], x.dtype) @ x  # a bias
+        return ones_vector(x.shape[0], x.dtype) @ x  # a bias
     if leading:
         x = total(x, tuple(range(leading)))
     axes = tuple(i for i, size in enumerate(shape) if size == 1 and x.shape[i] != 1)
