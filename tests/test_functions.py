@@ -159,3 +159,18 @@ def test_what_is_multiplied_by_zero_has_a_gradient_of_zeros(name: str) -> None:
         return out, x.grad
 
     compare(call)
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda m: m.ones(2) - m.ones(2, dtype=m.bool),
+        lambda m: m.ones(2, dtype=m.bool) - m.ones(2),
+        lambda m: m.ones(2, dtype=m.bool) - m.ones(2, dtype=m.bool),
+        lambda m: m.ones(2).sub_(m.ones(2, dtype=m.bool)),
+        lambda m: m.ones(2).sub(m.tensor(True)),
+        lambda m: m.ones(2) - m.ones(2, dtype=m.int64),
+    ],
+)
+def test_difference_with_bools_is_refused(call: Any) -> None:
+    compare(call)

@@ -306,8 +306,8 @@ def _refuse_bool(x: Any, y: Any) -> None:
         if (
             isinstance(one, Traced)
             and one.array.dtype.kind == "b"
-            and not isinstance(other, Traced)
-        ):
+            and not (isinstance(other, Traced) and other.array.dtype.kind == "b")
+        ):  # two of bools are refused by the op itself
             raise RuntimeError(
                 "Subtraction, the `-` operator, with a bool tensor is not supported. If you are trying "
                 "to invert a mask, use the `~` or `logical_not()` operator instead."
@@ -369,7 +369,8 @@ def _reflected_subtract(self: Any, other: Any) -> Any:
 
 
 def _checked_subtract(self: Any, other: Any) -> Any:
-    if self.array.dtype.kind == "b":
+    d = self.array.dtype
+    if d.kind == "b" or (isinstance(other, Traced) and other.array.dtype is not d):
         _refuse_bool(self, other)
     return _operator_subtract(self, other)
 
