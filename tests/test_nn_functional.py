@@ -106,3 +106,7 @@ def test_losses_and_distances(number):
 def test_there_is_no_gpu():
     assert not tg.cuda.is_available()
     assert tg.cuda.device_count() == 0
+    state = tg.get_rng_state()
+    tg.cuda.manual_seed(1)
+    tg.cuda.manual_seed_all(1)
+    assert tg.equal(tg.get_rng_state(), state)
