@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import pytest
 
 import tinygrad_like as ours
 
@@ -34,8 +35,7 @@ def flat(value: Any) -> list[Any]:
 
 def compare(call: Callable[[Any], Any], rtol: float = 1e-5) -> None:
     """Assert that both give the same, or both raise the same kind of error."""
-    import torch
-
+    torch = pytest.importorskip("torch")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         kind, expected = outcome(call, torch)
