@@ -31,7 +31,11 @@ REFUSED: list[tuple[str, Callable[[Any], Any], list[str]]] = [
     ("view", lambda torch: t(torch, 2, 3).t().view(6), []),
     ("cat", lambda torch: torch.cat([t(torch, 2, 3), t(torch, 2, 4)]), []),
     ("cat of nothing", lambda torch: torch.cat([]), []),
-    ("stack", lambda torch: torch.stack([t(torch, 2), t(torch, 3)]), []),
+    (
+        "stack",
+        lambda torch: torch.stack([t(torch, 2), t(torch, 3)]),
+        ["tensors[0] is float32 (2,), tensors[1] is float32 (3,)"],
+    ),
     ("expand", lambda torch: t(torch, 2, 3).expand(2, 4), []),
     ("sum dim", lambda torch: t(torch, 2, 3).sum(2), ["range"]),
     ("sum dim twice", lambda torch: t(torch, 2, 3).sum((0, 0)), []),

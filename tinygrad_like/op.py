@@ -148,14 +148,11 @@ class Op:
     def explain(self, error: Exception, operands: Sequence[Any]) -> Exception:
         """Return `error` retold: the op, its operands, what was wrong, and where the operands were made."""
         shown, made = [], []
-        names = (
-            [f"{self.arrays[0]}[{i}]" for i in range(len(operands))]
-            if self.variadic
-            else self.arrays
-        )
-        for name, o in zip(names, operands, strict=False):
+        names = [self.public(name) for name in self.arrays]
+        if self.variadic:
+            names = [f"{names[0]}[{i}]" for i in range(len(operands))]
+        for public, o in zip(names, operands, strict=False):
             array = o.array if isinstance(o, Traced) else o
-            public = self.public(name)
             if isinstance(array, np.ndarray):
                 shown.append(f"{public} is {dtypes.named(array.dtype).name} {tuple(array.shape)}")
             elif array is not None:
