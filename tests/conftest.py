@@ -7,6 +7,10 @@ from collections.abc import Iterator
 import hypothesis
 import pytest
 
+# Read when NumPy and PyTorch load. Several processes with several threads each slow one another.
+for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ.setdefault(_name, "1")
+
 hypothesis.settings.register_profile("dev", max_examples=25, deadline=None)
 hypothesis.settings.register_profile("ci", max_examples=50, deadline=None, derandomize=True)
 hypothesis.settings.register_profile("intense", max_examples=1000, deadline=None)

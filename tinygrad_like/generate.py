@@ -1,8 +1,8 @@
 """`Op.apply` and the sending of gradients written out, one Python function per op.
 
 At a microsecond an op every loop and every look at what kind of op it is would show; so for ops with
-one result and a fixed number of arrays those questions are answered once, when the op is declared.
-The code is shown in tracebacks; ``print(tinygrad_like.generate.source(op))`` shows it too.
+one result and a fixed number of arrays those questions are answered once, the first time that the
+op is called. The code is shown in tracebacks; ``print(tinygrad_like.generate.source(op))`` shows it too.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import inspect
 import linecache
 import sys
 from collections.abc import Callable
+from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -28,10 +29,16 @@ if TYPE_CHECKING:
 _namespaces: list[dict[str, Any]] = []
 
 
+def names_of(function: Callable[..., Any]) -> tuple[str, ...]:
+    """Return the names of a Python function's parameters."""
+    code = function.__code__
+    return code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
+
+
 def source(op_: Op) -> str:
     """Return the code generated for an op's call."""
-    filename = op_.call.__code__.co_filename
-    return "".join(linecache.getlines(filename))
+    op_.call.__globals__["materialise"]()
+    return "".join(linecache.getlines(op_.call.__code__.co_filename))
 
 
 def bind_results(cls: type[Traced]) -> None:
@@ -40,16 +47,38 @@ def bind_results(cls: type[Traced]) -> None:
         namespace["Tensor"] = cls
 
 
-def _compile(source: str, name: str, namespace: dict[str, Any]) -> Any:
-    """Run generated source and return the function `name` it defines, visible to tracebacks."""
-    filename = f"<op {name} {len(_namespaces)}>"
-    linecache.cache[filename] = (len(source), None, source.splitlines(True), filename)
+def _stub(*args: Any, **kwargs: Any) -> Any:
+    """Stand in for a function that is written out when it is first called."""
+    return materialise()(*args, **kwargs)  # type: ignore[name-defined]  # noqa: F821
+
+
+def _later(name: str, namespace: dict[str, Any], write: Callable[[], list[str]]) -> Any:
+    """Return the function whose lines `write` gives, without asking for them before the first call.
+
+    Python takes a third of a millisecond to compile one, and few programs use every op. The function
+    stays the same object, wherever it has been bound by then: it is given new code.
+    """
+    number = len(_namespaces)
+    _namespaces.append(namespace)
     namespace["__name__"] = "tinygrad_like.op"
     namespace["__package__"] = "tinygrad_like"
     namespace["Tensor"] = getattr(result_type, "cls", None)  # see `makes_results`
-    exec(compile(source, filename, "exec"), namespace)
-    _namespaces.append(namespace)
-    return namespace[name]
+    function = FunctionType(_stub.__code__, namespace, name)
+
+    def materialise() -> Any:
+        if function.__code__ is _stub.__code__:
+            text = "\n".join(write()) + "\n"
+            filename = f"<op {name} {number}>"
+            linecache.cache[filename] = (len(text), None, text.splitlines(True), filename)
+            scope: dict[str, Any] = {}
+            exec(compile(text, filename, "exec"), namespace, scope)
+            made = scope[name]
+            function.__defaults__ = made.__defaults__
+            function.__code__ = made.__code__
+        return function
+
+    namespace["materialise"] = materialise
+    return function
 
 
 def generate_call(op_: Op, readable: str = "apply") -> Callable[..., Any]:
@@ -57,8 +86,6 @@ def generate_call(op_: Op, readable: str = "apply") -> Callable[..., Any]:
 
     Rare operands are left to the readable way, the method named `readable`.
     """
-    arrays, options = op_.arrays, op_.options
-    public = {n: op_.public(n) for n in arrays}
     namespace: dict[str, Any] = {
         "op": op_,
         "forward": op_.ufunc or op_.forward,
@@ -80,12 +107,20 @@ def generate_call(op_: Op, readable: str = "apply") -> Callable[..., Any]:
         "remember_view": remember_view,
         "F32": dtypes.F32,
         "F64": dtypes.F64,
+        "np_generic": np.generic,
     }
+    for p in op_.parameters:
+        namespace[f"default_{p.name}"] = p.default
+    return _later(op_.name, namespace, lambda: _lines_of_call(op_, readable))  # type: ignore[no-any-return]
+
+
+def _lines_of_call(op_: Op, readable: str) -> list[str]:
+    arrays, options = op_.arrays, op_.options
+    public = {n: op_.public(n) for n in arrays}
     parameters = []
     for p in op_.parameters:
         text = public.get(p.name, p.name)
         if p.default is not inspect.Parameter.empty:
-            namespace[f"default_{p.name}"] = p.default
             text += f"=default_{p.name}"
         parameters.append(text)
     lines = [f"def {op_.name}({', '.join(parameters)}):"]
@@ -109,11 +144,9 @@ def generate_call(op_: Op, readable: str = "apply") -> Callable[..., Any]:
     required = [n for n in arrays if n not in op_.optional]
     if not op_.broadcasts or single:
         plain = " and ".join(f"isinstance({n}, (ndarray, np_generic))" for n in required)
-        namespace["np_generic"] = np.generic
         add(f"        if not ({plain}): raise wrong_call({operands})")
     else:  # of Python numbers only: a tensor, as in PyTorch
         plain = " or ".join(f"isinstance({n}, (ndarray, np_generic))" for n in required)
-        namespace["np_generic"] = np.generic
         add(f"        if not ({plain}): return op.{readable}({operands}, {given})")
     add(f"        return forward({call})" + ("[0]" if op_.keeps else ""))
     _add_dtype_check(op_, add, f"return op.{readable}({operands}, {given})")
@@ -153,7 +186,7 @@ def generate_call(op_: Op, readable: str = "apply") -> Callable[..., Any]:
         add(f"    if out.base is not None or out is {arrays[0]}:")
         add(f"        remember_view(tensor, {given_as[arrays[0]]}, op, {given})")
     add("    return tensor")
-    return _compile("\n".join(lines) + "\n", op_.name, namespace)  # type: ignore[no-any-return]
+    return lines
 
 
 def _add_dtype_check(op_: Op, add: Callable[[str], None], slow: str) -> None:
@@ -208,6 +241,14 @@ def _saved(op_: Op, name: str, users: list[str]) -> str:
 def generate_backward(op_: Op) -> Callable[..., None]:
     """Write out how a node of this op sends gradients to its parents."""
     namespace: dict[str, Any] = {"mend": op_.mend, "fill_missing": fill_missing}
+    for n, rule in op_.rules.items():
+        namespace[f"rule_{n}"] = rule
+    if op_.joint:
+        namespace["joint"] = op_.joint[1]
+    return _later("backward", namespace, lambda: _lines_of_backward(op_))  # type: ignore[no-any-return]
+
+
+def _lines_of_backward(op_: Op) -> list[str]:
     lines = ["def backward(self, g, saved, grads):"]
     add = lines.append
     if op_.several:
@@ -222,26 +263,23 @@ def generate_backward(op_: Op) -> Callable[..., None]:
         add(f"{indent}    grads[parent] = d_{n} if former is None else former + d_{n}")
 
     def arguments(rule: Callable[..., Any]) -> str:
-        names = inspect.signature(rule).parameters
+        names = names_of(rule)
         return ", ".join(n if n in ("g", "i", "needs") else f"s_{n}" for n in names)
 
     if op_.variadic:
         n = op_.variadic
-        namespace["rule"] = op_.rules[n]
         add("    for i, parent in enumerate(self.parents):")
         add("        if parent in grads:")
-        add(f"            d_{n} = rule({arguments(op_.rules[n])})")
+        add(f"            d_{n} = rule_{n}({arguments(op_.rules[n])})")
         receive("            ", n)
     else:
         for n, rule in op_.rules.items():
-            namespace[f"rule_{n}"] = rule
             add(f"    parent = self.parents[{op_.arrays.index(n)}]")
             add("    if parent in grads:")
             add(f"        d_{n} = rule_{n}({arguments(rule)})")
             receive("        ", n)
         if op_.joint:
             names, rule = op_.joint
-            namespace["joint"] = rule
             indices = {n: op_.arrays.index(n) for n in names}
             add(
                 f"    needs = ({''.join(f'self.parents[{i}] in grads, ' for i in indices.values())})"
@@ -252,4 +290,4 @@ def generate_backward(op_: Op) -> Callable[..., None]:
                 add(f"        parent = self.parents[{index}]")
                 add("        if parent in grads:")
                 receive("            ", n)
-    return _compile("\n".join(lines) + "\n", "backward", namespace)  # type: ignore[no-any-return]
+    return lines
