@@ -80,6 +80,7 @@ from tinygrad_like.ops.normalization import *
 from tinygrad_like.ops.norms import *
 from tinygrad_like.ops.pooling import *
 from tinygrad_like.ops.products import *
+from tinygrad_like.ops.questions import *
 from tinygrad_like.ops.random import *
 from tinygrad_like.ops.ranges import *
 from tinygrad_like.ops.reduction import *

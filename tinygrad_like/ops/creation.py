@@ -39,22 +39,15 @@ __all__ = [
     "frombuffer",
     "full",
     "full_like",
-    "is_complex",
-    "is_floating_point",
-    "is_tensor",
-    "numel",
     "ones",
     "ones_like",
     "preserve_format",
-    "result_type",
     "scalar_tensor",
     "strided",
     "tensor",
     "zeros",
     "zeros_like",
 ]
-
-_make = result_type.make  # PyTorch's function `result_type`, below, takes the name
 
 
 def dtype_of(name: str, dtype: Any, otherwise: np.dtype[Any]) -> np.dtype[Any]:
@@ -87,7 +80,7 @@ def finish(
             "Only Tensors of floating point and complex dtype can require gradients: "
             f"{name} made {dtypes.named(array.dtype)}; give dtype=torch.float32"
         )
-    tensor_ = _make(array)
+    tensor_ = result_type.make(array)
     return tensor_.requires_grad_() if requires_grad else tensor_
 
 
@@ -165,7 +158,7 @@ def tensor(
     """
     array = to_array(data, None if dtype is None else dtype_of("tensor", dtype, dtypes.F32))
     if device is None and not requires_grad and not pin_memory:
-        return _make(array)
+        return result_type.make(array)
     return finish("tensor", array, requires_grad, device, None, pin_memory)
 
 
@@ -181,7 +174,9 @@ def as_tensor(data: Any, dtype: Any = None, device: Any = None) -> Any:
         return data if dtype is None else data.to(dtype)  # type: ignore[attr-defined]
     if isinstance(data, np.ndarray) and all(stride >= 0 for stride in data.strides):
         array = canonical(data)
-        return _make(array if dtype is None else array.astype(dtypes.of(dtype), copy=False))
+        return result_type.make(
+            array if dtype is None else array.astype(dtypes.of(dtype), copy=False)
+        )
     return tensor(data, dtype=dtype)
 
 
@@ -501,71 +496,7 @@ def full_like(
     return _like("full_like", input, dtype, layout, device, requires_grad, memory_format, value)
 
 
-# ----- Questions ----------------------------------------------------------------------------------
-
-
-def is_tensor(obj: Any) -> bool:
-    """Return True if `obj` is a tensor.
-
-    >>> import tinygrad_like as torch
-    >>> torch.is_tensor(torch.zeros(1)), torch.is_tensor(1.0)
-    (True, False)
-    """
-    return isinstance(obj, Traced)
-
-
-def _array_of(name: str, input: Any) -> np.ndarray[Any, Any]:
-    if not isinstance(input, Traced):
-        raise TypeError(
-            f"{name}(): argument 'input' (position 1) must be Tensor, not {type(input).__name__}"
-        )
-    return input.array
-
-
-def is_floating_point(input: Any) -> bool:
-    """Return True if the elements are floating-point numbers.
-
-    >>> import tinygrad_like as torch
-    >>> torch.is_floating_point(torch.tensor([1, 2]))
-    False
-    """
-    return bool(_array_of("is_floating_point", input).dtype.kind == "f")
-
-
-def is_complex(input: Any) -> bool:
-    """Return False: there are no tensors of complex numbers.
-
-    >>> import tinygrad_like as torch
-    >>> torch.is_complex(torch.zeros(2))
-    False
-    """
-    _array_of("is_complex", input)
-    return False
-
-
-def numel(input: Any) -> int:
-    """Return the number of elements.
-
-    >>> import tinygrad_like as torch
-    >>> torch.numel(torch.zeros(2, 3))
-    6
-    """
-    return _array_of("numel", input).size
-
-
-def _result_type(tensor1: Any, tensor2: Any) -> dtypes.dtype:
-    """Return the dtype that a mix of two tensors or numbers becomes.
-
-    >>> import tinygrad_like as torch
-    >>> torch.result_type(torch.tensor([1, 2]), 1.5)
-    torch.float32
-    """
-    mix = [v.array if isinstance(v, Traced) else v for v in (tensor1, tensor2)]
-    return dtypes.named(dtypes.result(mix))
-
-
-_result_type.__name__ = "result_type"
-result_type: Any = _result_type  # type: ignore[no-redef]
+# ----- NumPy's spelling ---------------------------------------------------------------------------
 
 
 @implements(np.zeros_like)
