@@ -130,11 +130,11 @@ def _by_product(x: Array, axes: tuple[int, ...]) -> Array | None:
         return None
     if axes == tuple(range(count)):
         rows = math.prod(x.shape[:count])
-        summed = ones_vector(rows, x.dtype) @ x.reshape(rows, -1)
+        summed = np.dot(ones_vector(rows, x.dtype), x.reshape(rows, -1))
         return summed.reshape(x.shape[count:])
     if axes == tuple(range(x.ndim - count, x.ndim)):
         length = math.prod(x.shape[-count:])
-        summed = x.reshape(-1, length) @ ones_vector(length, x.dtype)
+        summed = np.dot(x.reshape(-1, length), ones_vector(length, x.dtype))
         return summed.reshape(x.shape[:-count])
     return None
 
@@ -149,7 +149,7 @@ def sum_to(x: Array, shape: Any) -> Array:
         and shape[0] == x.shape[1]
         and (x.dtype is F32 or x.dtype is F64)
     ):
-        return ones_vector(x.shape[0], x.dtype) @ x  # a bias
+        return np.dot(ones_vector(x.shape[0], x.dtype), x)  # a bias
     if leading:
         x = total(x, tuple(range(leading)))
     axes = tuple(i for i, size in enumerate(shape) if size == 1 and x.shape[i] != 1)
