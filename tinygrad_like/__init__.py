@@ -70,6 +70,7 @@ from tinygrad_like.ops.creation import tensor as _tensor
 from tinygrad_like.ops.diagonals import *
 from tinygrad_like.ops.einsum import *
 from tinygrad_like.ops.elementwise import *
+from tinygrad_like.ops.expanding import *
 from tinygrad_like.ops.extrema import *
 from tinygrad_like.ops.indexing import *
 from tinygrad_like.ops.joining import *

@@ -31,6 +31,7 @@ from tinygrad_like.ops.conversion import ConversionMethods
 from tinygrad_like.ops.creation import CreationMethods
 from tinygrad_like.ops.diagonals import DiagonalMethods
 from tinygrad_like.ops.elementwise import ElementwiseMethods
+from tinygrad_like.ops.expanding import ExpandingMethods
 from tinygrad_like.ops.extrema import ExtremaMethods
 from tinygrad_like.ops.indexing import IndexingMethods
 from tinygrad_like.ops.joining import JoiningMethods
@@ -62,6 +63,7 @@ class Tensor(
     LinalgMethods,
     ProductMethods,
     ShapingMethods,
+    ExpandingMethods,
     JoiningMethods,
     ArrangingMethods,
     DiagonalMethods,

@@ -11,14 +11,8 @@ import numpy as np
 from tinygrad_like import dtypes
 from tinygrad_like.graph import Array, Traced, as_array
 from tinygrad_like.op import REGISTRY, op
-from tinygrad_like.ops.shaping import (
-    axis_of,
-    broadcast_to,
-    reshape,
-    sizes_of,
-    transpose,
-    unsqueeze,
-)
+from tinygrad_like.ops.expanding import broadcast_to
+from tinygrad_like.ops.shaping import axis_of, reshape, sizes_of, transpose, unsqueeze
 from tinygrad_like.stamps import owner
 
 __all__ = [

@@ -12,9 +12,10 @@ import numpy as np
 from tinygrad_like.graph import Array, Traced, as_tensor
 from tinygrad_like.op import Arrays, op
 from tinygrad_like.ops.diagonals import diagonal
+from tinygrad_like.ops.expanding import broadcast_to
 from tinygrad_like.ops.linalg import product
 from tinygrad_like.ops.reduction import _sum, sum_to, total
-from tinygrad_like.ops.shaping import broadcast_to, permute, reshape
+from tinygrad_like.ops.shaping import permute, reshape
 
 __all__ = ["einsum"]
 

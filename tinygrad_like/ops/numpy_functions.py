@@ -12,6 +12,7 @@ from tinygrad_like.ops import (
     arranging,
     diagonals,
     einsum,
+    expanding,
     joining,
     linalg,
     products,
@@ -74,7 +75,7 @@ def _expand_dims(a: Any, axis: Any) -> Any:
 
 @implements(np.broadcast_to)
 def _broadcast_to(array: Any, shape: Any) -> Any:
-    return shaping.broadcast_to(array, (shape,) if isinstance(shape, int) else tuple(shape))
+    return expanding.broadcast_to(array, (shape,) if isinstance(shape, int) else tuple(shape))
 
 
 @implements(np.concatenate)

@@ -10,9 +10,10 @@ from tinygrad_like.graph import Array, Traced
 from tinygrad_like.op import REGISTRY, op
 from tinygrad_like.ops.comparison import keep_where
 from tinygrad_like.ops.diagonals import place_diagonal
+from tinygrad_like.ops.expanding import broadcast_to
 from tinygrad_like.ops.linalg import bmm, matmul, mm, mv, needs_dimensions, outer
 from tinygrad_like.ops.reduction import sum_to, total
-from tinygrad_like.ops.shaping import broadcast_to, permute, reshape
+from tinygrad_like.ops.shaping import permute, reshape
 from tinygrad_like.views import in_place
 
 __all__ = [

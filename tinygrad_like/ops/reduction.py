@@ -13,8 +13,9 @@ from tinygrad_like.dtypes import F16, F32, F64, I64
 from tinygrad_like.graph import Array
 from tinygrad_like.op import op
 from tinygrad_like.ops.conversion import convert
+from tinygrad_like.ops.expanding import broadcast_to
 from tinygrad_like.ops.scanning import cumprod_of, has_zero
-from tinygrad_like.ops.shaping import axis_of, broadcast_to, permute, reshape
+from tinygrad_like.ops.shaping import axis_of, permute, reshape
 
 __all__ = [
     "all",

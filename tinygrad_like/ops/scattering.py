@@ -11,7 +11,8 @@ from tinygrad_like.graph import Array, Traced, result_type
 from tinygrad_like.interchange import to_array
 from tinygrad_like.op import REGISTRY, implements, op
 from tinygrad_like.ops.accumulating import add_along, add_at_index
-from tinygrad_like.ops.shaping import axis_of, broadcast_to, cast, reshape
+from tinygrad_like.ops.expanding import broadcast_to
+from tinygrad_like.ops.shaping import axis_of, cast, reshape
 from tinygrad_like.views import in_place
 
 __all__ = [
