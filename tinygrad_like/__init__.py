@@ -9,7 +9,7 @@ tensor([2., 4., 6.])
 
 import warnings as _warnings
 
-from tinygrad_like import autograd, cuda, nn, optim, return_types, testing, utils
+from tinygrad_like import autograd, cuda, jit, nn, optim, return_types, testing, utils
 from tinygrad_like.autograd.grad_mode import (
     enable_grad,
     inference_mode,

@@ -1,0 +1,77 @@
+"""How kernels are compiled: numba with a cache on disk that is this package's own.
+
+Importing this module imports numba.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numba
+
+# A product and a sum may become one instruction, and sums may be taken in another order, which is
+# what lets them use vectors. Infinities, nans and the sign of zero keep their meaning.
+_FLAGS = {"contract", "reassoc"}
+
+
+def cache_folder() -> str | None:
+    """Return the folder of the compiled kernels, None where none can be written.
+
+    It is ``$TINYGRAD_LIKE_CACHE``, or ``tinygrad_like`` among the user's caches. In it the kernels
+    of each state of their sources have a folder: numba itself would not see that a function that a
+    kernel calls has changed.
+    """
+    named = os.environ.get("TINYGRAD_LIKE_CACHE")
+    if named:
+        base = Path(named)
+    elif sys.platform == "win32":
+        base = Path(os.environ.get("LOCALAPPDATA", "~")).expanduser() / "tinygrad_like"
+    else:
+        base = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "tinygrad_like"
+    state = hashlib.sha256(numba.__version__.encode())
+    for path in sorted(Path(__file__).parent.glob("*.py")):
+        state.update(path.read_bytes())
+    folder = base / state.hexdigest()[:16]
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=folder).close()
+    except OSError:
+        return None
+    return str(folder)
+
+
+_FOLDER = cache_folder()
+_config: Any = numba.config
+
+
+def kernel(function: Callable[..., Any]) -> Any:
+    """Compile the decorated function when it is first called with arrays of new types.
+
+    It lets other threads run meanwhile. It must not raise, and must not allocate.
+    """
+    former, _config.CACHE_DIR = _config.CACHE_DIR, _FOLDER or ""
+    try:
+        return numba.njit(
+            nogil=True, error_model="numpy", fastmath=_FLAGS, cache=_FOLDER is not None
+        )(function)
+    finally:
+        _config.CACHE_DIR = former
+
+
+def inlined(function: Callable[..., Any]) -> Any:
+    """Compile a part of kernels, put in the place of every call of it.
+
+    Its arithmetic is done in the order written (a product and a sum may become one instruction).
+    """
+    return numba.njit(error_model="numpy", fastmath={"contract"}, forceinline=True)(function)
+
+
+def inlined_sum(function: Callable[..., Any]) -> Any:
+    """Compile a part of kernels like `inlined`, whose sums may be taken in another order."""
+    return numba.njit(error_model="numpy", fastmath=_FLAGS, forceinline=True)(function)

@@ -1,0 +1,328 @@
+"""How many threads work, and the pool that shares large pieces of work out between them.
+
+There are two kinds of workers, and one number for both. Matrix products are left to the threads of
+the BLAS that NumPy brings, which starts them in a microsecond. All else that is large (elementwise
+passes, norms, convolutions, compiled kernels, batched products) is cut by rows with `split` and
+done by Python threads, for NumPy and compiled kernels let others run while they compute. The two
+never work at once: while pieces run, BLAS is told to use one thread.
+
+A hand-over to a Python thread takes 10 to 30 microseconds, so only work that takes several times
+as long is cut: see `LEAST_BYTES`. The caller works too and takes pieces like everybody else: where
+a worker comes late, because its core is busy, the caller has done its pieces instead of waiting.
+"""
+
+from __future__ import annotations
+
+import contextvars
+import ctypes
+import glob
+import os
+import sys
+import threading
+from _thread import allocate_lock, start_new_thread
+from collections.abc import Callable
+from functools import partial
+from operator import itemgetter
+
+import numpy as np
+
+__all__ = [
+    "get_num_interop_threads",
+    "get_num_threads",
+    "set_num_interop_threads",
+    "set_num_threads",
+]
+
+Work = Callable[[int, int], object]
+
+LEAST_BYTES = 1 << 20  # less memory than this is not worth a hand-over
+_LEAST_PIECE = 1 << 18  # nor a piece of less than this taking one up
+_PIECES_EACH = 4  # so that threads of unequal speed end together
+
+
+# ----- The threads of BLAS ------------------------------------------------------------------------
+
+_SETTERS = (
+    ("scipy_openblas_set_num_threads64_", "scipy_openblas_get_num_threads64_"),
+    ("scipy_openblas_set_num_threads", "scipy_openblas_get_num_threads"),
+    ("openblas_set_num_threads64_", "openblas_get_num_threads64_"),
+    ("openblas_set_num_threads", "openblas_get_num_threads"),
+    ("MKL_Set_Num_Threads", "MKL_Get_Max_Threads"),
+)
+
+
+class _Blas:
+    """The library NumPy multiplies matrices with, asked and told its number of threads."""
+
+    def __init__(self) -> None:
+        self.get: Callable[[], int] | None = None
+        self.set: Callable[[int], object] = _nothing
+        for path in _libraries():
+            try:
+                library = ctypes.CDLL(path)
+            except OSError:
+                continue
+            for setter, getter in _SETTERS:
+                if hasattr(library, setter) and hasattr(library, getter):
+                    self.set, self.get = library[setter], library[getter]
+                    self.set.restype = None  # type: ignore[attr-defined]
+                    return
+
+
+def _nothing(count: int) -> None:
+    """Stand for a BLAS that can't be told."""
+
+
+def _libraries() -> list[str]:
+    """Return the files in which the functions of NumPy's BLAS may be found."""
+    core = str(np._core._multiarray_umath.__file__)  # type: ignore[attr-defined]
+    if sys.platform != "win32":
+        return [core]  # looking up a name there looks through what it is linked with
+    folder = os.path.dirname(os.path.dirname(np.__file__))
+    return glob.glob(os.path.join(folder, "numpy.libs", "*openblas*.dll"))
+
+
+_blas = _Blas()
+
+
+# ----- How many -----------------------------------------------------------------------------------
+
+
+def _wished() -> int | None:
+    """Return the number of threads the environment asks for."""
+    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+        first = os.environ.get(name, "").partition(",")[0].strip()
+        if first.isdigit() and int(first):
+            return int(first)
+    return None
+
+
+def _available() -> int:
+    """Return the number of cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        cores = len(os.sched_getaffinity(0))
+    else:
+        cores = os.cpu_count() or 1
+    try:  # a container's share of the machine
+        with open("/sys/fs/cgroup/cpu.max") as file:
+            quota, period = file.read().split()
+    except (OSError, ValueError):
+        return cores
+    return cores if quota == "max" else max(1, min(cores, int(quota) // int(period)))
+
+
+def _at_start() -> int:
+    """Return the number of threads to begin with, no more than BLAS has been limited to."""
+    count = _wished() or _available()
+    if _blas.get is not None:
+        allowed = _blas.get()
+        if allowed <= count:
+            return allowed
+        _blas.set(count)
+    return count
+
+
+_threads = _at_start()
+_interop_threads = 1
+
+
+def get_num_threads() -> int:
+    """Return how many threads one operation may use.
+
+    At first that is ``OMP_NUM_THREADS`` or ``OPENBLAS_NUM_THREADS`` if the environment has one of
+    them, otherwise the number of cores this process may use.
+    """
+    return _threads
+
+
+def set_num_threads(num: int) -> None:
+    """Let one operation use `num` threads: those of BLAS for products, the package's own otherwise.
+
+    NumPy uses the same BLAS, so this holds for products of plain arrays as well.
+
+    Raises:
+        RuntimeError: if `num` is not a positive integer.
+
+    >>> import tinygrad_like as torch
+    >>> former = torch.get_num_threads()
+    >>> torch.set_num_threads(1)
+    >>> torch.get_num_threads()
+    1
+    >>> torch.set_num_threads(former)
+    """
+    global _threads
+    _threads = _positive("set_num_threads", num)
+    _blas.set(num)
+
+
+def get_num_interop_threads() -> int:
+    """Return what `set_num_interop_threads` was told, at first 1."""
+    return _interop_threads
+
+
+def set_num_interop_threads(num: int) -> None:
+    """Take a number of operations to run at once, for PyTorch's sake: it is always one.
+
+    Raises:
+        RuntimeError: if `num` is not a positive integer.
+    """
+    global _interop_threads
+    _interop_threads = _positive("set_num_interop_threads", num)
+
+
+def _positive(name: str, num: int) -> int:
+    if type(num) is not int:
+        raise RuntimeError(f"{name} expects an int, but got {type(num).__name__}")
+    if num < 1:
+        raise RuntimeError(f"{name} expects a positive integer, but got {num}")
+    return num
+
+
+# ----- The pool -----------------------------------------------------------------------------------
+
+
+class _Worker:
+    """A Python thread that waits for a task.
+
+    Locks hand over fastest. A task that was not begun yet can be taken back.
+    """
+
+    __slots__ = ("_done", "_given", "_wake")
+
+    def __init__(self) -> None:
+        self._given: list[Callable[[], object]] = []  # at most one: taking it out is atomic
+        self._wake, self._done = allocate_lock(), allocate_lock()
+        self._wake.acquire()
+        self._done.acquire()
+        threading.Thread(target=self._run, name="tinygrad_like", daemon=True).start()
+
+    def _run(self) -> None:
+        while True:
+            self._wake.acquire()
+            try:
+                task = self._given.pop()
+            except IndexError:  # taken back
+                continue
+            task()
+            del task  # nothing of it may be held once it is said to be done
+            self._done.release()
+
+    def give(self, task: Callable[[], object]) -> None:
+        """Have `task`, which must not raise, done."""
+        self._given.append(task)
+        if self._wake.locked():  # or else it is still about to wake up for a task taken back
+            self._wake.release()
+
+    def finish(self) -> None:
+        """Return when the task is done, or was taken back."""
+        try:
+            self._given.pop()
+        except IndexError:
+            self._done.acquire()
+
+
+class _Pool:
+    """The workers of this process, started when they are first needed; one caller at a time."""
+
+    __slots__ = ("busy", "workers")
+
+    def __init__(self) -> None:
+        self.busy = allocate_lock()
+        self.workers: list[_Worker] = []
+
+    def enlist(self, count: int) -> list[_Worker]:
+        """Return that many workers, or fewer where no thread can be started."""
+        try:
+            while len(self.workers) < count:
+                self.workers.append(_Worker())
+        except RuntimeError:  # a platform without threads, or an interpreter that is shutting down
+            pass
+        return self.workers[:count]
+
+
+_pool = _Pool()
+
+
+def _forget() -> None:
+    """Begin with an empty pool: the threads of the former stayed in another process, or in a task."""
+    global _pool
+    _pool = _Pool()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget)
+
+
+def split(count: int, work: Work, bytes_: int) -> None:
+    """Do ``work(start, stop)`` for all of ``range(count)``, in pieces on several threads if that pays.
+
+    What `work` does for one number must not depend on what it does for others. Inside a piece (and
+    where another thread is sharing out work) everything is done at once, on the caller's thread.
+
+    Args:
+        count: into how many parts the work can be cut, usually rows.
+        work: does the parts from `start` up to `stop`; NumPy or compiled code, on arrays only.
+        bytes_: how much memory it reads and writes in all.
+
+    Raises:
+        BaseException: what `work` raised, for the first of the pieces that failed.
+    """
+    if bytes_ < LEAST_BYTES or _threads == 1 or count < 2:
+        work(0, count)
+        return
+    pool = _pool
+    if not pool.busy.acquire(blocking=False):
+        work(0, count)
+        return
+    try:
+        _share_out(pool, count, work, bytes_)
+    finally:
+        pool.busy.release()
+
+
+def _share_out(pool: _Pool, count: int, work: Work, bytes_: int) -> None:
+    threads = _threads
+    most = min(count, bytes_ // _LEAST_PIECE)
+    workers = pool.enlist(min(threads, most) - 1)
+    pieces = min(most, _PIECES_EACH * (len(workers) + 1))
+    bounds = [count * i // pieces for i in range(pieces + 1)]
+    todo = list(zip(bounds[-2::-1], bounds[:0:-1], strict=True))  # the first piece is the last here
+    failed: list[tuple[int, BaseException]] = []
+    blas_threads = 1 if _blas.get is None else _blas.get()
+    if blas_threads > 1:
+        _blas.set(1)
+    try:
+        for worker in workers:  # a context of its own for each: NumPy's errstate is kept there
+            worker.give(partial(contextvars.copy_context().run, _work_off, todo, work, failed))
+        _work_off(todo, work, failed)
+        for worker in workers:
+            worker.finish()
+    except BaseException:  # interrupted while waiting: who knows which workers will be free
+        _forget()
+        raise
+    finally:
+        if blas_threads > 1:
+            _blas.set(blas_threads if threads == _threads else _threads)
+    if failed:
+        error = min(failed, key=itemgetter(0))[1]
+        failed.clear()  # an error refers to this frame: no cycle
+        try:
+            raise error
+        finally:
+            del error
+
+
+def _work_off(
+    todo: list[tuple[int, int]], work: Work, failed: list[tuple[int, BaseException]]
+) -> None:
+    """Do one piece after the other until none is left or one has failed."""
+    while True:
+        try:
+            start, stop = todo.pop()
+        except IndexError:
+            return
+        try:
+            work(start, stop)
+        except BaseException as error:
+            todo.clear()
+            failed.append((start, error))
