@@ -1,15 +1,16 @@
 """The chain of 100 operations on 4 elements, forward and backward."""
 
-from collections.abc import Callable
 from typing import Any
 
-from benchmarks.workloads import chain_forward
+from benchmarks.workloads import Work, chain_forward
 
 
-def make(torch: Any, fast: dict[str, Any]) -> Callable[[], Any]:
-    forward = chain_forward.make(torch, fast)
+def make(torch: Any, fast: dict[str, Any]) -> Work:
+    forward, (x, y), *_ = chain_forward.make(torch, fast)
 
-    def step() -> None:
+    def step() -> Any:
+        x.grad = y.grad = None
         forward().sum().backward()
+        return y.grad
 
-    return step
+    return Work(step, [x, y])

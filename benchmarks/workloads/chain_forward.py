@@ -1,12 +1,13 @@
 """A chain of 100 operations on 4 elements, recorded but not differentiated: pure overhead."""
 
-from collections.abc import Callable
 from typing import Any
 
+from benchmarks.workloads import Work
 
-def make(torch: Any, fast: dict[str, Any]) -> Callable[[], Any]:
+
+def make(torch: Any, fast: dict[str, Any]) -> Work:
     del fast
-    x = torch.ones(4, requires_grad=True)
+    x = torch.full((4,), 1.5, requires_grad=True)
     y = torch.full((4,), 0.5, requires_grad=True)
 
     def step() -> Any:
@@ -16,4 +17,4 @@ def make(torch: Any, fast: dict[str, Any]) -> Callable[[], Any]:
             h = h + x
         return h
 
-    return step
+    return Work(step, [x, y])
