@@ -56,6 +56,7 @@ from tinygrad_like.ops.activation import (
 from tinygrad_like.ops.arranging import (
     pad,
 )
+from tinygrad_like.ops.attention import scaled_dot_product_attention
 from tinygrad_like.ops.convolution import (
     conv1d,
     conv2d,
@@ -217,6 +218,7 @@ __all__ = [
     "rms_norm",
     "rrelu",
     "rrelu_",
+    "scaled_dot_product_attention",
     "selu",
     "selu_",
     "sigmoid",
