@@ -106,6 +106,7 @@ from tinygrad_like.nn.modules.pooling import (
     MaxPool1d,
     MaxPool2d,
 )
+from tinygrad_like.nn.modules.rnn import GRU, LSTM, RNN, RNNBase
 from tinygrad_like.nn.modules.sparse import Embedding
 
 __all__ = [
@@ -113,6 +114,9 @@ __all__ = [
     "ELU",
     "GELU",
     "GLU",
+    "GRU",
+    "LSTM",
+    "RNN",
     "SELU",
     "AdaptiveAvgPool1d",
     "AdaptiveAvgPool2d",
@@ -183,6 +187,7 @@ __all__ = [
     "ParameterList",
     "PoissonNLLLoss",
     "RMSNorm",
+    "RNNBase",
     "RReLU",
     "ReLU",
     "ReLU6",
