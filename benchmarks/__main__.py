@@ -4,6 +4,7 @@
     python -m benchmarks --short         a quick look
     python -m benchmarks chain moons     these workloads only
     python -m benchmarks --ops           every op at (64, 1000)
+    python -m benchmarks --ops exp sort  those with one of these words in their expression
     python -m benchmarks --readme        everything, and write the tables into README.md
 
 With one thread all systems run in one process, block by block in turn, so that what slows the
@@ -66,6 +67,7 @@ def main() -> None:
     parser.add_argument("--short", action="store_true", help="a fraction of a second each")
     parser.add_argument("--seconds", type=float, help="per workload and system (default: 2)")
     parser.add_argument("--threads", choices=("one", "default"), help="only so (default: both)")
+    parser.add_argument("--ops", action="store_true", help="the page of ops alone")
     parser.add_argument("--systems", help=f"of {','.join(systems.TITLES)}")
     parser.add_argument("--readme", action="store_true", help="write the tables into README.md")
     parser.add_argument("--output", type=Path, default=ROOT / "benchmarks" / "out" / "times.json")
@@ -77,12 +79,16 @@ def main() -> None:
     from benchmarks import report
 
     for name in options.names:
-        if name not in NAMES:
+        if name not in NAMES and not options.ops:
             parser.error(f"unknown workload {name!r}, expected one of {', '.join(NAMES)}")
     chosen = options.systems.split(",") if options.systems else list(systems.USUAL)
     for name in chosen:
         if name not in systems.TITLES:
             parser.error(f"unknown system {name!r}, expected one of {', '.join(systems.TITLES)}")
+    if options.ops:
+        pages = child("ops.page", chosen, options.seconds or 0.03, options.names)
+        print(f"{report.op_page(pages)}\n\n{report.op_summary(pages)}")
+        return
     names = options.names or NAMES
     seconds = options.seconds or (0.15 if options.short else 2)
     result: dict[str, Any] = {"machine": platform.processor() or platform.machine()}

@@ -81,6 +81,54 @@ def details(results: Mapping[str, Any]) -> str:
     return "\n".join([table("", head, rows), "", *gaps])
 
 
+def op_ratios(results: Mapping[str, Any]) -> dict[str, dict[str, float]]:
+    """Return the ratios of best blocks to torch's, by system and expression."""
+    found: dict[str, dict[str, float]] = {}
+    for expression, result in results.items():
+        for system, times in result["times"].items():
+            if system != "torch" and "torch" in result["times"]:
+                base = min(result["times"]["torch"])
+                found.setdefault(system, {})[expression] = min(times) / base
+    return found
+
+
+def op_page(results: Mapping[str, Any]) -> str:
+    """Return the table of every op."""
+    found = op_ratios(results)
+    rows = []
+    for expression, result in results.items():
+        base = result["times"].get("torch")
+        ratios = [found[s].get(expression) for s in found]
+        rows.append(
+            [
+                f"`{expression}`",
+                f"{min(base) * 1e6:.0f} us" if base else GAP,
+                *(f"{ratio:.2f}" if ratio else GAP for ratio in ratios),
+            ]
+        )
+    gaps = [
+        f"{expression}: {TITLES[system]} is absent: {why}"
+        for expression, result in results.items()
+        for system, why in result["absent"].items()
+    ]
+    title = "Every op at (64, 1000), forward + backward, time over torch's:"
+    head = ["op", "torch", *(TITLES[s] for s in found)]
+    return "\n".join([table(title, head, rows), "", *gaps])
+
+
+def op_summary(results: Mapping[str, Any], worst: int = 10) -> str:
+    """Return the median over all ops, and the worst ones, of every system."""
+    rows = []
+    for system, ratios in op_ratios(results).items():
+        order = sorted(ratios, key=ratios.__getitem__, reverse=True)
+        middle = statistics.median(ratios.values())
+        last = ", ".join(f"`{e}` {ratios[e]:.1f}" for e in order[:worst])
+        slower = sum(ratio > 1 for ratio in ratios.values())
+        rows.append([TITLES[system], f"{middle:.2f}", f"{slower} of {len(ratios)}", last])
+    title = "Every op at (64, 1000), forward + backward, one thread, time over torch's:"
+    return table(title, ["", "median", "slower than torch", "slowest"], rows)
+
+
 def write_readme(text: str, path: Path) -> None:
     """Put the tables between the marks of a README."""
     begin, end = MARKS

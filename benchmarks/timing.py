@@ -18,14 +18,16 @@ PATIENCE = 120  # seconds that a system may take to build and compile a workload
 Step = tuple[Callable[[], Any], Callable[[], AbstractContextManager[Any]]]
 
 
-def rounds(steps: Mapping[str, Step], seconds: float, least: int = 5) -> dict[str, list[float]]:
+def rounds(
+    steps: Mapping[str, Step], seconds: float, block: float = BLOCK, least: int = 5
+) -> dict[str, list[float]]:
     """Time blocks of each step in turn until the time is up; return seconds per step of each."""
     counts = {}
     for name, (step, active) in steps.items():
         with active():
             start = time.perf_counter()
             step()
-            counts[name] = max(1, min(STEPS, int(BLOCK / (time.perf_counter() - start))))
+            counts[name] = max(1, min(STEPS, int(block / (time.perf_counter() - start))))
     times: dict[str, list[float]] = {name: [] for name in steps}
     end = time.perf_counter() + seconds
     while time.perf_counter() < end or least > 0:

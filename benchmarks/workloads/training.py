@@ -1,5 +1,6 @@
 """What the workloads that train a model share."""
 
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -36,5 +37,5 @@ def products(rows: int, *widths: int) -> float:
 
     Forward, the weight's gradient and the input's, which the first layer does without.
     """
-    sizes = [a * b for a, b in zip(widths, widths[1:], strict=False)]
+    sizes = [a * b for a, b in pairwise(widths)]
     return 2.0 * rows * (3 * sum(sizes) - sizes[0])
