@@ -25,8 +25,9 @@ from tinygrad_like.nn.hooks import (
     register_module_full_backward_hook,
     register_module_full_backward_pre_hook,
 )
-from tinygrad_like.nn.naming import indented, typename
+from tinygrad_like.nn.naming import asked_dtype, indented, typename
 from tinygrad_like.nn.parameter import Buffer, Parameter
+from tinygrad_like.nn.registered import Registered
 from tinygrad_like.nn.state import IncompatibleKeys, Stateful
 
 __all__ = [
@@ -76,7 +77,11 @@ class Module(Hooked, Stateful):
                 raise TypeError(
                     f"{name}.__init__() takes 1 positional argument but {len(args) + 1} were given"
                 )
+        for own in _REGISTERS:  # there already if this is called a second time
+            self.__dict__.get(own, {}).clear()
         self.__dict__.update(_fresh_state())
+        for own in _REGISTERS:
+            self.__dict__[own] = Registered(self)
         if self.call_super_init:
             super().__init__(*args, **kwargs)
 
@@ -172,15 +177,7 @@ class Module(Hooked, Stateful):
     # ----- Attributes -----------------------------------------------------------------------------
 
     def __getattr__(self, name: str) -> Any:
-        # Called only when the ordinary ways have failed; parameters are asked for most.
-        state = self.__dict__
-        if "_parameters" in state:
-            found = state["_parameters"]
-            if name in found:
-                return found[name]
-            for kind in ("_buffers", "_modules"):
-                if name in state[kind]:
-                    return state[kind][name]
+        # Called only when the ordinary ways have failed: what is registered is an attribute too.
         raise AttributeError(
             f"'{type(self).__name__}' object has no attribute '{name}'", name=name, obj=self
         )
@@ -213,10 +210,21 @@ class Module(Hooked, Stateful):
                 persistent = value.persistent if isinstance(value, Buffer) else lasting
                 self.register_buffer(name, value, persistent)
             return
+        if name in _REGISTERS and not isinstance(value, Registered):
+            self._replace_register(name, value)
+            return
         object.__setattr__(self, name, value)
 
+    def _replace_register(self, name: str, entries: dict[str, Any]) -> None:
+        """Register `entries` instead of what the dictionary called `name` holds."""
+        former = self.__dict__.get(name)
+        if former is not None:
+            entries = dict(entries)
+            former.clear()
+        self.__dict__[name] = Registered(self, entries)
+
     def __delattr__(self, name: str) -> None:
-        for own in ("_parameters", "_buffers", "_modules"):
+        for own in _REGISTERS:
             if name in self.__dict__[own]:
                 del self.__dict__[own][name]
                 if own == "_buffers":
@@ -225,13 +233,19 @@ class Module(Hooked, Stateful):
         object.__delattr__(self, name)
 
     def __dir__(self) -> list[str]:
-        names = [*dir(type(self)), *self.__dict__, *self._parameters, *self._modules]
-        return sorted(name for name in (*names, *self._buffers) if not name[:1].isdigit())
+        names = {*dir(type(self)), *self.__dict__}
+        return sorted(name for name in names if not name[:1].isdigit())
+
+    def __getstate__(self) -> dict[str, Any]:
+        registered = {name for own in _REGISTERS for name in self.__dict__.get(own, ())}
+        return {name: value for name, value in self.__dict__.items() if name not in registered}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
         for name, value in _fresh_state().items():
             self.__dict__.setdefault(name, value)
+        for own in _REGISTERS:
+            self.__dict__[own] = Registered(self, self.__dict__.get(own, {}))
 
     # ----- Looking around -------------------------------------------------------------------------
 
@@ -480,7 +494,7 @@ class Module(Hooked, Stateful):
             TypeError: if the dtype is not a floating-point one.
             RuntimeError: if the device is not the CPU.
         """
-        target = _parse_to(*args, **kwargs)
+        target = asked_dtype(*args, **kwargs)
         if target is None:
             return self
         if target.kind != "f":
@@ -559,12 +573,13 @@ _EXPECTED = {
 }
 
 
+_REGISTERS = ("_parameters", "_buffers", "_modules")
+
+
 def _fresh_state() -> dict[str, Any]:
     """Return what every module has from the start."""
     return {
         "training": True,
-        "_parameters": {},
-        "_buffers": {},
         "_non_persistent_buffers_set": set(),
         "_backward_pre_hooks": OrderedDict(),
         "_backward_hooks": OrderedDict(),
@@ -576,28 +591,4 @@ def _fresh_state() -> dict[str, Any]:
         "_state_dict_pre_hooks": OrderedDict(),
         "_load_state_dict_pre_hooks": OrderedDict(),
         "_load_state_dict_post_hooks": OrderedDict(),
-        "_modules": {},
     }
-
-
-def _parse_to(
-    *args: Any,
-    device: Any = None,
-    dtype: Any = None,
-    non_blocking: bool = False,
-    copy: bool = False,
-    memory_format: Any = None,
-) -> Any:
-    """Return the NumPy dtype that the arguments of `Module.to` ask for, None without one."""
-    del non_blocking, copy, memory_format
-    for value in args:
-        if isinstance(value, Traced):
-            dtype = value.array.dtype
-        elif isinstance(value, dtypes.dtype):
-            dtype = value
-        elif isinstance(value, bool):
-            continue  # non_blocking, copy
-        elif value is not None:
-            device = value
-    check_device(device)
-    return None if dtype is None else dtypes.of(dtype)

@@ -1,9 +1,11 @@
-"""How values and modules are named in messages and representations."""
+"""How values, types and modules are named: in messages, representations and arguments."""
 
 from __future__ import annotations
 
 from typing import Any
 
+from tinygrad_like import dtypes
+from tinygrad_like.device import check_device
 from tinygrad_like.graph import Traced
 
 
@@ -33,3 +35,26 @@ _TENSOR_NAMES = {
 def indented(text: str) -> str:
     """Return `text` with every line but the first moved to the right."""
     return text.replace("\n", "\n  ")
+
+
+def asked_dtype(
+    *args: Any,
+    device: Any = None,
+    dtype: Any = None,
+    non_blocking: bool = False,
+    copy: bool = False,
+    memory_format: Any = None,
+) -> Any:
+    """Return the NumPy dtype that the arguments of `Module.to` ask for, None without one."""
+    del non_blocking, copy, memory_format
+    for value in args:
+        if isinstance(value, Traced):
+            dtype = value.array.dtype
+        elif isinstance(value, dtypes.dtype):
+            dtype = value
+        elif isinstance(value, bool):
+            continue  # non_blocking, copy
+        elif value is not None:
+            device = value
+    check_device(device)
+    return None if dtype is None else dtypes.of(dtype)

@@ -916,3 +916,82 @@ def test_other_threads_are_not_recorded():
 
 def test_plain_reads_both_packages_alike():
     assert plain(tg.ones(1)) == plain(pytorch.ones(1))
+
+
+# ----- What is registered is an attribute too -----------------------------------------------------
+
+
+def _with_all_kinds():
+    net = tg.nn.Module()
+    net.weight = tg.nn.Parameter(tg.ones(2))
+    net.register_buffer("mean", tg.zeros(2))
+    net.inner = tg.nn.Linear(2, 2)
+    return net
+
+
+def _attributes_follow(net):
+    for own in ("_parameters", "_buffers", "_modules"):
+        for name, value in getattr(net, own).items():
+            assert getattr(net, name) is value
+            assert net.__dict__[name] is value
+
+
+def test_attributes_follow_the_dictionaries_of_a_module():
+    net = _with_all_kinds()
+    _attributes_follow(net)
+    other = tg.nn.Parameter(tg.zeros(3))
+    net._parameters["weight"] = other
+    assert net.weight is other
+    net._parameters.update(bias=other)
+    assert net.bias is other
+    assert net._parameters.pop("bias") is other
+    assert not hasattr(net, "bias")
+    assert net._parameters.pop("bias", None) is None
+    with pytest.raises(KeyError):
+        net._parameters.pop("bias")
+    net._parameters |= {"bias": other}
+    assert net.bias is other
+    assert net._parameters.popitem() == ("bias", other)
+    assert net._buffers.setdefault("mean", None) is net.mean
+    assert net._buffers.setdefault("new", None) is net.new is None
+    del net._buffers["new"]
+    assert not hasattr(net, "new")
+    net._modules.clear()
+    assert not hasattr(net, "inner")
+    net._modules = {"a": tg.nn.ReLU()}
+    assert isinstance(net.a, tg.nn.ReLU)
+    net._modules = {"b": net.a}
+    assert not hasattr(net, "a")
+    del net.weight
+    assert not hasattr(net, "weight")
+    _attributes_follow(net)
+
+
+def test_copies_of_a_module_have_dictionaries_of_their_own():
+    net = _with_all_kinds()
+    for made in (copy.copy(net), copy.deepcopy(net), pickle.loads(pickle.dumps(net))):
+        _attributes_follow(made)
+        former = net.weight
+        made.weight = tg.nn.Parameter(tg.zeros(5))
+        assert made.weight.shape == (5,)
+        assert net.weight is former
+        _attributes_follow(made)
+
+
+def test_a_second_init_forgets_what_was_registered():
+    net = _with_all_kinds()
+    tg.nn.Module.__init__(net)
+    for name in ("weight", "mean", "inner"):
+        assert not hasattr(net, name)
+    assert list(net.parameters()) == []
+
+
+def test_a_module_dies_with_its_last_reference():
+    gc.disable()
+    try:
+        net = _with_all_kinds()
+        alive = weakref.ref(net)
+        del net
+        assert alive() is None
+    finally:
+        gc.enable()
