@@ -56,7 +56,7 @@ def _roots(
                     "grad can be implicitly created only for scalar outputs: got shape "
                     f"{tuple(array.shape)}; reduce it with .sum() or .mean(), or give gradient="
                 )
-            g = np.ones(array.shape, array.dtype)
+            g = np.array(1, array.dtype, ndmin=array.ndim)
         else:
             g = gradient.array
             if g.shape != array.shape:

@@ -4,8 +4,9 @@ A `Tensor` holds an array and, if gradients are wanted, the `Node` that made it.
 parents (the nodes of its operands), the values its gradient rules need, and the tick of the clock
 at which it was recorded. Everything else here follows from those three:
 
-* backward order: reachable nodes sorted by tick, newest first. An operation is always younger than
-  its operands, so when a node's turn comes, every gradient it will ever receive has arrived.
+* backward order: of the nodes that wait for their turn always the newest by tick. An operation is
+  always younger than its operands, so when a node's turn comes, every gradient it will ever receive
+  has arrived.
 * safety: an in-place write stamps the written memory with the next tick. A saved array whose memory
   carries a stamp younger than the node was overwritten, and its gradient would be wrong.
 * memory: nodes refer to their parents only, never the other way, so a graph dies with its tensors.
@@ -17,6 +18,7 @@ import sys
 import threading
 import warnings
 import weakref
+from bisect import insort
 from collections.abc import Callable, Iterable, Sequence
 from itertools import count
 from operator import attrgetter
@@ -449,6 +451,9 @@ def refuse_overwritten(node: Node, saved: tuple[Any, ...]) -> None:
 # ----- The walk -----------------------------------------------------------------------------------
 
 
+_tick = attrgetter("tick")
+
+
 def reachable(roots: Iterable[Node]) -> list[Node]:
     """Return every node that `roots` depend on, oldest first."""
     seen = set(roots)
@@ -458,7 +463,7 @@ def reachable(roots: Iterable[Node]) -> list[Node]:
             if parent is not None and parent not in seen:
                 seen.add(parent)
                 stack.append(parent)
-    return sorted(seen, key=attrgetter("tick"))
+    return sorted(seen, key=_tick)
 
 
 def freed(node: Node) -> RuntimeError:
@@ -492,25 +497,28 @@ def walk(
     Raises:
         RuntimeError: if saved values were freed or overwritten.
     """
-    order = reachable([node for node, _ in roots])
-    captured: dict[Node, Any] = {}
-    wanted: set[Node] = set()
+    needed: set[Node] | None = None
+    wanted: set[Node] = set(targets or ())
     if targets is not None:
-        wanted.update(targets)
         needed = set(wanted)
-        for node in order:
+        for node in reachable([node for node, _ in roots]):
             if not needed.isdisjoint(node.parents):
                 needed.add(node)
-        order = [node for node in order if node in needed]
-    grads: dict[Node, Any] = dict.fromkeys(order)
+    captured: dict[Node, Any] = {}
+    grads: dict[Node, Any] = {}
     for node, g in roots:
-        if node in grads:
-            former = grads[node]
+        if needed is None or node in needed:
+            former = grads.get(node)
             grads[node] = g if former is None else former + g
+    # Nodes that wait for their turn, oldest first; leaves, older than everything, wait apart.
+    waiting = sorted((node for node in grads if node.tick), key=_tick)
+    leaves = [node for node in grads if not node.tick]
     newest_write = last_write()
     anomaly = thread_mode.anomaly
-    while order:
-        node = order.pop()
+    while waiting or leaves:
+        if not waiting:
+            waiting, leaves = leaves[::-1], []
+        node = waiting.pop()
         g = grads.pop(node)
         if g is None:
             continue
@@ -519,13 +527,23 @@ def walk(
         hooks = node.hooks
         if hooks is not None:
             g = hooks.run(g)
-        if targets is not None and node in wanted:
+        if wanted and node in wanted:
             captured[node] = g
-            if node.tick == 0:
+            if not node.tick:
                 continue
         saved = node.saved
         if saved is None:
             raise freed(node)
+        for parent in node.parents:
+            if parent is None or parent in grads or (needed is not None and parent not in needed):
+                continue
+            grads[parent] = None
+            if not parent.tick:
+                leaves.append(parent)
+            elif not waiting or parent.tick > waiting[-1].tick:
+                waiting.append(parent)
+            else:
+                insort(waiting, parent, key=_tick)
         if saved:
             if node.tick < newest_write:
                 refuse_overwritten(node, saved)

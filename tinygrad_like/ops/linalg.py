@@ -10,7 +10,7 @@ from tinygrad_like import dtypes
 from tinygrad_like.dtypes import F16, F32, F64
 from tinygrad_like.graph import Array, Traced
 from tinygrad_like.op import REGISTRY, UFUNCS, op
-from tinygrad_like.ops.reduction import sum_to
+from tinygrad_like.ops.reduction import ones_vector, sum_to
 from tinygrad_like.ops.shaping import (
     permute,
     reshape,
@@ -272,7 +272,14 @@ def _as_rows(x: Array) -> Array:
     return x if x.ndim == 2 else reshape(x, (-1, x.shape[-1]))
 
 
+def _plain(g: Array) -> bool:
+    """Return True for the gradient met in nearly every step: a matrix that nothing records."""
+    return type(g) is np.ndarray and g.ndim == 2 and (g.dtype is F32 or g.dtype is F64)
+
+
 def _linear_input_rule(g: Array, weight: Array, shape: tuple[int, ...]) -> Array:
+    if _plain(g) and weight.ndim == 2:
+        return g.dot(weight)
     if g.ndim == 2 and weight.ndim == 2:
         return matmul(g, weight)
     if weight.ndim == 1:
@@ -287,6 +294,8 @@ def transposed_product(x: Array, y: Array) -> Array:
 
 
 def _linear_weight_rule(g: Array, x: Array, weight_shape: tuple[int, ...]) -> Array:
+    if _plain(g) and x.ndim == 2 and len(weight_shape) == 2:
+        return g.T.dot(x)
     if g.ndim == 2 and x.ndim == 2:
         return transposed_product(g, x)
     rows = _as_rows(unsqueeze(x, 0)) if x.ndim == 1 else _as_rows(x)
@@ -295,10 +304,16 @@ def _linear_weight_rule(g: Array, x: Array, weight_shape: tuple[int, ...]) -> Ar
     return transposed_product(reshape(g, (rows.shape[0], weight_shape[0])), rows)
 
 
+def _linear_bias_rule(g: Array, shape: tuple[int, ...]) -> Array:
+    if _plain(g) and len(shape) == 1 and shape[0] == g.shape[1]:
+        return ones_vector(len(g), g.dtype).dot(g)
+    return sum_to(g, shape)
+
+
 @op(
     x=lambda g, weight, x_shape: _linear_input_rule(g, weight, x_shape),
     weight=lambda g, x, weight_shape: _linear_weight_rule(g, x, weight_shape),
-    bias=lambda g, bias_shape: sum_to(g, bias_shape),
+    bias=lambda g, bias_shape: _linear_bias_rule(g, bias_shape),
     label="Addmm",
 )
 def linear(x: Array, weight: Array, bias: Array | None = None) -> Array:
@@ -321,7 +336,7 @@ def linear(x: Array, weight: Array, bias: Array | None = None) -> Array:
     ):
         _refuse_linear(x, weight, bias)
     if x.ndim == 2 and weight.ndim == 2 and x.dtype is not F16:
-        out = np.dot(x, weight.T)
+        out = x.dot(weight.T)
     else:
         out = np.asarray(product(x, weight.T))
     if bias is not None:
