@@ -132,7 +132,7 @@ def _lines_of_call(op_: Op, readable: str) -> list[str]:
             given_as[n] = f"{n}_operand"
             add(f"    {n}_operand = {n}")
         o = given_as[n]
-        add(f"    if isinstance({o}, Traced):")
+        add(f"    if type({o}) is Tensor or isinstance({o}, Traced):")
         add(f"        {n} = {o}.array; {n}_node = {o}.node; {n}_traced = True")
         add("    else:")
         add(f"        {n} = {o}; {n}_node = None; {n}_traced = False")
@@ -238,6 +238,9 @@ def _saved(op_: Op, name: str, users: list[str]) -> str:
     return f"{value} if {wanted} else None"
 
 
+_passing_on = (lambda g: g).__code__.co_code
+
+
 def generate_backward(op_: Op) -> Callable[..., None]:
     """Write out how a node of this op sends gradients to its parents."""
     namespace: dict[str, Any] = {"mend": op_.mend, "fill_missing": fill_missing}
@@ -266,6 +269,10 @@ def _lines_of_backward(op_: Op) -> list[str]:
         names = names_of(rule)
         return ", ".join(n if n in ("g", "i", "needs") else f"s_{n}" for n in names)
 
+    def call(n: str, rule: Callable[..., Any]) -> str:
+        passes_on = names_of(rule) == ("g",) and rule.__code__.co_code == _passing_on
+        return "g" if passes_on else f"rule_{n}({arguments(rule)})"
+
     if op_.variadic:
         n = op_.variadic
         add("    for i, parent in enumerate(self.parents):")
@@ -276,7 +283,7 @@ def _lines_of_backward(op_: Op) -> list[str]:
         for n, rule in op_.rules.items():
             add(f"    parent = self.parents[{op_.arrays.index(n)}]")
             add("    if parent in grads:")
-            add(f"        d_{n} = rule_{n}({arguments(rule)})")
+            add(f"        d_{n} = {call(n, rule)}")
             receive("        ", n)
         if op_.joint:
             names, rule = op_.joint
