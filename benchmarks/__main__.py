@@ -1,7 +1,7 @@
-"""Measure every workload beside PyTorch and print the table of ratios.
+"""Measure every workload beside PyTorch and print the tables of ratios.
 
-    python -m benchmarks                 everything
-    python -m benchmarks --short         a quick look
+    python -m benchmarks                 everything, a quarter of an hour
+    python -m benchmarks --short         a quick look, less than two minutes
     python -m benchmarks chain moons     these workloads only
     python -m benchmarks --ops           every op at (64, 1000)
     python -m benchmarks --ops exp sort  those with one of these words in their expression
@@ -16,15 +16,15 @@ faster. The best block counts; the median and the spread tell how quiet the mach
 from __future__ import annotations
 
 import argparse
+import importlib
 import json
 import os
-import platform
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
-from benchmarks import systems
+from benchmarks import machine, report, systems
 from benchmarks.workloads import NAMES
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -37,7 +37,7 @@ def child(function: str, *arguments: Any, threads: int | None = 1) -> Any:
     if threads:
         environment |= {name: str(threads) for name in POOLS}
     call = json.dumps([function, arguments, threads])
-    command = [sys.executable, "-m", "benchmarks", "--child", call]
+    command = [sys.executable, "-W", "ignore", "-m", "benchmarks", "--child", call]
     done = subprocess.run(command, env=environment, cwd=ROOT, stdout=subprocess.PIPE, text=True)
     if done.returncode:
         raise SystemExit(f"{function}{arguments} failed")
@@ -46,14 +46,40 @@ def child(function: str, *arguments: Any, threads: int | None = 1) -> Any:
 
 def answer(call: str) -> None:
     """Do what `child` asked of this process."""
-    import importlib
-
     function, arguments, threads = json.loads(call)
     if threads == 1 and hasattr(os, "sched_setaffinity"):  # some pools count processors instead
         os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
     module, _, name = function.partition(".")
     result = getattr(importlib.import_module(f"benchmarks.{module}"), name)(*arguments)
     print(json.dumps(result))
+
+
+def one_thread(groups: list[list[str]], chosen: list[str], seconds: float) -> dict[str, Any]:
+    """Time workloads, a process for each group of them."""
+    found: dict[str, Any] = {}
+    for group in groups:
+        print(f"{', '.join(group)} ...", file=sys.stderr, flush=True)
+        found |= child("timing.workloads", group, chosen, seconds)
+    return found
+
+
+def default_threads(names: list[str], chosen: list[str], seconds: float) -> dict[str, Any]:
+    """Time workloads, a process for each and every system."""
+    found: dict[str, Any] = {}
+    for name in names:
+        print(f"{name}, default threads ...", file=sys.stderr, flush=True)
+        parts = [child("timing.workload", name, [s], seconds, threads=None) for s in chosen]
+        found[name] = {
+            key: {system: value for part in parts for system, value in part[key].items()}
+            for key in ("times", "absent")
+        }
+    return found
+
+
+def memory(names: tuple[str, ...] = ("gpt", "cnn", "mnist512")) -> dict[str, dict[str, float]]:
+    """Return the peak memory of workloads in MB by system."""
+    present = [s for s in systems.USUAL if s in systems.installed()]
+    return {n: {s: child("machine.peak_memory", n, s) for s in present} for n in names}
 
 
 def main() -> None:
@@ -65,7 +91,7 @@ def main() -> None:
     )
     parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(NAMES))
     parser.add_argument("--short", action="store_true", help="a fraction of a second each")
-    parser.add_argument("--seconds", type=float, help="per workload and system (default: 2)")
+    parser.add_argument("--seconds", type=float, help="for each workload and system (2)")
     parser.add_argument("--threads", choices=("one", "default"), help="only so (default: both)")
     parser.add_argument("--ops", action="store_true", help="the page of ops alone")
     parser.add_argument("--systems", help=f"of {','.join(systems.TITLES)}")
@@ -76,46 +102,46 @@ def main() -> None:
     if options.child:
         answer(options.child)
         return
-    from benchmarks import report
 
-    for name in options.names:
-        if name not in NAMES and not options.ops:
-            parser.error(f"unknown workload {name!r}, expected one of {', '.join(NAMES)}")
-    chosen = options.systems.split(",") if options.systems else list(systems.USUAL)
+    everything = not (options.names or options.ops or options.threads)
+    present = systems.installed()
+    if options.systems:
+        chosen = options.systems.split(",")
+    elif everything and not options.short:
+        chosen = present
+    else:
+        chosen = [s for s in systems.USUAL if s in present]
     for name in chosen:
-        if name not in systems.TITLES:
-            parser.error(f"unknown system {name!r}, expected one of {', '.join(systems.TITLES)}")
-    if options.ops:
-        pages = child("ops.page", chosen, options.seconds or 0.03, options.names)
-        print(f"{report.op_page(pages)}\n\n{report.op_summary(pages)}")
-        return
-    names = options.names or NAMES
-    seconds = options.seconds or (0.15 if options.short else 2)
-    result: dict[str, Any] = {"machine": platform.processor() or platform.machine()}
-    one: dict[str, Any] = {}
-    default: dict[str, Any] = {}
-    for name in names:
-        print(f"{name} ...", file=sys.stderr, flush=True)
+        if name not in present:
+            parser.error(f"no system {name!r} is installed, only {', '.join(present)}")
+    for name in () if options.ops else options.names:
+        if name not in NAMES:
+            parser.error(f"unknown workload {name!r}, expected one of {', '.join(NAMES)}")
+    if options.readme and not everything:
+        parser.error("--readme needs everything: name no workloads or threads")
+
+    result: dict[str, Any] = {"machine": machine.description()}
+    if not options.ops:
+        names = options.names or list(NAMES)
+        seconds = options.seconds or (0.1 if options.short else 2)
         if options.threads != "default":
-            one[name] = child("timing.workload", name, chosen, seconds)
-        if options.threads != "one":
-            alone = [child("timing.workload", name, [s], seconds, threads=None) for s in chosen]
-            default[name] = {
-                key: {k: v for part in alone for k, v in part[key].items()}
-                for key in ("times", "absent")
-            }
-    texts = []
-    if one:
-        result["one thread"] = one
-        texts.append(report.ratios("One thread, time over torch's:", one, limits=True))
-    if default:
-        result["default threads"] = default
-        title = f"Default threads ({os.cpu_count()} cores), each system alone:"
-        texts.append(report.ratios(title, default, limits=False))
-    for results in (one, default):
-        if results:
-            print(report.details(results))
-    text = "\n\n".join(texts)
+            groups = [names] if options.short else [[name] for name in names]
+            result["one thread"] = one_thread(groups, chosen, seconds)
+        if options.threads != "one" and not options.short:
+            result["default threads"] = default_threads(names, chosen, seconds)
+    if everything or options.ops:
+        usual = [s for s in chosen if s in systems.USUAL]
+        seconds = options.seconds or (0.004 if options.short else 0.03)
+        print("ops ...", file=sys.stderr, flush=True)
+        result["ops"] = child("ops.page", usual, seconds, options.names)
+    if everything:
+        print("imports, sizes, memory ...", file=sys.stderr, flush=True)
+        result["import"] = child("machine.imports")
+        result["installed"] = machine.installed_sizes()
+        result["memory"] = memory()
+
+    print(report.details(result))
+    text = report.summary(result)
     print(f"\n{text}")
     options.output.parent.mkdir(parents=True, exist_ok=True)
     options.output.write_text(json.dumps(result))

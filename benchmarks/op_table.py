@@ -24,7 +24,7 @@ def operands(torch: Any) -> dict[str, Any]:
         return rng.uniform(low, high, shape)
 
     leaves = {
-        "x": normal(N, C),
+        "x": rng.permutation(np.linspace(-3, 3, N * C)).reshape(SHAPE),  # no ties
         "y": normal(N, C),
         "z": normal(N, C),
         "p": between(0.5, 2, N, C),  # positive
@@ -57,6 +57,7 @@ def operands(torch: Any) -> dict[str, Any]:
         "variances": between(0.5, 2, C).astype(np.float32),
         "labels": rng.integers(0, C, N),
         "lists": np.where(rng.random(SHAPE) < 0.9, rng.integers(0, C, SHAPE), -1),
+        "counts": rng.integers(0, 3, N),
         "rows": rng.integers(0, N, N),
         "columns": rng.permutation(C)[: C // 2],
         "places": rng.integers(0, N, SHAPE),
@@ -141,7 +142,7 @@ t.acosh(p + 1)
 t.atanh(u)
 t.deg2rad(x)
 t.rad2deg(x)
-t.sinc(x)
+t.sinc(p)
 t.floor(x)
 t.ceil(x)
 t.trunc(x)
@@ -253,6 +254,7 @@ t.diagflat(row[:64])
 x.repeat(2, 1)
 x.tile(2)
 x.repeat_interleave(2, 1)
+x.repeat_interleave(counts, 0)
 x.flip(1)
 x.roll(1, 1)
 t.rot90(x)
@@ -339,6 +341,7 @@ t.matrix_power(square, 5)
 t.cross(triples, other, dim=-1)
 F.linear(x, weight, bias)
 F.linear(x, weight)
+F.scaled_dot_product_attention(x.view(8, 125, 64), y.view(8, 125, 64), z.view(8, 125, 64))
 """
 
 NORMS = """

@@ -27,7 +27,7 @@ def make(torch: Any, expression: str, found: dict[str, Any]) -> Callable[[], Any
     outputs = forward()
     several = isinstance(outputs, list | tuple)
     outputs = list(outputs) if several else [outputs]
-    g = [torch.randn_like(o.detach()) for o in outputs]
+    g = [torch.randn(tuple(o.shape), dtype=o.dtype) for o in outputs]
     if several:
 
         def step() -> None:
@@ -53,9 +53,8 @@ def page(systems: list[str], seconds: float, wanted: list[str]) -> dict[str, Any
     modules = {system: load(system) for system in systems}
     found = {system: operands(packages(system)) for system in systems}
     results: dict[str, Any] = {}
-    for expression in EXPRESSIONS:
-        if wanted and not any(word in expression for word in wanted):
-            continue
+    chosen = [e for e in EXPRESSIONS if not wanted or any(word in e for word in wanted)]
+    for expression in chosen:
         ready, absent = {}, {}
         for system, module in modules.items():
             try:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import statistics
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.systems import TITLES
-from benchmarks.timing import summary
+from benchmarks.systems import TITLES, USUAL
+from benchmarks.timing import spread
 
 MARKS = ("<!-- benchmark table -->", "<!-- end of benchmark table -->")
-GAP = ""
+Results = Mapping[str, Any]  # by name of workload, or by expression
 
 
 def table(title: str, head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -29,104 +30,144 @@ def table(title: str, head: Sequence[str], rows: Sequence[Sequence[str]]) -> str
     return "\n".join([title, "", line(head), line(rule), *map(line, rows)])
 
 
-def ratios(title: str, results: Mapping[str, Any], limits: bool) -> str:
-    """Return the table of ratios to torch, of workloads' results by name.
+def time(seconds: float | None) -> str:
+    """Return a time in a suitable unit, or nothing."""
+    if seconds is None:
+        return ""
+    return f"{seconds * 1e3:.2f} ms" if seconds >= 1e-3 else f"{seconds * 1e6:.0f} us"
 
-    With `limits` also of how often the least time, by this machine's measured flops or bandwidth,
-    fits into each system's.
+
+def over(a: float | None, b: float | None, digits: int = 2) -> str:
+    """Return a ratio, or nothing where one side is missing."""
+    return f"{a / b:.{digits}f}" if a and b else ""
+
+
+def best(result: Results) -> dict[str, float]:
+    """Return the best block's time of every system."""
+    return {system: min(times) for system, times in result["times"].items()}
+
+
+def ratios(title: str, results: Results, limits: bool = False) -> str:
+    """Return the table of ratios of best blocks to torch's.
+
+    With `limits` also how many times a workload's least time, by this machine's measured flops or
+    bandwidth, each of the usual systems takes.
     """
-    systems = [s for s in TITLES if any(s in result["times"] for result in results.values())]
-    others = [s for s in systems if s != "torch"]
-    head = ["workload", "torch", *(TITLES[s] for s in others)]
-    if limits:
-        head += [f"{TITLES[s]} / limit" for s in systems if s in ("torch", "ours", "jit")]
+    present = [s for s in TITLES if any(s in result["times"] for result in results.values())]
+    others = [s for s in present if s != "torch"]
+    bound = [s for s in USUAL if s in present] if limits else []
     rows = []
     for name, result in results.items():
-        best = {system: min(times) for system, times in result["times"].items()}
-        base = best.get("torch")
-        row = [name, f"{base * 1e3:.3f} ms" if base else GAP]
-        row += [f"{best[s] / base:.2f}" if base and s in best else GAP for s in others]
-        if limits:
-            limit = result["limit"]
-            row += [
-                f"{best[s] / limit:.1f}" if limit and s in best else GAP
-                for s in systems
-                if s in ("torch", "ours", "jit")
+        found = best(result)
+        base, least = found.get("torch"), result.get("limit")
+        rows.append(
+            [
+                name,
+                time(base),
+                *(over(found.get(s), base) for s in others),
+                *(over(found.get(s), least, 1) for s in bound),
             ]
-        rows.append(row)
+        )
+    head = ["", "torch", *(TITLES[s] for s in others), *(f"{TITLES[s]}, x limit" for s in bound)]
     return table(title, head, rows)
 
 
-def details(results: Mapping[str, Any]) -> str:
-    """Return the table of best block, median and spread of every system, and what is absent."""
+def op_summary(title: str, results: Results, worst: int = 10) -> str:
+    """Return the median over all ops of every system, and the worst ones beneath."""
+    rows, largest = [], []
+    for system in (s for s in TITLES if s != "torch"):
+        found = {
+            expression: all_best[system] / all_best["torch"]
+            for expression, result in results.items()
+            if {system, "torch"} <= (all_best := best(result)).keys()
+        }
+        if found:
+            above = sum(ratio > 1 for ratio in found.values())
+            median = f"{statistics.median(found.values()):.2f}"
+            rows.append([TITLES[system], median, f"{above} of {len(found)}"])
+            order = sorted(found, key=found.__getitem__, reverse=True)
+            last = ", ".join(f"`{name}` {found[name]:.1f}" for name in order[:worst])
+            largest.append(f"Largest, {TITLES[system]}: {last}.")
+    return "\n\n".join([table(title, ["", "median", "above 1"], rows), *largest])
+
+
+def blocks(title: str, results: Results) -> str:
+    """Return the table of best block, median and spread of every system, and who is absent."""
     rows, gaps = [], []
     for name, result in results.items():
         base = result["times"].get("torch")
         for system, times in result["times"].items():
-            best, median, spread = summary(times)
             # Rounds are compared each with itself, so that what slows the machine cancels.
             pairs = [a / b for a, b in zip(times, base, strict=False)] if base else []
             rows.append(
                 [
                     f"{name}: {TITLES[system]}",
-                    f"{best * 1e3:.3f} ms",
-                    f"{median * 1e3:.3f} ms",
-                    f"{spread:.0%}",
-                    f"{best / min(base):.2f}" if base else GAP,
-                    f"{statistics.median(pairs):.2f}" if pairs else GAP,
+                    time(min(times)),
+                    time(statistics.median(times)),
+                    f"{spread(times):.0%}",
+                    over(min(times), min(base) if base else None),
+                    f"{statistics.median(pairs):.2f}" if pairs else "",
                 ]
             )
         gaps += [f"{name}: {TITLES[s]} is absent: {why}" for s, why in result["absent"].items()]
     head = ["", "best", "median", "spread", "ratio", "median ratio"]
-    return "\n".join([table("", head, rows), "", *gaps])
-
-
-def op_ratios(results: Mapping[str, Any]) -> dict[str, dict[str, float]]:
-    """Return the ratios of best blocks to torch's, by system and expression."""
-    found: dict[str, dict[str, float]] = {}
-    for expression, result in results.items():
-        for system, times in result["times"].items():
-            if system != "torch" and "torch" in result["times"]:
-                base = min(result["times"]["torch"])
-                found.setdefault(system, {})[expression] = min(times) / base
-    return found
-
-
-def op_page(results: Mapping[str, Any]) -> str:
-    """Return the table of every op."""
-    found = op_ratios(results)
-    rows = []
-    for expression, result in results.items():
-        base = result["times"].get("torch")
-        ratios = [found[s].get(expression) for s in found]
-        rows.append(
-            [
-                f"`{expression}`",
-                f"{min(base) * 1e6:.0f} us" if base else GAP,
-                *(f"{ratio:.2f}" if ratio else GAP for ratio in ratios),
-            ]
-        )
-    gaps = [
-        f"{expression}: {TITLES[system]} is absent: {why}"
-        for expression, result in results.items()
-        for system, why in result["absent"].items()
-    ]
-    title = "Every op at (64, 1000), forward + backward, time over torch's:"
-    head = ["op", "torch", *(TITLES[s] for s in found)]
     return "\n".join([table(title, head, rows), "", *gaps])
 
 
-def op_summary(results: Mapping[str, Any], worst: int = 10) -> str:
-    """Return the median over all ops, and the worst ones, of every system."""
-    rows = []
-    for system, ratios in op_ratios(results).items():
-        order = sorted(ratios, key=ratios.__getitem__, reverse=True)
-        middle = statistics.median(ratios.values())
-        last = ", ".join(f"`{e}` {ratios[e]:.1f}" for e in order[:worst])
-        slower = sum(ratio > 1 for ratio in ratios.values())
-        rows.append([TITLES[system], f"{middle:.2f}", f"{slower} of {len(ratios)}", last])
-    title = "Every op at (64, 1000), forward + backward, one thread, time over torch's:"
-    return table(title, ["", "median", "slower than torch", "slowest"], rows)
+def sizes(result: Results) -> str:
+    """Return the table of imports, size on disk and peak memory."""
+    cpu, disk = result["import"], result["installed"]
+    rows = [
+        [
+            "CPU seconds of the import",
+            f"{cpu['torch']:.2f}",
+            *[f"{cpu['numpy']:.2f} + {cpu['ours']:.3f}"] * 2,
+        ],
+        [
+            "size on disk, MB",
+            f"{disk['torch']:.0f}",
+            *[f"{disk['numpy']:.0f} + {disk['ours']:.1f}"] * 2,
+        ],
+    ]
+    for workload, found in result["memory"].items():
+        peaks = [f"{found[s]:.0f}" if s in found else "" for s in USUAL]
+        rows.append([f"peak memory of {workload}, MB", *peaks])
+    title = "Import, size and memory (NumPy's share + this package's own):"
+    return table(title, ["", *(TITLES[s] for s in USUAL)], rows)
+
+
+def summary(result: Results) -> str:
+    """Return the tables for the README, of what was measured."""
+    versions = ", ".join(f"{k} {v}" for k, v in result["machine"].items() if k != "processor")
+    texts = [f"{result['machine']['processor']}, {os.cpu_count()} cores; {versions}."]
+    if "one thread" in result:
+        title = "One thread, time over torch's:"
+        texts.append(ratios(title, result["one thread"], limits=True))
+    if "default threads" in result:
+        title = "Default threads, each system alone:"
+        texts.append(ratios(title, result["default threads"]))
+    if "ops" in result:
+        title = "Every op at (64, 1000), forward and backward, one thread, time over torch's:"
+        texts.append(op_summary(title, result["ops"]))
+    if "memory" in result:
+        texts.append(sizes(result))
+    return "\n\n".join(texts)
+
+
+def details(result: Results) -> str:
+    """Return what is printed before the summary: every system's blocks, and every op."""
+    texts = [
+        blocks(f"{key}:", result[key]) for key in ("one thread", "default threads") if key in result
+    ]
+    if "ops" in result:
+        quoted = {f"`{expression}`": found for expression, found in result["ops"].items()}
+        texts.append(ratios("ops:", quoted))
+        texts += [
+            f"{expression}: {TITLES[system]} is absent: {why}"
+            for expression, found in result["ops"].items()
+            for system, why in found["absent"].items()
+        ]
+    return "\n\n".join(texts)
 
 
 def write_readme(text: str, path: Path) -> None:

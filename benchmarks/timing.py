@@ -64,6 +64,11 @@ def reason(error: Exception) -> str:
     return f"{type(error).__name__}: {lines[0]}"[:200]
 
 
+def workloads(names: list[str], systems: list[str], seconds: float) -> dict[str, Any]:
+    """Time workloads in several systems, each for so many seconds; return results by name."""
+    return {name: workload(name, systems, seconds) for name in names}
+
+
 def workload(name: str, systems: list[str], seconds: float) -> dict[str, Any]:
     """Time a workload in several systems; tell which are absent, and what the machine can do."""
     from benchmarks.systems import load
@@ -81,20 +86,15 @@ def workload(name: str, systems: list[str], seconds: float) -> dict[str, Any]:
             absent[system] = reason(error)
         else:
             ready[system] = (work.step, module.active)
-            if work.flops or work.bytes:
+            if limit is None and (work.flops or work.bytes):
                 limit = least_time(work.flops, work.bytes)
-    return {
-        "times": rounds(ready, seconds * len(ready)) if ready else {},
-        "absent": absent,
-        "limit": limit,
-    }
+    times = rounds(ready, seconds * len(ready)) if ready else {}
+    return {"times": times, "absent": absent, "limit": limit}
 
 
 def least_time(flops: float, moved: float) -> float:
-    """Return the seconds that so many flops and moved bytes take at this machine's measured best."""
-    return (flops / flops_per_second() if flops else 0.0) + (
-        moved / bytes_per_second(moved) if moved else 0.0
-    )
+    """Return the seconds that so many flops, or bytes moved, take at this machine's best."""
+    return flops / flops_per_second() if flops else moved / bytes_per_second(moved)
 
 
 def flops_per_second(size: int = 768) -> float:
@@ -120,7 +120,7 @@ def best(step: Callable[[], Any], repeats: int = 15) -> float:
     return min(times)
 
 
-def summary(times: list[float]) -> tuple[float, float, float]:
-    """Return best, median and spread (the middle half's width over the median)."""
+def spread(times: list[float]) -> float:
+    """Return the width of the middle half of times over their median."""
     low, middle, high = statistics.quantiles(times, n=4)
-    return min(times), middle, (high - low) / middle
+    return (high - low) / middle
