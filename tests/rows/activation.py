@@ -79,10 +79,9 @@ ROWS = [
     row("softshrink", "softshrink", operand=Real((3, 4), apart=(-0.5, 0.5)), broadcast=True),
     row("gelu", "gelu", broadcast=True),
     Row(
-        "gelu",
+        "gelu_tanh",
         lambda t, x: t.nn.functional.gelu(x, approximate="tanh"),
         [(ANY,)],
-        name="tanh",
         broadcast=True,
     ),
     *along("softmax, softmax_backward", "softmax"),

@@ -13,6 +13,7 @@ from tinygrad_like.ops.arithmetic import divide, multiply, subtract
 from tinygrad_like.ops.comparison import choose, keep_where, unsupported
 from tinygrad_like.ops.elementwise import clamp
 from tinygrad_like.ops.gelu import gelu as gelu
+from tinygrad_like.ops.pointwise import smooth
 from tinygrad_like.ops.softmax import (
     SoftmaxMethods,
     log_softmax,
@@ -253,21 +254,35 @@ def threshold(input: Any, threshold: float, value: float, inplace: bool = False)
 # ----- Exponential units --------------------------------------------------------------------------
 
 
-@op(
-    x=lambda g, x, alpha, scale, inner: (
-        g * choose(x > 0, scale, exp(clamp(x, None, 0) * inner) * (alpha * scale * inner))
-    ),
-    name="elu",
-)
-def _elu(x: Array, alpha: float, scale: float, inner: float) -> Array:
-    """Return ``scale * x`` above 0, ``scale * alpha * expm1(inner * x)`` below."""
-    _refuse_whole("elu_cpu", x)
-    below = np.minimum(x, 0)
-    if inner != 1:
-        below = below * inner
-    below = np.expm1(below) * (alpha * scale)
-    above = _limited(np.maximum, x, 0)
-    return above * scale + below if scale != 1 else above + below
+def _elu_slope(x: Any, alpha: float, scale: float, inner: float) -> Any:
+    return choose(x > 0, scale, exp(clamp(x, None, 0) * inner) * (alpha * scale * inner))
+
+
+@smooth("elu", _elu_slope)
+def _elu(x: Any, out: Any, slope: Any, alpha: Any, scale: Any, inner: Any) -> None:
+    """Write ``scale * x`` above 0, ``scale * alpha * expm1(inner * x)`` below."""
+    zeros = np.zeros_like(x)
+    below = np.minimum(x, zeros)
+    if x.dtype == np.float64 or inner < 0:
+        below *= inner
+        np.expm1(below, out=below)
+    else:  # by t = tanh(z / 2), as 2 * t / (1 - t): a third of the time
+        below *= inner / 2
+        np.tanh(below, out=below)
+        np.subtract(1, below, out=out)
+        below /= out
+        below *= 2
+    below *= alpha * scale
+    np.maximum(x, zeros, out=out)
+    out *= scale
+    out += below
+    if slope is not None:
+        below += alpha * scale
+        below *= inner
+        if scale == alpha * scale * inner:
+            slope[...] = below
+        else:
+            slope[...] = choose(x > 0, scale, below)
 
 
 def elu(input: Any, alpha: float = 1.0, inplace: bool = False) -> Any:
@@ -297,19 +312,27 @@ def selu(input: Any, inplace: bool = False) -> Any:
 # ----- Smooth units -------------------------------------------------------------------------------
 
 
-@op(
-    x=lambda g, x, s: g * _silu_slope(x, sigmoid(x) if isinstance(x, Traced) else s),
-    keeps=("s",),
-    name="silu",
-)
-def _silu(x: Array) -> Array:
-    _refuse_whole("silu_cpu", x)
+def _sigmoid(x: Any, out: Any) -> None:
+    np.negative(x, out=out)
+    np.exp(out, out=out)
+    out += 1
+    np.reciprocal(out, out=out)
+
+
+def _silu_slope(x: Any) -> Any:
     s = sigmoid(x)
-    return x * s, s
-
-
-def _silu_slope(x: Any, s: Any) -> Any:
     return s * (1 + x * (1 - s))
+
+
+@smooth("silu", _silu_slope)
+def _silu(x: Any, out: Any, slope: Any) -> None:
+    s = np.empty_like(x)
+    _sigmoid(x, s)
+    np.multiply(x, s, out=out)
+    if slope is not None:
+        np.subtract(1, s, out=slope)
+        slope *= out
+        slope += s
 
 
 def silu(input: Any, inplace: bool = False) -> Any:
@@ -322,22 +345,29 @@ def silu(input: Any, inplace: bool = False) -> Any:
     return _silu_in_place(input) if inplace else _silu(input)
 
 
-@op(x=lambda g, x: g * _mish_slope(x), name="mish")
-def _mish(x: Array) -> Array:
-    _refuse_whole("mish_cpu", x)
-    return x * np.tanh(_log_of_one_plus_exp(x))
-
-
-def _log_of_one_plus_exp(x: Any) -> Any:
-    """Return ``log(1 + exp(x))`` of an array, without overflow."""
-    out = np.absolute(x)
-    out = np.log1p(np.exp(-out))
-    return out + np.maximum(x, 0)
-
-
 def _mish_slope(x: Any) -> Any:
     t = tanh(_softplus(x, 1.0, 20.0))
     return t + x * sigmoid(x) * (1 - t * t)
+
+
+@smooth("mish", _mish_slope)
+def _mish(x: Any, out: Any, slope: Any) -> None:
+    # With e = exp(x) and n = e * (e + 2), tanh(log(1 + e)) is n / (n + 2); 1 from 20 on.
+    limited = np.minimum(x, np.full_like(x, 20))
+    e = np.exp(limited)
+    n = e + 2
+    n *= e
+    m = n + 2
+    n /= m
+    np.multiply(x, n, out=out)
+    if slope is not None:
+        np.add(e, 1, out=slope)
+        e /= m
+        slope /= m
+        slope *= e
+        slope *= limited
+        slope *= 4
+        slope += n
 
 
 def mish(input: Any, inplace: bool = False) -> Any:
@@ -345,14 +375,41 @@ def mish(input: Any, inplace: bool = False) -> Any:
     return _mish_in_place(input) if inplace else _mish(input)
 
 
-@op(
-    x=lambda g, x, beta, threshold: choose(x * beta > threshold, g, g * sigmoid(x * beta)),
-    name="softplus",
-)
-def _softplus(x: Array, beta: float, threshold: float) -> Array:
-    _refuse_whole("softplus_cpu", x)
+def _log_of_one_plus(e: Any) -> Any:
+    """Return ``log(1 + e)`` for numbers from 0 to 1."""
+    if e.dtype == np.float64:
+        return np.log1p(e)
+    # np.log1p takes three times as long as the logarithm of what is nearly the sum, put right.
+    u = e + 1
+    lost = u - 1
+    np.subtract(e, lost, out=lost)
+    lost /= u
+    np.log(u, out=u)
+    u += lost
+    return u
+
+
+def _softplus_slope(x: Any, beta: float, threshold: float) -> Any:
+    return choose(x * beta > threshold, 1.0, sigmoid(x * beta))
+
+
+@smooth("softplus", _softplus_slope)
+def _softplus(x: Any, out: Any, slope: Any, beta: Any, threshold: Any) -> None:
     z = x * beta
-    return choose(z > threshold, x, np.asarray(_log_of_one_plus_exp(z) / beta))
+    e = np.absolute(z)
+    np.negative(e, out=e)
+    np.exp(e, out=e)
+    np.maximum(z, np.zeros_like(z), out=out)
+    out += _log_of_one_plus(e)
+    out /= beta
+    over = z > threshold
+    exceeded = over.any()
+    if exceeded:
+        np.copyto(out, x, where=over)
+    if slope is not None:
+        _sigmoid(z, slope)
+        if exceeded:
+            slope[over] = 1
 
 
 def softplus(input: Any, beta: float = 1.0, threshold: float = 20.0) -> Any:
@@ -366,10 +423,16 @@ def softplus(input: Any, beta: float = 1.0, threshold: float = 20.0) -> Any:
     return _softplus(input, beta, threshold)
 
 
-@op(x=lambda g, x: g * sigmoid(-x), label="LogSigmoid", name="logsigmoid")
-def _logsigmoid(x: Array) -> Array:
-    _refuse_whole("log_sigmoid_cpu", x)
-    return -_log_of_one_plus_exp(-x)
+@smooth("logsigmoid", lambda x: sigmoid(-x), label="LogSigmoid", refusal="log_sigmoid_cpu")
+def _logsigmoid(x: Any, out: Any, slope: Any) -> None:
+    e = np.absolute(x)
+    np.negative(e, out=e)
+    np.exp(e, out=e)
+    np.minimum(x, np.zeros_like(x), out=out)
+    out -= _log_of_one_plus(e)
+    if slope is not None:
+        np.negative(x, out=e)
+        _sigmoid(e, slope)
 
 
 def logsigmoid(input: Any) -> Any:

@@ -19,7 +19,7 @@ from tinygrad_like.ops.comparison import (
     tensors_only,
     unsupported,
 )
-from tinygrad_like.ops.unary import UnaryMethods
+from tinygrad_like.ops.unary import UnaryMethods, sigmoid
 from tinygrad_like.views import in_place, write
 
 __all__ = [
@@ -248,8 +248,8 @@ def hypot(x: Array, y: Array) -> Array:
 
 @tensors_only
 @op(
-    x=lambda g, x, y: g / (1 + np.exp(y - x)),
-    y=lambda g, x, y: g / (1 + np.exp(x - y)),
+    x=lambda g, x, y: g * sigmoid(x - y),
+    y=lambda g, x, y: g * sigmoid(y - x),
     broadcasts=True,
     dtype="promote",
 )

@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 
 from tinygrad_like.graph import Array
-from tinygrad_like.op import op
+from tinygrad_like.op import REGISTRY, op
+from tinygrad_like.ops.pointwise import elementary
 
 __all__ = ["erf", "erfc", "erfinv"]
 
@@ -121,14 +122,21 @@ def _far(x: Any, short: bool) -> Any:
     return np.exp(-rounded * rounded) * product / divisor
 
 
-def _in_chunks(x: Any, compute: Any) -> Any:
-    """Return ``compute(numbers, short)`` of all elements, in float64, a chunk at a time."""
-    flat = np.ravel(x)
-    out = np.empty(flat.size, x.dtype)
-    for start in range(0, flat.size, _CHUNK):
-        part = flat[start : start + _CHUNK].astype(np.float64)
-        out[start : start + _CHUNK] = compute(part, x.dtype.itemsize < 8)
-    return out.reshape(x.shape)
+def _in_chunks(compute: Any) -> Any:
+    """Return ``compute(numbers, short)`` as a ufunc would be called: in float64, a chunk at a time."""
+
+    def every(x: Any, out: Any = None) -> Any:
+        numbers = np.ravel(x)
+        found = np.empty(numbers.size, x.dtype)
+        for start in range(0, numbers.size, _CHUNK):
+            part = numbers[start : start + _CHUNK].astype(np.float64)
+            found[start : start + _CHUNK] = compute(part, x.dtype.itemsize < 8)
+        if out is None:
+            return found.reshape(x.shape)
+        out[...] = found.reshape(x.shape)
+        return out
+
+    return every
 
 
 def _erf(x: Any, short: bool) -> Any:
@@ -170,7 +178,12 @@ def _erfinv(y: Any, short: bool) -> Any:
     return np.copysign(x, y)
 
 
-@op(x=lambda g, x: g * (2 / math.sqrt(math.pi) * np.exp(-(x * x))), dtype="float")
+def _bell(x: Any) -> Any:
+    """Return the derivative of `erf`."""
+    return REGISTRY["exp"].call(-(x * x)) * (2 / math.sqrt(math.pi))
+
+
+@elementary(_in_chunks(_erf), lambda g, x: g * _bell(x))
 def erf(x: Array) -> Array:
     """Return the error function of each element, right to 2 units in the last place.
 
@@ -178,10 +191,9 @@ def erf(x: Array) -> Array:
     >>> torch.erf(torch.tensor([0.0, 0.5, -1.0]))
     tensor([ 0.0000,  0.5205, -0.8427])
     """
-    return _in_chunks(x, _erf)
 
 
-@op(x=lambda g, x: g * (-2 / math.sqrt(math.pi) * np.exp(-(x * x))), dtype="float")
+@elementary(_in_chunks(_erfc), lambda g, x: -g * _bell(x))
 def erfc(x: Array) -> Array:
     """Return ``1 - erf(input)``, right to 3 units in the last place even where that is tiny.
 
@@ -189,7 +201,6 @@ def erfc(x: Array) -> Array:
     >>> torch.erfc(torch.tensor([0.0, 1.0, 5.0]))
     tensor([1.0000e+00, 1.5730e-01, 1.5375e-12])
     """
-    return _in_chunks(x, _erfc)
 
 
 @op(x=lambda g, out: g * (math.sqrt(math.pi) / 2 * np.exp(out * out)), dtype="float")
@@ -200,4 +211,4 @@ def erfinv(x: Array) -> Array:
     >>> torch.erfinv(torch.tensor([0.0, 0.5, -0.5]))
     tensor([ 0.0000,  0.4769, -0.4769])
     """
-    return _in_chunks(x, _erfinv)
+    return _in_chunks(_erfinv)(x)

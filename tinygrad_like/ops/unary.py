@@ -10,6 +10,7 @@ import numpy as np
 from tinygrad_like.graph import Array
 from tinygrad_like.op import UFUNCS, implements, op
 from tinygrad_like.ops.comparison import keep_where, unsupported
+from tinygrad_like.ops.pointwise import elementary
 from tinygrad_like.ops.special import erf, erfc, erfinv
 from tinygrad_like.views import in_place
 
@@ -150,7 +151,7 @@ def rsqrt(x: Array) -> Array:
 # ----- Exponentials and logarithms ----------------------------------------------------------------
 
 
-@op(x=lambda g, out: g * out, dtype="float", ufunc=np.exp)
+@elementary(np.exp, lambda g, out: g * out)
 def exp(x: Array) -> Array:
     """Return e to the power of each element.
 
@@ -158,7 +159,6 @@ def exp(x: Array) -> Array:
     >>> torch.exp(torch.tensor([0.0, 1.0]))
     tensor([1.0000, 2.7183])
     """
-    return np.exp(x)
 
 
 @op(x=lambda g, out: g * out * LN2, dtype="float", ufunc=np.exp2)
@@ -167,16 +167,14 @@ def exp2(x: Array) -> Array:
     return np.exp2(x)
 
 
-@op(x=lambda g, out: g * (out + 1), dtype="float", ufunc=np.expm1)
+@elementary(np.expm1, lambda g, out: g * (out + 1))
 def expm1(x: Array) -> Array:
     """Return ``exp(input) - 1``, exact for small elements."""
-    return np.expm1(x)
 
 
-@op(x=lambda g, x: g / x, dtype="float", ufunc=np.log)
+@elementary(np.log, lambda g, x: g / x)
 def log(x: Array) -> Array:
     """Return the natural logarithm of each element."""
-    return np.log(x)
 
 
 @op(x=lambda g, x: g / (x * LN2), dtype="float", ufunc=np.log2)
@@ -191,13 +189,21 @@ def log10(x: Array) -> Array:
     return np.log10(x)
 
 
-@op(x=lambda g, x: g / (x + 1), dtype="float", ufunc=np.log1p)
+@elementary(np.log1p, lambda g, x: g / (x + 1))
 def log1p(x: Array) -> Array:
     """Return ``log(1 + input)``, exact for small elements."""
-    return np.log1p(x)
 
 
-@op(x=lambda g, out: sigmoid_backward(g, out), dtype="float")
+def _sigmoid(x: Any, out: Any = None) -> Any:
+    out = np.negative(x, out=out)
+    if not np.ndim(out):
+        return 1 / (1 + np.exp(out))
+    np.exp(out, out=out)  # inf for very negative elements, whose reciprocal is the right 0
+    out += 1
+    return np.reciprocal(out, out=out)
+
+
+@elementary(_sigmoid, lambda g, out: sigmoid_backward(g, out))
 def sigmoid(x: Array) -> Array:
     """Return ``1 / (1 + exp(-input))``.
 
@@ -205,12 +211,6 @@ def sigmoid(x: Array) -> Array:
     >>> torch.sigmoid(torch.tensor([0.0, 2.0, -2.0]))
     tensor([0.5000, 0.8808, 0.1192])
     """
-    if x.ndim == 0:
-        return np.asarray(1 / (1 + np.exp(-x)), x.dtype)
-    out = np.negative(x)
-    np.exp(out, out=out)  # inf for very negative elements, whose reciprocal is the right 0
-    np.add(out, 1, out=out)
-    return np.reciprocal(out, out=out)
 
 
 @op(x=lambda g, y: sigmoid_backward(g, y), y=lambda g, x, y: g * (x * (1 - 2 * y)))
@@ -285,22 +285,19 @@ def atan(x: Array) -> Array:
     return np.arctan(x)
 
 
-@op(x=lambda g, x: g * np.cosh(x), dtype="float", ufunc=np.sinh)
+@elementary(np.sinh, lambda g, x: g * cosh(x))
 def sinh(x: Array) -> Array:
     """Return the hyperbolic sine of each element."""
-    return np.sinh(x)
 
 
-@op(x=lambda g, x: g * np.sinh(x), dtype="float", ufunc=np.cosh)
+@elementary(np.cosh, lambda g, x: g * sinh(x))
 def cosh(x: Array) -> Array:
     """Return the hyperbolic cosine of each element."""
-    return np.cosh(x)
 
 
-@op(x=lambda g, out: g * (1 - out * out), dtype="float", ufunc=np.tanh)
+@elementary(np.tanh, lambda g, out: g * (1 - out * out))
 def tanh(x: Array) -> Array:
     """Return the hyperbolic tangent of each element."""
-    return np.tanh(x)
 
 
 @op(x=lambda g, x: g / np.sqrt(x * x + 1), dtype="float", ufunc=np.arcsinh, label="Asinh")
@@ -315,10 +312,9 @@ def acosh(x: Array) -> Array:
     return np.arccosh(x)
 
 
-@op(x=lambda g, x: g / (1 - x * x), dtype="float", ufunc=np.arctanh, label="Atanh")
+@elementary(np.arctanh, lambda g, x: g / (1 - x * x), label="Atanh")
 def atanh(x: Array) -> Array:
     """Return the inverse hyperbolic tangent of each element."""
-    return np.arctanh(x)
 
 
 @op(x=lambda g: g * (math.pi / 180), dtype="float", label="Deg2Rad", ufunc=np.deg2rad)

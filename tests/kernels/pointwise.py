@@ -1,0 +1,53 @@
+"""Rows for the kernels of functions of one number."""
+
+import numpy as np
+
+from tests.kernels.base import KernelRow
+from tinygrad_like import jit
+
+OPTIONS = {"elu": [(1.0, 1.0, 1.0), (0.7, 1.1, 1.3)], "softplus": [(1.0, 20.0), (2.0, 3.0)]}
+WITH_SLOPE = ["elu", "gelu", "gelu_tanh", "logsigmoid", "mish", "silu", "softplus"]
+ALONE = ["atanh", "cosh", "erf", "erfc", "exp", "expm1", "log", "log1p", "sigmoid", "sinh", "tanh"]
+
+
+def numbers(name, rng, dtype):
+    """Return numbers of all sizes in the function's domain, 0 and more than one chunk of them."""
+    x = rng.normal(size=20000) * rng.choice([0.01, 1, 8], 20000)
+    if name.startswith("log") and name != "logsigmoid":
+        x = np.abs(x) + 1e-3
+    if name == "atanh":
+        x = np.tanh(x / 4)
+    x[0] = 0.5 if name == "log" else 0
+    return x.astype(dtype)
+
+
+def alone(name):
+    """Return the row of a kernel that finds values."""
+
+    def arguments(rng, dtype):
+        x = numbers(name, rng, dtype)
+        return x, np.zeros_like(x)
+
+    return KernelRow(jit.KERNELS[f"pointwise.{name}"], arguments)
+
+
+def with_slope(name, options, wanted):
+    """Return the row of a kernel that finds values and, if `wanted`, derivatives."""
+
+    def arguments(rng, dtype):
+        x = numbers(name, rng, dtype)
+        slope = np.zeros_like(x) if wanted else None
+        return x, np.zeros_like(x), slope, *map(dtype.type, options)
+
+    return KernelRow(jit.KERNELS[f"pointwise.{name}"], arguments)
+
+
+ROWS = [
+    *map(alone, ALONE),
+    *(
+        with_slope(name, options, wanted)
+        for name in WITH_SLOPE
+        for options in OPTIONS.get(name, [()])
+        for wanted in (True, False)
+    ),
+]
