@@ -14,17 +14,14 @@ a worker comes late, because its core is busy, the caller has done its pieces in
 from __future__ import annotations
 
 import contextvars
-import ctypes
-import glob
 import os
-import sys
 import threading
-from _thread import allocate_lock, start_new_thread
+from _thread import allocate_lock
 from collections.abc import Callable
 from functools import partial
 from operator import itemgetter
 
-import numpy as np
+from tinygrad_like.blas import blas
 
 __all__ = [
     "get_num_interop_threads",
@@ -38,51 +35,6 @@ Work = Callable[[int, int], object]
 LEAST_BYTES = 1 << 20  # less memory than this is not worth a hand-over
 _LEAST_PIECE = 1 << 18  # nor a piece of less than this taking one up
 _PIECES_EACH = 4  # so that threads of unequal speed end together
-
-
-# ----- The threads of BLAS ------------------------------------------------------------------------
-
-_SETTERS = (
-    ("scipy_openblas_set_num_threads64_", "scipy_openblas_get_num_threads64_"),
-    ("scipy_openblas_set_num_threads", "scipy_openblas_get_num_threads"),
-    ("openblas_set_num_threads64_", "openblas_get_num_threads64_"),
-    ("openblas_set_num_threads", "openblas_get_num_threads"),
-    ("MKL_Set_Num_Threads", "MKL_Get_Max_Threads"),
-)
-
-
-class _Blas:
-    """The library NumPy multiplies matrices with, asked and told its number of threads."""
-
-    def __init__(self) -> None:
-        self.get: Callable[[], int] | None = None
-        self.set: Callable[[int], object] = _nothing
-        for path in _libraries():
-            try:
-                library = ctypes.CDLL(path)
-            except OSError:
-                continue
-            for setter, getter in _SETTERS:
-                if hasattr(library, setter) and hasattr(library, getter):
-                    self.set, self.get = library[setter], library[getter]
-                    self.set.restype = None  # type: ignore[attr-defined]
-                    return
-
-
-def _nothing(count: int) -> None:
-    """Stand for a BLAS that can't be told."""
-
-
-def _libraries() -> list[str]:
-    """Return the files in which the functions of NumPy's BLAS may be found."""
-    core = str(np._core._multiarray_umath.__file__)  # type: ignore[attr-defined]
-    if sys.platform != "win32":
-        return [core]  # looking up a name there looks through what it is linked with
-    folder = os.path.dirname(os.path.dirname(np.__file__))
-    return glob.glob(os.path.join(folder, "numpy.libs", "*openblas*.dll"))
-
-
-_blas = _Blas()
 
 
 # ----- How many -----------------------------------------------------------------------------------
@@ -114,11 +66,10 @@ def _available() -> int:
 def _at_start() -> int:
     """Return the number of threads to begin with, no more than BLAS has been limited to."""
     count = _wished() or _available()
-    if _blas.get is not None:
-        allowed = _blas.get()
-        if allowed <= count:
-            return allowed
-        _blas.set(count)
+    allowed = blas.get()
+    if allowed is not None and allowed <= count:
+        return allowed
+    blas.set(count)
     return count
 
 
@@ -152,7 +103,7 @@ def set_num_threads(num: int) -> None:
     """
     global _threads
     _threads = _positive("set_num_threads", num)
-    _blas.set(num)
+    blas.set(num)
 
 
 def get_num_interop_threads() -> int:
@@ -288,9 +239,8 @@ def _share_out(pool: _Pool, count: int, work: Work, bytes_: int) -> None:
     bounds = [count * i // pieces for i in range(pieces + 1)]
     todo = list(zip(bounds[-2::-1], bounds[:0:-1], strict=True))  # the first piece is the last here
     failed: list[tuple[int, BaseException]] = []
-    blas_threads = 1 if _blas.get is None else _blas.get()
-    if blas_threads > 1:
-        _blas.set(1)
+    for_products = blas.get()
+    blas.set(1)
     try:
         for worker in workers:  # a context of its own for each: NumPy's errstate is kept there
             worker.give(partial(contextvars.copy_context().run, _work_off, todo, work, failed))
@@ -301,8 +251,8 @@ def _share_out(pool: _Pool, count: int, work: Work, bytes_: int) -> None:
         _forget()
         raise
     finally:
-        if blas_threads > 1:
-            _blas.set(blas_threads if threads == _threads else _threads)
+        if for_products is not None:
+            blas.set(for_products if threads == _threads else _threads)
     if failed:
         error = min(failed, key=itemgetter(0))[1]
         failed.clear()  # an error refers to this frame: no cycle
