@@ -6,7 +6,7 @@ import pytest
 import tinygrad_like as ours
 from tinygrad_like.graph import result_type
 from tinygrad_like.nn import functional as F
-from tinygrad_like.ops import convolution as module
+from tinygrad_like.ops import correlation as module
 
 torch = pytest.importorskip("torch")
 
@@ -38,7 +38,7 @@ def test_blocks_change_nothing(options, monkeypatch):
     w = random(6, 4 // options.get("groups", 1), 3, 3, seed=1)
     results = []
     for block in (1 << 20, 1000):
-        monkeypatch.setattr(module, "_BLOCK", block)
+        monkeypatch.setattr(module, "_SCRATCH", block)
         leaves = make(x, True), make(w, True)
         out = ours.conv2d(*leaves, **options)
         g = random(*out.shape, seed=2) if g is None else g

@@ -5,8 +5,6 @@ With the batch innermost in memory (see `windows`), no transpose stands around t
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -15,16 +13,16 @@ from tinygrad_like import dtypes
 from tinygrad_like.graph import Array, as_array
 from tinygrad_like.op import op
 from tinygrad_like.ops import windows as _windows
+from tinygrad_like.ops.correlation import correlate, correlate_for_weight
 from tinygrad_like.ops.windows import (
     Geometry,
+    axes_of,
     batch_first,
-    batch_last,
     geometry_of,
-    inner,
+    images,
+    kinds_of_pixels,
     out_sizes_of,
-    padded,
     per_dimension,
-    taps,
 )
 
 __all__ = [
@@ -39,47 +37,6 @@ FUNCTIONAL = [*__all__, *_windows.FUNCTIONAL]
 
 fold, unfold = _windows.fold, _windows.unfold
 
-# A matrix of windows larger than this many bytes is made and used up block by block, in the cache.
-_BLOCK = 1 << 20
-
-
-def _block_rows(row_bytes: int, rows: int) -> int:
-    """Return how many windows of the first spatial dimension to treat at a time."""
-    if row_bytes * rows <= 2 * _BLOCK:
-        return rows
-    return max(1, min(rows, _BLOCK // max(row_bytes, 1)))
-
-
-def _in_blocks(
-    xp: Any, kernel: tuple[int, ...], out_sizes: tuple[int, ...], geometry: Geometry
-) -> Iterator[tuple[int, int, Any]]:
-    """Yield the matrix of all windows of a padded input, ``(groups, C/groups * taps, windows * N)``.
-
-    It comes in blocks, each with the first and the last row of windows (plus one) it holds.
-    """
-    depth, groups = xp.shape[0] * math.prod(kernel), geometry.groups
-    rows, *rest = out_sizes
-    if math.prod(kernel) == 1 and xp.shape[1:-1] == out_sizes:
-        # A kernel of one element sees the input itself.
-        yield 0, rows, xp.reshape(groups, depth // groups, -1)
-        return
-    row = math.prod(rest) * xp.shape[-1]
-    block = _block_rows(depth * row * xp.itemsize, rows)
-    windows: Any = None
-    for start in range(0, rows, block):
-        n = min(block, rows - start)
-        if windows is None or windows.size != depth * n * row:
-            windows = np.empty((xp.shape[0], *kernel, n, *rest, xp.shape[-1]), xp.dtype)
-        for tap, index in taps(kernel, (n, *rest), geometry, start):
-            windows[(slice(None), *tap)] = xp[index]
-        yield start, start + n, windows.reshape(groups, depth // groups, -1)
-
-
-def _product(x: Any, y: Any, out: Any = None) -> Any:
-    """Return the products of matrices; where the inner size is 1 NumPy's own is 20 times slower."""
-    return np.multiply(x, y, out=out) if x.shape[-1] == 1 else np.matmul(x, y, out=out)
-
-
 # ----- The three ops ------------------------------------------------------------------------------
 
 
@@ -93,19 +50,11 @@ def _product(x: Any, y: Any, out: Any = None) -> Any:
 )
 def convolution(x: Array, weight: Array, bias: Array | None, geometry: Geometry) -> Array:
     """Return the convolution of ``(N, C, ...)`` with ``(O, C/groups, ...)``."""
-    groups, kernel = geometry.groups, weight.shape[2:]
-    out_channels, batch = weight.shape[0], x.shape[0]
+    kernel = weight.shape[2:]
     sizes = out_sizes_of(x.shape[2:], kernel, geometry)
-    xp = padded(batch_last(x), geometry.padding)
-    w = weight.reshape(groups, out_channels // groups, -1)
-    out = np.empty((groups, out_channels // groups, *sizes, batch), x.dtype)
-    for start, stop, windows in _in_blocks(xp, kernel, sizes, geometry):
-        # Whole rows of windows lie together in memory, so this is a view, and BLAS writes into it.
-        part = out[:, :, start:stop].reshape(*out.shape[:2], -1)
-        _product(w, windows, part)
-    out = out.reshape(out_channels, *sizes, batch)
-    if bias is not None:
-        out += bias.reshape(-1, *(1,) * (out.ndim - 1))
+    out = np.empty((weight.shape[0], *sizes, x.shape[0]), x.dtype)
+    axes = axes_of(kernel, sizes, geometry)
+    correlate(images(x), weight, axes, geometry.groups, out, bias)
     return batch_first(out)
 
 
@@ -124,30 +73,18 @@ def convolution_input(
 
     This is also what a transposed convolution computes.
     """
-    groups, kernel = geometry.groups, weight.shape[2:]
-    sizes, channels, batch = tuple(sizes), weight.shape[1] * groups, grad.shape[0]
-    gt = np.ascontiguousarray(batch_last(grad))
-    out_sizes = gt.shape[1:-1]
-    w = weight.reshape(groups, weight.shape[0] // groups, -1).swapaxes(1, 2)
-    gt = gt.reshape(groups, weight.shape[0] // groups, *gt.shape[1:])
-    total = tuple(
-        n + before + after for n, (before, after) in zip(sizes, geometry.padding, strict=True)
-    )
-    if math.prod(kernel) == 1 and total == out_sizes:
-        out = _product(w, gt.reshape(*gt.shape[:2], -1)).reshape(channels, *total, batch)
-        return batch_first(out[inner(sizes, geometry.padding)])
-    out = np.zeros((channels, *total, batch), grad.dtype)
-    rows, *rest = out_sizes
-    row_bytes = channels * math.prod(kernel) * math.prod(rest) * batch * grad.itemsize
-    block = _block_rows(row_bytes, rows)
-    for start in range(0, rows, max(block, 1)):
-        n = min(block, rows - start)
-        part = gt[:, :, start : start + n].reshape(*gt.shape[:2], -1)
-        windows = _product(w, part).reshape(channels, *kernel, n, *rest, batch)
-        for tap, index in taps(kernel, (n, *rest), geometry, start):
-            target = out[index]
-            np.add(target, windows[(slice(None), *tap)], out=target)
-    return batch_first(out[inner(sizes, geometry.padding)])
+    groups, channels = geometry.groups, weight.shape[1]
+    w = weight.reshape(groups, -1, *weight.shape[1:]).swapaxes(1, 2)
+    w = w.reshape(groups * channels, -1, *weight.shape[2:])
+    out = np.empty((groups * channels, *sizes, grad.shape[0]), grad.dtype)
+    grad = images(grad)
+    for pixels, taps, axes in kinds_of_pixels(sizes, weight.shape[2:], geometry):
+        part, seen = out[(slice(None), *pixels)], w[(..., *taps)]
+        if 0 in seen.shape:
+            part[...] = 0
+        else:
+            correlate(grad, seen, axes, groups, part)
+    return batch_first(out)
 
 
 @op(
@@ -158,17 +95,8 @@ def convolution_input(
 )
 def convolution_weight(x: Array, grad: Array, kernel: tuple[int, ...], geometry: Geometry) -> Array:
     """Return the gradient of a convolution for its weight, whose kernel's sizes are given."""
-    groups, kernel = geometry.groups, tuple(kernel)
-    gt = np.ascontiguousarray(batch_last(grad))
-    out_sizes = gt.shape[1:-1]
-    channels = gt.shape[0]
-    gt = gt.reshape(groups, channels // groups, *gt.shape[1:])
-    xp = padded(batch_last(x), geometry.padding)
-    out = np.zeros((groups, channels // groups, xp.shape[0] // groups * math.prod(kernel)), x.dtype)
-    for start, stop, windows in _in_blocks(xp, kernel, out_sizes, geometry):
-        part = gt[:, :, start:stop].reshape(*gt.shape[:2], -1)
-        out += np.matmul(part, windows.swapaxes(1, 2))
-    return out.reshape(channels, xp.shape[0] // groups, *kernel)
+    axes = axes_of(tuple(kernel), grad.shape[2:], geometry)
+    return correlate_for_weight(images(x), images(grad), axes, geometry.groups)
 
 
 # ----- Arguments ----------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ have that layout, and NumPy's elementwise functions keep it.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import product
 from typing import Any, NamedTuple
 
@@ -36,6 +36,41 @@ class Geometry(NamedTuple):
     groups: int
 
 
+class Axis(NamedTuple):
+    """How windows lie on one dimension.
+
+    Attributes:
+        taps: the elements of a window.
+        start: where the first window begins; before the input if negative.
+        step: how far the next window is.
+        spread: how far a window's next element is.
+        count: the number of windows.
+    """
+
+    taps: int
+    start: int
+    step: int
+    spread: int
+    count: int
+
+    def part(self, start: int, stop: int) -> Axis:
+        """Return some of the windows."""
+        return self._replace(start=self.start + start * self.step, count=stop - start)
+
+    def within(self, n: int) -> bool:
+        """Return whether windows of one element follow each other inside an input of `n`."""
+        inside = self.start >= 0 and self.start + self.count <= n
+        return inside and self.taps == 1 and self.step == 1
+
+    def seen(self, tap: int, n: int) -> tuple[slice, slice]:
+        """Return whose element `tap` is inside an input of `n`, and where in the input it is."""
+        first = self.start + tap * self.spread
+        low = min(max(0, -(first // self.step)), self.count)
+        high = max(low, min(self.count, (n - 1 - first) // self.step + 1))
+        at = max(0, low * self.step + first)
+        return slice(low, high), slice(at, at + (high - low) * self.step, self.step)
+
+
 # ----- Layout -------------------------------------------------------------------------------------
 
 
@@ -49,37 +84,72 @@ def batch_first(x: Any) -> Any:
     return x.transpose(x.ndim - 1, *range(x.ndim - 1))
 
 
-def padded(xt: Any, padding: tuple[tuple[int, int], ...]) -> Any:
-    """Return ``(C, ..., N)`` contiguous and with zeros around its spatial dimensions."""
-    if not any(before or after for before, after in padding):
-        return np.ascontiguousarray(xt)
-    sizes = [n + sum(pair) for n, pair in zip(xt.shape[1:-1], padding, strict=True)]
-    out = np.zeros((xt.shape[0], *sizes, xt.shape[-1]), xt.dtype)
-    out[inner(xt.shape[1:-1], padding)] = xt
-    return out
+def images(x: Any) -> Any:
+    """Return ``(N, C, ...)`` as ``(C, ..., N)`` with the batch innermost in memory too."""
+    xt = batch_last(x)
+    if xt.shape[-1] == 1 or xt.strides[-1] == xt.itemsize:
+        return xt
+    return np.ascontiguousarray(xt)
 
 
-def inner(sizes: tuple[int, ...], padding: tuple[tuple[int, int], ...]) -> tuple[Any, ...]:
-    """Return the index of what lies inside the padding of a padded array ``(C, ..., N)``."""
-    spatial = (slice(before, before + n) for n, (before, _) in zip(sizes, padding, strict=True))
-    return (slice(None), *spatial)
+def axes_of(kernel: Any, counts: Any, geometry: Geometry) -> tuple[Axis, ...]:
+    """Return how windows, whose numbers are given, lie on the input of a convolution."""
+    return tuple(
+        Axis(taps, -before, step, spread, count)
+        for taps, (before, _), step, spread, count in zip(
+            kernel, geometry.padding, geometry.stride, geometry.dilation, counts, strict=True
+        )
+    )
 
 
 def taps(
-    kernel: tuple[int, ...], out_sizes: tuple[int, ...], geometry: Geometry, first: int = 0
-) -> Iterator[tuple[tuple[int, ...], tuple[Any, ...]]]:
-    """Yield each place in the kernel and the index of what all windows see there.
+    axes: Sequence[Axis], sizes: Sequence[int]
+) -> Iterator[tuple[tuple[int, ...], tuple[slice, ...], tuple[slice, ...]]]:
+    """Yield each element of a window, which windows have it inside an input, and where it is there."""
+    ways = [
+        [(tap, *axis.seen(tap, n)) for tap in range(axis.taps)]
+        for axis, n in zip(axes, sizes, strict=True)
+    ]
+    for way in product(*ways):
+        tap, windows, seen = (tuple(part) for part in zip(*way, strict=True)) if way else ((),) * 3
+        yield tap, windows, seen
 
-    `first` counts from which window in the first spatial dimension on.
+
+def clear_outside(x: Any, box: Sequence[slice], first: int) -> None:
+    """Set an array to 0 outside a box that spans the dimensions from `first` on."""
+    for k, (n, side) in enumerate(zip(x.shape[first:], box, strict=False), first):
+        for outside in (slice(0, side.start), slice(side.stop, n)):
+            if outside.start < outside.stop:
+                x[(*(slice(None),) * k, outside)] = 0
+
+
+def kinds_of_pixels(
+    sizes: Any, kernel: Any, geometry: Geometry
+) -> Iterator[tuple[tuple[slice, ...], tuple[slice, ...], tuple[Axis, ...]]]:
+    """Yield which pixels of a convolution's input which elements of its kernel see, and from where.
+
+    With a stride of s there are s kinds of pixels in each dimension, and every element of the kernel
+    sees one kind. The axes say which windows see a pixel: they are windows on the result.
     """
-    for tap in product(*map(range, kernel)):
-        index = [slice(None)]
-        for k, (at, n, step, dilation) in enumerate(
-            zip(tap, out_sizes, geometry.stride, geometry.dilation, strict=True)
-        ):
-            start = at * dilation + (0 if k else first * step)
-            index.append(slice(start, start + step * (n - 1) + 1, step))
-        yield tap, tuple(index)
+    ways = []
+    for n, taps, (before, _), step, spread in zip(
+        sizes, kernel, geometry.padding, geometry.stride, geometry.dilation, strict=True
+    ):
+        common = math.gcd(step, spread)
+        ways.append([])
+        for k in range(min(step, n)):
+            # Tap t sees the pixel before + k, counted in the padded input, if it is t * spread
+            # behind a multiple of the step.
+            found = [t for t in range(taps) if (before + k - t * spread) % step == 0]
+            count = -(-(n - k) // step)
+            last = (before + k - found[-1] * spread) // step if found else 0
+            stop = found[0] - 1 if found and found[0] else None
+            seen = slice(found[-1], stop, -(step // common)) if found else slice(0, 0)
+            axis = Axis(len(found), last, 1, spread // common, count)
+            ways[-1].append((slice(k, None, step), seen, axis))
+    for way in product(*ways):
+        pixels, seen, axes = zip(*way, strict=True)
+        yield pixels, seen, axes
 
 
 def out_sizes_of(sizes: Any, kernel: Any, geometry: Geometry) -> tuple[int, ...]:
@@ -155,13 +225,16 @@ def geometry_of(
 )
 def image_to_columns(x: Array, kernel: tuple[int, ...], geometry: Geometry) -> Array:
     """Return the windows of ``(N, C, H, W)`` as columns ``(N, C * K1 * K2, windows)``."""
-    sizes = out_sizes_of(x.shape[2:], kernel, geometry)
-    xp = padded(batch_last(x), geometry.padding)
-    windows: Any = np.empty((xp.shape[0], *kernel, *sizes, xp.shape[-1]), x.dtype)
-    for tap, index in taps(kernel, sizes, geometry):
-        windows[(slice(None), *tap)] = xp[index]
-    depth = xp.shape[0] * math.prod(kernel)
-    return batch_first(windows.reshape(depth, math.prod(sizes), xp.shape[-1]))
+    xt, counts = images(x), out_sizes_of(x.shape[2:], kernel, geometry)
+    out = np.empty((xt.shape[0], *kernel, *counts, xt.shape[-1]), x.dtype)
+    axes = axes_of(kernel, counts, geometry)
+    padded = any(map(any, geometry.padding))
+    for tap, windows, seen in taps(axes, xt.shape[1:-1]):
+        target = out[(slice(None), *tap)]
+        if padded:
+            clear_outside(target, windows, 1)
+        target[(slice(None), *windows)] = xt[(slice(None), *seen)]
+    return batch_first(out.reshape(-1, math.prod(counts), xt.shape[-1]))
 
 
 @op(
@@ -172,15 +245,13 @@ def columns_to_image(
     x: Array, sizes: tuple[int, ...], kernel: tuple[int, ...], geometry: Geometry
 ) -> Array:
     """Return the sum of windows, columns ``(N, C * K1 * K2, windows)``, as ``(N, C, H, W)``."""
-    xt = np.ascontiguousarray(batch_last(x))
-    out_sizes = out_sizes_of(sizes, kernel, geometry)
-    channels, batch = xt.shape[0] // math.prod(kernel), xt.shape[-1]
-    windows: Any = xt.reshape(channels, *kernel, *out_sizes, batch)
-    total = [n + sum(pair) for n, pair in zip(sizes, geometry.padding, strict=True)]
-    out = np.zeros((channels, *total, batch), x.dtype)
-    for tap, index in taps(kernel, out_sizes, geometry):
-        out[index] += windows[(slice(None), *tap)]
-    return batch_first(out[inner(tuple(sizes), geometry.padding)])
+    xt, counts = images(x), out_sizes_of(sizes, kernel, geometry)
+    columns = xt.reshape(-1, *kernel, *counts, xt.shape[-1])
+    out = np.zeros((columns.shape[0], *sizes, xt.shape[-1]), x.dtype)
+    for tap, windows, seen in taps(axes_of(kernel, counts, geometry), sizes):
+        target = out[(slice(None), *seen)]
+        target += columns[(slice(None), *tap, *windows)]
+    return batch_first(out)
 
 
 def _check_blocks(sizes: Any, kernel: Any, geometry: Geometry) -> tuple[int, ...]:
