@@ -8,8 +8,10 @@ tensor([2., 4., 6.])
 """
 
 import warnings as _warnings
+from typing import TYPE_CHECKING as _CHECKING
+from typing import Any as _Any
 
-from tinygrad_like import autograd, cuda, jit, nn, optim, return_types, testing, utils
+from tinygrad_like import autograd, cuda, jit, nn, optim, return_types, utils
 from tinygrad_like.autograd.grad_mode import (
     enable_grad,
     inference_mode,
@@ -57,6 +59,7 @@ from tinygrad_like.dtypes import (
 )
 from tinygrad_like.functions import *
 from tinygrad_like.legacy import *
+from tinygrad_like.memory import keep_freed as _keep_freed
 from tinygrad_like.modes import is_grad_enabled, is_inference_mode_enabled
 from tinygrad_like.ops import numpy_functions as _numpy_functions
 from tinygrad_like.ops.activation import *
@@ -96,8 +99,23 @@ from tinygrad_like.random import *
 from tinygrad_like.size import Size
 from tinygrad_like.summary import summary
 from tinygrad_like.tensor import Tensor
+from tinygrad_like.threads import *
+
+if _CHECKING:
+    from tinygrad_like import testing, viz
 
 __version__ = "0.1.0"
+
+
+def __getattr__(name: str) -> _Any:
+    if name in ("testing", "viz"):  # imported when first asked for
+        import importlib
+
+        return importlib.import_module(f"{__name__}.{name}")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+_keep_freed()
 
 # Importing the module `tensor` put it in the place of the function.
 tensor = _tensor

@@ -90,7 +90,6 @@ def generate_call(op_: Op, readable: str = "apply") -> Callable[..., Any]:
         "op": op_,
         "forward": op_.ufunc or op_.forward,
         "Traced": Traced,
-        "NodeClass": op_.node,
         "new": object.__new__,
         "ndarray": np.ndarray,
         "asarray": np.asarray,
@@ -111,7 +110,12 @@ def generate_call(op_: Op, readable: str = "apply") -> Callable[..., Any]:
     }
     for p in op_.parameters:
         namespace[f"default_{p.name}"] = p.default
-    return _later(op_.name, namespace, lambda: _lines_of_call(op_, readable))  # type: ignore[no-any-return]
+
+    def write() -> list[str]:
+        namespace["NodeClass"] = op_.node
+        return _lines_of_call(op_, readable)
+
+    return _later(op_.name, namespace, write)  # type: ignore[no-any-return]
 
 
 def _lines_of_call(op_: Op, readable: str) -> list[str]:

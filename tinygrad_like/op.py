@@ -27,6 +27,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Sequence
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -88,7 +89,8 @@ class Op:
             raise TypeError(f"op {name}: a list of arrays must be the only array argument")
         joined = joint[0] if joint else ()
         self.differentiable = [n for n in self.arrays if n in rules or n in joined]
-        self.node = self._make_node_class(label)
+        self.saves = self._users()
+        self.label = label
         generated = not (several or self.variadic)
         self.call: Callable[..., Any] = generate_call(self) if generated else self._general_call()
 
@@ -122,8 +124,10 @@ class Op:
                     users.setdefault(n, []).extend(arguments)
         return users
 
-    def _make_node_class(self, label: str) -> type[Node]:
-        self.saves = self._users()
+    @cached_property
+    def node(self) -> type[Node]:
+        """The class of this op's nodes, made when the op is first used."""
+        label = self.label
         namespace: dict[str, Any] = {"__slots__": (), "op": self, "label": label, "lift": _lift}
         if self.differentiable:
             namespace["backward"] = generate_backward(self)

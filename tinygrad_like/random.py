@@ -7,9 +7,9 @@ generator is that very engine; what is made of its words is in ``tinygrad_like.o
 from __future__ import annotations
 
 import contextlib
-import secrets
 import struct
 from collections.abc import Iterator
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -49,9 +49,16 @@ class Generator:
 
     def __init__(self, device: Any = "cpu") -> None:
         check_device(device)
-        self._bits = np.random.MT19937(0)
         self.kept_normal: float | None = None  # normal numbers are made in pairs
         self.manual_seed(_DEFAULT_SEED)
+
+    @cached_property
+    def _bits(self) -> np.random.MT19937:
+        """The engine, made when the first number is drawn: importing it takes a while."""
+        bits = np.random.MT19937(0)
+        fresh = np.random.RandomState(self._seed & 0xFFFFFFFF).get_state(legacy=False)
+        bits.state = {"bit_generator": "MT19937", "state": fresh["state"]}
+        return bits
 
     @property
     def device(self) -> Device:
@@ -69,15 +76,15 @@ class Generator:
             RuntimeError: if `seed` is not an integer.
             ValueError: if it does not fit into 64 bits.
         """
-        number = _as_seed(seed)
-        fresh = np.random.RandomState(number & 0xFFFFFFFF).get_state(legacy=False)
-        self._bits.state = {"bit_generator": "MT19937", "state": fresh["state"]}
-        self._seed = number
+        self._seed = _as_seed(seed)
+        self.__dict__.pop("_bits", None)
         self.kept_normal = None
         return self
 
     def seed(self) -> int:
         """Start a stream that can't be foretold and return its seed."""
+        import secrets  # takes a while, and NumPy's engine needs it too
+
         number = secrets.randbits(53)
         self.manual_seed(number)
         return number

@@ -5,22 +5,26 @@ from __future__ import annotations
 from collections import namedtuple
 from typing import Any
 
-__all__ = [
-    "aminmax",
-    "cummax",
-    "cummin",
-    "kthvalue",
-    "max",
-    "median",
-    "min",
-    "mode",
-    "nanmedian",
-    "sort",
-    "topk",
-]
+# The fields of each, all made when first asked for: making a class takes a while.
+_FIELDS = {
+    "aminmax": ("min", "max"),
+    "cummax": ("values", "indices"),
+    "cummin": ("values", "indices"),
+    "kthvalue": ("values", "indices"),
+    "max": ("values", "indices"),
+    "median": ("values", "indices"),
+    "min": ("values", "indices"),
+    "mode": ("values", "indices"),
+    "nanmedian": ("values", "indices"),
+    "sort": ("values", "indices"),
+    "topk": ("values", "indices"),
+}
 
 
-def _result(name: str, *fields: str) -> Any:
+def __getattr__(name: str) -> Any:
+    fields = _FIELDS.get(name)
+    if fields is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     base: Any = namedtuple(name, fields)  # type: ignore[misc]
 
     def __repr__(self: Any) -> str:
@@ -28,21 +32,14 @@ def _result(name: str, *fields: str) -> Any:
         return f"torch.return_types.{name}(\n{shown})"
 
     doc = f"What `{name}` returns: {' and '.join(fields)}."
-    return type(
+    made = type(
         name,
         (base,),
         {"__slots__": (), "__repr__": __repr__, "__doc__": doc, "__module__": __name__},
     )
+    globals()[name] = made
+    return made
 
 
-aminmax = _result("aminmax", "min", "max")
-cummax = _result("cummax", "values", "indices")
-cummin = _result("cummin", "values", "indices")
-kthvalue = _result("kthvalue", "values", "indices")
-max = _result("max", "values", "indices")
-median = _result("median", "values", "indices")
-min = _result("min", "values", "indices")
-mode = _result("mode", "values", "indices")
-nanmedian = _result("nanmedian", "values", "indices")
-sort = _result("sort", "values", "indices")
-topk = _result("topk", "values", "indices")
+def __dir__() -> list[str]:
+    return sorted(_FIELDS)

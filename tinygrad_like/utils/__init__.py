@@ -1,5 +1,17 @@
-"""What surrounds training: data so far."""
+"""What surrounds training: data, and computing values again instead of keeping them."""
 
-from tinygrad_like.utils import data
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tinygrad_like.utils import data
 
 __all__ = ["data"]
+
+
+def __getattr__(name: str) -> Any:
+    if name in __all__:  # imported when first asked for
+        return importlib.import_module(f"{__name__}.{name}")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
