@@ -165,18 +165,6 @@ ROWS = [
 ]
 
 
-def _pick_along(torch, x, index):
-    if _ours(torch):
-        return REGISTRY["pick_along"].call(x, index, 1)
-    return torch.gather(x, 1, index)
-
-
-def _add_along(torch, x, index):
-    if _ours(torch):
-        return REGISTRY["add_along"].call(x, index, (3, 4), 1)
-    return torch.zeros(3, 4, dtype=x.dtype).scatter_add(1, index, x)
-
-
 def _place_along(torch, x, index):
     index = index.argsort(1)
     if _ours(torch):
@@ -185,7 +173,5 @@ def _place_along(torch, x, index):
 
 
 ROWS += [
-    Row("pick_along", _pick_along, [(R((3, 4)), Ints((3, 5), 0, 4))]),
-    Row("add_along", _add_along, [(R((3, 5)), Ints((3, 5), 0, 4))]),
     Row("place_along", _place_along, [(R((3, 4)), Ints((3, 4), 0, 99))]),
 ]

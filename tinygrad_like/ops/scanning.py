@@ -10,6 +10,7 @@ from tinygrad_like import dtypes, return_types
 from tinygrad_like.dtypes import F16, F32, I64
 from tinygrad_like.graph import Array, as_array
 from tinygrad_like.op import REGISTRY, op
+from tinygrad_like.ops.accumulating import along
 from tinygrad_like.ops.conversion import convert
 from tinygrad_like.ops.joining import select, stack
 from tinygrad_like.ops.shaping import axis_of
@@ -172,7 +173,7 @@ def _cumulative_extremum(x: Array, axis: int, largest: bool) -> tuple[Array, Arr
 
 
 @op(
-    x=lambda g, out, x_shape, dim: add_along(g[0], out[1], x_shape, dim),
+    x=lambda g, out, x_shape, dim: _add_along(g[0], out[1], x_shape, dim),
     several=True,
     name="cummax",
 )
@@ -181,7 +182,7 @@ def _cummax(x: Array, dim: int) -> Any:
 
 
 @op(
-    x=lambda g, out, x_shape, dim: add_along(g[0], out[1], x_shape, dim),
+    x=lambda g, out, x_shape, dim: _add_along(g[0], out[1], x_shape, dim),
     several=True,
     name="cummin",
 )
@@ -202,43 +203,18 @@ def cummin(input: Any, dim: int) -> Any:
 # ----- Elements found by index along a dimension --------------------------------------------------
 
 
-def _places(index: Array, axis: int) -> tuple[Array, ...]:
-    """Return the full index of the elements that `index` names along `axis`."""
-    return tuple(
-        index
-        if i == axis
-        else np.arange(size).reshape([-1 if j == i else 1 for j in range(index.ndim)])
-        for i, size in enumerate(index.shape)
-    )
+def _add_along(g: Any, index: Any, shape: Any, dim: int) -> Any:
+    return REGISTRY["ungather"].call(g, axis_of(dim, len(shape)), as_array(index), shape)
 
 
-@op(x=lambda g, y, x_shape, dim: add_along(g, y, x_shape, dim), label="Gather")
-def pick_along(x: Array, y: Array, dim: int) -> Array:
-    """Return the elements of `x` at the indices `y` along `dim`."""
-    if x.ndim == 0:
-        return x.copy() if y.ndim == 0 else np.broadcast_to(x, y.shape).copy()
-    return x[_places(y, axis_of(dim, x.ndim))]
-
-
-@op(x=lambda g, y, dim: pick_along(g, y, dim), label="ScatterAdd")
-def add_along(x: Array, y: Array, shape: Any, dim: int) -> Array:
-    """Return zeros of `shape` with `x` added at the indices `y` along `dim`: `pick_along`'s adjoint."""
-    out = np.zeros(shape, x.dtype)
-    if out.ndim == 0:
-        out[...] = np.add.reduce(x, None)
-        return out
-    np.add.at(out, _places(y, axis_of(dim, out.ndim)), x)
-    return out
-
-
-@op(x=lambda g, y, dim: pick_along(g, y, dim), label="Scatter")
+@op(
+    x=lambda g, y, dim: REGISTRY["gather"].call(g, axis_of(dim, g.ndim), as_array(y)),
+    label="Scatter",
+)
 def place_along(x: Array, y: Array, shape: Any, dim: int) -> Array:
     """Return zeros of `shape` with `x` at the indices `y` along `dim`, all different."""
     out = np.zeros(shape, x.dtype)
-    if out.ndim == 0:
-        out[...] = x
-        return out
-    out[_places(y, axis_of(dim, out.ndim))] = x
+    out.reshape(-1)[along(axis_of(dim, out.ndim), y, shape)] = x
     return out
 
 
