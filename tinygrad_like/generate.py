@@ -169,16 +169,17 @@ def _lines_of_call(op_: Op, readable: str) -> list[str]:
         wants = " or ".join(f"{n}_node is not None" for n in op_.differentiable)
         # Only an op that is told a dtype can turn floats into integers, which have no gradient.
         real = " and out.dtype.kind == 'f'" if "dtype" in options else ""
-        add(f"    if ({wants}) and (not departed.count or recording({operands})){real}:")
-        add("        node = new(NodeClass)")
+        record = f"(made := recording({operands}) if departed.count else NodeClass)"
+        add(f"    if ({wants}) and {record}{real}:")
+        add("        node = new(made)")
         add("        node.tick = tick(); node.hooks = None; node.shape = out.shape")
         parents = "".join(f"{n}_node, " if n in op_.differentiable else "None, " for n in arrays)
         add(f"        node.parents = ({parents})")
-        saved = "".join(f"{_saved(op_, n, users)}, " for n, users in op_.saves.items())
-        add(f"        node.saved = ({saved})")
         add("        frame = getframe(1); code = frame.f_code")
         add("        if internal[code.co_filename]: node.line = user_line(frame.f_back)")
         add("        else: node.line = (code, frame.f_lasti)")
+        saved = "".join(f"{_saved(op_, n, users)}, " for n, users in op_.saves.items())
+        add(f"        node.saved = ({saved})")  # last: hooks may look at the node
         add("        tensor.node = node")
         add("    else:")
         add("        tensor.node = None")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
+from typing import Any
 
 
 class _ThreadMode(threading.local):
@@ -11,6 +13,9 @@ class _ThreadMode(threading.local):
     grad = True
     inference = False
     anomaly = False
+    saving: tuple[tuple[Callable[[Any], Any], Callable[[Any], Any]], ...] = ()  # to pack and unpack
+    saving_refused: str | None = None  # why there must be none of these
+    overwritten: Any = None  # the memory an in-place operation will write
 
 
 class _Departed:
@@ -27,18 +32,22 @@ departed = _Departed()
 _mode_lock = threading.RLock()  # taken again if a mark dies while it is held
 
 
+def depart(step: int) -> None:
+    """Count one reason more, or less, for operations to look at their thread's modes."""
+    with _mode_lock:
+        departed.count += step
+
+
 class InferenceMark:
     """What a tensor made in inference mode carries; while one lives, ops look for it."""
 
     __slots__ = ()
 
     def __init__(self) -> None:
-        with _mode_lock:
-            departed.count += 1
+        depart(1)
 
     def __del__(self) -> None:
-        with _mode_lock:
-            departed.count -= 1
+        depart(-1)
 
 
 def is_grad_enabled() -> bool:
@@ -56,8 +65,7 @@ def set_mode(grad: bool, inference: bool) -> tuple[bool, bool]:
     former = (thread_mode.grad, thread_mode.inference)
     was_default, is_default = former == (True, False), grad and not inference
     if was_default != is_default:
-        with _mode_lock:
-            departed.count += 1 if was_default else -1
+        depart(1 if was_default else -1)
     thread_mode.grad = grad
     thread_mode.inference = inference
     return former

@@ -40,6 +40,7 @@ from tinygrad_like.modes import departed, thread_mode
 from tinygrad_like.registry import FUNCTIONS as FUNCTIONS
 from tinygrad_like.registry import REGISTRY as REGISTRY
 from tinygrad_like.registry import UFUNCS as UFUNCS
+from tinygrad_like.saving import packing
 from tinygrad_like.stamps import tick
 from tinygrad_like.views import remember_view
 
@@ -135,6 +136,11 @@ class Op:
         name = label if label == "CopySlices" else f"{label}Backward0"
         return type(name, (Node,), namespace)
 
+    @cached_property
+    def packing_node(self) -> type[Node]:
+        """The class of this op's nodes where what they save goes through a user's hooks."""
+        return packing(self.node)
+
     def operator(self) -> Callable[..., Any]:
         """Return this op as an operator's method: NotImplemented for operands it does not know."""
         return generate_call(self, "operate")
@@ -191,14 +197,14 @@ class Op:
 
     # ----- Whether it is recorded -----------------------------------------------------------------
 
-    def recording(self, operands: Sequence[Any]) -> bool:
-        """Return True if this thread records.
+    def recording(self, operands: Sequence[Any]) -> type[Node] | None:
+        """Return the class of node this thread records, None if it does not record.
 
         Raises:
             RuntimeError: if a tensor made in inference mode would have to be kept for a rule.
         """
         if not thread_mode.grad or thread_mode.inference:
-            return False
+            return None
         names = self.arrays * len(operands) if self.variadic else self.arrays
         wanted = {n for n, o in zip(names, operands, strict=True) if getattr(o, "node", None)}
         for name, o in zip(names, operands, strict=True):
@@ -212,7 +218,7 @@ class Op:
                     f"{self.public(name)}, which was made in inference mode; clone() it to get a normal tensor, "
                     "or make it under no_grad()"
                 )
-        return True
+        return self.packing_node if thread_mode.saving else self.node
 
     # ----- The readable way -----------------------------------------------------------------------
 
@@ -250,29 +256,28 @@ class Op:
         if (
             any(node is not None for node in parents)
             and any(r.dtype.kind == "f" for r in results)
-            and (not departed.count or self.recording(operands))
+            and (made := self.recording(operands) if departed.count else self.node)
         ):
             values = dict(zip(self.arrays, given, strict=True))
             values |= dict(zip(self.options, options, strict=True))
             values |= dict(zip(self.keeps, kept, strict=True))
             values["out"] = tuple(results) if self.several else results[0]
-            node = object.__new__(self.node)
+            node = object.__new__(made)
             node.tick = tick()
             node.parents = parents
             wanted = {n for n, parent in zip(names, parents, strict=True) if parent is not None}
+            node.line = here()
+            node.hooks = None
+            node.shape = [r.shape for r in results] if self.several else results[0].shape
             node.saved = tuple(
                 self._value(n, values) if wanted.intersection(users) else None
                 for n, users in self.saves.items()
             )
-            node.line = here()
-            node.hooks = None
             if self.several:
-                node.shape = [r.shape for r in results]
                 for index, tensor in enumerate(tensors):
                     if tensor.array.dtype.kind == "f":
                         tensor.node = pick(node, index)
             else:
-                node.shape = results[0].shape
                 tensors[0].node = node
         if self.view:
             for index, tensor in enumerate(tensors):
@@ -376,7 +381,9 @@ def _lift(node: Node, saved: tuple[Any, ...]) -> tuple[Any, ...]:
     op_: Op = node.op
     lifted = []
     for name, value in zip(op_.saves, saved, strict=True):
-        if name == op_.variadic:
+        if value is None:  # nothing that wants a gradient needs it
+            pass
+        elif name == op_.variadic:
             pairs = zip(value, node.parents, strict=True)
             value = tuple(result_type.make(v, parent) for v, parent in pairs)
         elif isinstance(value, np.ndarray) and name in op_.arrays:

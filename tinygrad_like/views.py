@@ -22,6 +22,7 @@ from tinygrad_like.graph import AccumulateGrad, Array, Node, Traced, result_type
 from tinygrad_like.lines import here
 from tinygrad_like.modes import departed, thread_mode
 from tinygrad_like.registry import REGISTRY
+from tinygrad_like.saving import overwriting
 from tinygrad_like.stamps import owner, stamp, tick
 
 
@@ -194,7 +195,7 @@ def write(target: Any, name: str, compute: Callable[[], Any]) -> Any:
     """
     refuse_write(target, name)
     start = tick()
-    result = compute()
+    result = overwriting(target.array, compute) if departed.count else compute()
     memory = target.array
     value = result.array if isinstance(result, Traced) else np.asarray(result)
     node = result.node if isinstance(result, Traced) else None
@@ -301,7 +302,7 @@ def _keep_overwritten(node: Node, memory: np.ndarray[Any, Any], start: int) -> N
     pending = [node]
     while pending:
         node = pending.pop()
-        if node.saved:
+        if not node.packs and node.saved:
             node.saved = tuple(_copied(value, written) for value in node.saved)
         pending += [p for p in node.parents if p is not None and p.tick > start]
 
@@ -317,7 +318,7 @@ def _copied(value: Any, written: np.ndarray[Any, Any]) -> Any:
 
 def _save_written(node: Node, value: Any, memory: np.ndarray[Any, Any]) -> None:
     """Have `node` save the memory that now holds its result, in place of the result itself."""
-    saved = node.saved or ()
+    saved = () if node.packs else node.saved or ()
     if any(kept is value for kept in saved):
         node.saved = tuple(memory if kept is value else kept for kept in saved)
         node.tick = tick()  # after the write

@@ -14,6 +14,7 @@ from tinygrad_like.graph import AccumulateGrad, Node, Traced, as_tensor, freed, 
 from tinygrad_like.lines import here
 from tinygrad_like.modes import set_mode, thread_mode
 from tinygrad_like.op import REGISTRY, pick
+from tinygrad_like.saving import packed, unpacked
 from tinygrad_like.stamps import tick
 from tinygrad_like.views import View, adopt
 
@@ -91,14 +92,14 @@ class FunctionNode(Node):
         """What was saved, as tensors in their places in the graph."""
         if self.saved is None:
             raise freed(self)
+        return self._in_place(unpacked(self.saved))
+
+    def _in_place(self, saved: Sequence[Any]) -> tuple[Any, ...]:
         found: list[Any] = []
-        for array, origin in zip(self.saved, self._origins, strict=True):
-            if array is None:
-                found.append(None)
-                continue
+        for array, origin in zip(saved, self._origins, strict=True):
             if isinstance(origin, int):
                 origin = pick(self, origin) if isinstance(self.shape, list) else self
-            found.append(result_type.make(array, origin))
+            found.append(None if array is None else result_type.make(array, origin))
         return tuple(found)
 
     def backward(self, g: Any, saved: tuple[Any, ...], grads: dict[Node, Any]) -> None:
@@ -300,8 +301,10 @@ class Function:
             else _shape_of(results[0])
         )
         node._origins = tuple(_origin(t, args, results, ctx._dirty) for t in saved)
-        node.saved = tuple(None if t is None else t.array for t in saved)
         node.tick = tick()
+        node.saved = tuple(None if t is None else t.array for t in saved)
+        if thread_mode.saving:
+            node.saved = packed(node._in_place(node.saved))
         ctx._to_save = ()
         ctx._node = weakref.ref(node)
         dirty, constant = ctx._dirty, ctx._constant

@@ -149,7 +149,7 @@ class Facts:
             if isinstance(node, AccumulateGrad):
                 self.values[node, 0] = node.array
                 self._note_gradient((node, 0), node.variable)
-            elif node.op is not None and node.saved is not None:
+            elif node.op is not None and not node.packs and node.saved is not None:
                 self._read_saved(node)
             for place in (node, *node.parents):
                 if place is not None and place.hooks is not None and place.hooks.retain is not None:
