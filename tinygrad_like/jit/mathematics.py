@@ -107,6 +107,7 @@ def _family(real: Any) -> dict[str, Any]:
     # Adding it leaves the nearest whole number in the lowest bits.
     magic = real(1.5 * 2.0**23 if short else 1.5 * 2.0**52)
     low, high = (real(-104.5), real(89.0)) if short else (real(-746.0), real(710.0))
+    lowest = real(-87.3 if short else -708.3)
     per_octave = real(1 / math.log(2))
     # log(2) in two parts, the first with so few digits that its multiples are exact
     octave = real(0.693359375 if short else 0.693147180369123816490)
@@ -149,6 +150,12 @@ def _family(real: Any) -> dict[str, Any]:
         second = whole(n - first)
         y = (one + minus_one) * number(whole(first << digits)) * number(whole(second << digits))
         return choose(x == x, y, x)
+
+    @inlined
+    def decay(x: Any) -> Any:
+        n, minus_one = parts(choose(x < lowest, lowest, x))
+        power = choose(x < lowest, zero, number(whole((n + bias) << digits)))
+        return power + power * minus_one
 
     @inlined
     def expm1(x: Any) -> Any:
@@ -239,6 +246,7 @@ def _family(real: Any) -> dict[str, Any]:
 
     return {
         "exp": exp,
+        "decay": decay,
         "expm1": expm1,
         "tanh": tanh,
         "sigmoid": sigmoid,
@@ -273,4 +281,35 @@ def _generic(name: str) -> Any:
 
 
 exp, expm1, tanh, sigmoid = map(_generic, ("exp", "expm1", "tanh", "sigmoid"))
+# exp of numbers that are not above 0, at half the cost; what would be subnormal is 0.
+decay = _generic("decay")
 log, log1p, erf, erfc = map(_generic, ("log", "log1p", "erf", "erfc"))
+
+
+# ----- Rows ---------------------------------------------------------------------------------------
+
+
+def largest(row: Any) -> Any:
+    """Return the largest element of a row, nan if that or a nan is the largest number there is."""
+    raise NotImplementedError("largest is for kernels")
+
+
+@overload(largest, jit_options={"forceinline": True})  # type: ignore[untyped-decorator]
+def _largest(row):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+    # As integers of the same order: a maximum of floats, with nans to mind, does not use vectors.
+    short = row.dtype == types.float32
+    whole = np.int32 if short else np.int64
+    bits, number = (_bits32, _real32) if short else (_bits64, _real64)
+    sign = whole(31 if short else 63)
+    fraction = whole(np.iinfo(whole).max)
+    least = whole(np.iinfo(whole).min)
+
+    def find(row):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+        found = least
+        for j in range(row.size):
+            b = bits(row[j])
+            v = whole(b ^ ((b >> sign) & fraction))
+            found = v if v > found else found
+        return number(whole(found ^ ((found >> sign) & fraction)))
+
+    return find

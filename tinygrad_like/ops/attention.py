@@ -8,7 +8,7 @@ exponentials, and the weights are computed anew. Source: Dao et al., "FlashAtten
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from math import prod
 from typing import Any, NamedTuple
 
@@ -17,6 +17,7 @@ import numpy as np
 from tinygrad_like import dtypes
 from tinygrad_like.dtypes import F16, F32
 from tinygrad_like.graph import Array, Traced, as_array
+from tinygrad_like.jit import compiled
 from tinygrad_like.op import op
 from tinygrad_like.ops.arranging import repeat_interleave
 from tinygrad_like.ops.random import _coin_array
@@ -24,13 +25,15 @@ from tinygrad_like.ops.reduction import sum_to
 from tinygrad_like.ops.shaping import reshape
 from tinygrad_like.ops.softmax import softmax
 from tinygrad_like.random import default_generator
+from tinygrad_like.threads import split
 
 __all__: list[str] = []
 FUNCTIONAL = ["scaled_dot_product_attention"]
 
 NumpyArray = np.ndarray[Any, Any]
 
-_BLOCK = 1 << 16  # scores computed at a time: with the weights' gradients they stay in cache
+_BLOCK = 1 << 17  # scores computed at a time: with their gradients they stay in cache
+_LEAST_ROWS = 128  # queries at a time, however many keys
 _SAFE = (
     60.0  # exponentials of scores up to this size neither overflow nor vanish, nor do their sums
 )
@@ -46,7 +49,7 @@ class Form(NamedTuple):
     keeps_weights: bool
 
 
-# ----- Four dimensions ----------------------------------------------------------------------------
+# ----- Blocks -------------------------------------------------------------------------------------
 
 
 def _batch(arrays: list[NumpyArray]) -> tuple[int, ...]:
@@ -55,6 +58,8 @@ def _batch(arrays: list[NumpyArray]) -> tuple[int, ...]:
 
 def _in_four(x: NumpyArray, batch: tuple[int, ...]) -> NumpyArray:
     """Return `x` with its batch dimensions broadcast and brought to two, as a view where possible."""
+    if x.ndim == 4 and x.shape[:2] == batch:
+        return x
     if len(batch) <= 2:
         x = x.reshape((1,) * (4 - x.ndim) + x.shape)
         return np.broadcast_to(x, (1,) * (2 - len(batch)) + batch + x.shape[-2:])
@@ -64,142 +69,191 @@ def _in_four(x: NumpyArray, batch: tuple[int, ...]) -> NumpyArray:
     return np.broadcast_to(x, (x.shape[0], batch[-1], *x.shape[2:]))
 
 
-def _empty(first: int, second: int, rows: int, width: int, d: Any) -> NumpyArray:
-    """Return memory in which a row's second batch dimension (its heads) lie side by side.
-
-    That is how they are merged after attention, and how the halves of a joint projection lie.
-    """
-    return np.empty((first, rows, second, width), d).transpose(0, 2, 1, 3)
-
-
 class _Block(NamedTuple):
-    """A part of all scores: batches, heads, and queries with as many keys as they may see."""
+    """A part of all scores: queries of some heads, and the first keys, all that they may see."""
 
     heads: tuple[slice, slice]
     queries: slice
     keys: slice
 
+    @property
+    def shape(self) -> tuple[int, int, int, int]:
+        (a, b), q, k = self
+        return a.stop - a.start, b.stop - b.start, q.stop - q.start, k.stop
 
-def _blocks(first: int, second: int, rows: int, columns: int, is_causal: bool) -> Iterator[_Block]:
-    """Yield parts of about `_BLOCK` scores that together are all of them."""
-    step_rows = min(max(_BLOCK // max(columns, 1), 16), rows)
-    matrix = max(columns * step_rows, 1)
-    step_second = min(max(_BLOCK // matrix, 1), second)
-    whole = step_rows == rows and step_second == second
-    step_first = max(_BLOCK // max(matrix * second, 1), 1) if whole else 1
-    for a in range(0, first, step_first):
-        for b in range(0, second, max(step_second, 1)):
-            for i in range(0, rows, max(step_rows, 1)):
+
+def _blocks(
+    first: range, second: range, rows: int, columns: int, shrinks: bool
+) -> Iterator[_Block]:
+    """Yield parts of about `_BLOCK` scores that together are all of them, in the order of memory.
+
+    Args:
+        first: the range of the first batch dimension.
+        second: that of the second.
+        rows: the number of queries.
+        columns: the number of keys.
+        shrinks: leave out keys after the last query's, which it may not see.
+    """
+    step_rows = max(min(max(_BLOCK // max(columns, 1), _LEAST_ROWS), rows), 1)
+    matrix = max(columns, 1) * step_rows
+    step_second = max(min(_BLOCK // matrix, len(second)), 1)
+    whole = step_rows >= rows and step_second == len(second)
+    step_first = max(_BLOCK // (matrix * step_second), 1) if whole else 1
+    for a in first[::step_first]:
+        for b in second[::step_second]:
+            for i in range(0, rows, step_rows):
                 end = min(i + step_rows, rows)
                 yield _Block(
-                    (slice(a, min(a + step_first, first)), slice(b, min(b + step_second, second))),
+                    (
+                        slice(a, min(a + step_first, first.stop)),
+                        slice(b, min(b + step_second, second.stop)),
+                    ),
                     slice(i, end),
-                    slice(0, min(end, columns) if is_causal else columns),
+                    slice(0, min(end, columns) if shrinks else columns),
                 )
 
 
-# ----- Weights ------------------------------------------------------------------------------------
-
-
-class _Weights:
-    """Computes blocks of the weights of one attention."""
+class _Problem:
+    """One attention in four dimensions, ``(batch, head, L or S, E)``, and how it is cut up."""
 
     def __init__(
-        self, query: NumpyArray, key: NumpyArray, mask: NumpyArray | None, form: Form
+        self,
+        query: NumpyArray,
+        key: NumpyArray,
+        value: NumpyArray,
+        mask: NumpyArray | None,
+        form: Form,
     ) -> None:
-        self.query, self.keys_across, self.form = query, key.swapaxes(-1, -2), form
-        self.mask = mask
-        self.drawn = form.drawn
-        if self.drawn is not None:
-            self.drawn = self.drawn.reshape(*query.shape[:3], self.drawn.shape[-1])
-
-    def scores(self, block: _Block, out: NumpyArray) -> None:
-        """Write scaled scores, with a mask of numbers added, to `out`."""
-        query = self.query[(*block.heads, block.queries)]
-        np.matmul(
-            query * query.dtype.type(self.form.scale),
-            self.keys_across[(*block.heads, slice(None), block.keys)],
-            out=out,
+        self.batch = batch = _batch([query, key, value])
+        self.query, self.key, self.value = (
+            _in_four(_computable(a), batch) for a in (query, key, value)
         )
-        if self.mask is not None and self.mask.dtype.kind == "f":
-            out += self.mask[(*block.heads, block.queries, block.keys)]
+        self.rows, self.columns = query.shape[-2], key.shape[-2]
+        self.mask = mask
+        if mask is not None:
+            shape = (*batch, self.rows, self.columns)
+            self.mask = _in_four(np.broadcast_to(_computable(mask), shape), batch)
+        self.form, self.drawn, self.dtype = form, form.drawn, self.query.dtype
+        self._hidden: NumpyArray | None = None
+        if self.drawn is not None:
+            self.drawn = self.drawn.reshape(*self.query.shape[:3], self.drawn.shape[-1])
 
-    def seen(self, block: _Block, scores: NumpyArray) -> tuple[NumpyArray, NumpyArray | None]:
-        """Return the part of a block of scores in which some are hidden, and which ones are not."""
-        if self.form.is_causal:
-            start, rows = block.queries.start, block.queries.stop - block.queries.start
-            part = scores[..., start:]
-            return part, np.tri(rows, part.shape[-1], dtype=bool)
-        if self.mask is not None and self.mask.dtype.kind == "b":
-            return scores, self.mask[(*block.heads, block.queries, block.keys)]
-        return scores, None
+    def each_block(self, work: Callable[[Iterator[_Block]], None]) -> None:
+        """Have `work` called with all blocks, those of different heads perhaps on several threads."""
+        first, second, rows, columns = *self.query.shape[:2], self.rows, self.columns
+        shrinks = self.form.is_causal and not self.form.keeps_weights
 
-    def exponentials(self, block: _Block, out: NumpyArray) -> tuple[NumpyArray, NumpyArray]:
-        """Write exponentials of scores to `out`; return their sums and what was subtracted before.
+        def part(start: int, stop: int) -> None:
+            heads = range(first), range(second)
+            heads = (heads[0][start:stop], heads[1]) if across else (heads[0], heads[1][start:stop])
+            work(_blocks(*heads, rows, columns, shrinks))
 
-        Where nothing may be seen the sum is 1 and all exponentials are 0.
-        """
-        self.scores(block, out)
-        part, seen = self.seen(block, out)
-        shift: Any = out.dtype.type(0)
-        if -_SAFE <= out.min(initial=0) and out.max(initial=0) <= _SAFE:  # nan: no
-            np.exp(out, out=out)
-            if seen is not None:
-                np.multiply(part, seen, out=part)
-        else:
-            if seen is not None:
-                np.copyto(part, -np.inf, where=~seen)
-            shift = out.max(-1, keepdims=True, initial=-np.inf)
-            shift[shift == -np.inf] = 0
-            out -= shift
-            np.exp(out, out=out)
-        sums = np.matmul(out, np.ones((out.shape[-1], 1), out.dtype))
-        sums[sums == 0] = 1
-        return sums, shift
+        across = first >= second
+        size = 4 * first * second * rows * columns * self.dtype.itemsize
+        split(first if across else second, part, size)
 
-    def normalised(self, block: _Block, logs: NumpyArray, out: NumpyArray) -> None:
-        """Write weights to `out`, given the logarithm of the sums."""
-        self.scores(block, out)
-        part, seen = self.seen(block, out)
-        if seen is not None:
-            np.copyto(part, -np.inf, where=~seen)
-        out -= logs
-        np.exp(out, out=out)
+    def hidden(self, block: _Block) -> NumpyArray | None:
+        """Return what to add to the scores of a block's last keys, where order hides some."""
+        start, rows, columns = block.queries.start, block.shape[2], block.keys.stop
+        if not self.form.is_causal or start >= columns:
+            return None
+        shape = (rows, columns - start)
+        if self._hidden is None or self._hidden.shape != shape:
+            d = self.dtype.type
+            self._hidden = np.where(np.tri(*shape, dtype=bool), d(0), d(-np.inf))
+        return self._hidden
+
+    def scores(self, block: _Block, out: NumpyArray) -> NumpyArray:
+        """Write scores, masked but for causality, to `out`; return them as a list of matrices."""
+        at = (*block.heads, block.queries)
+        query = self.query[at] * self.dtype.type(self.form.scale)
+        np.matmul(query, self.key[(*block.heads, block.keys)].swapaxes(2, 3), out=out)
+        if self.mask is not None:
+            mask = self.mask[(*at, block.keys)]
+            if mask.dtype.kind == "f":
+                out += mask
+            else:
+                np.copyto(out, -np.inf, where=~mask)
+        return _matrices(out)
 
     def drop(self, block: _Block, weights: NumpyArray, out: NumpyArray) -> NumpyArray:
         """Return weights as dropout leaves them, in `out` if it drops any."""
-        drawn, p = self.drawn, self.form.dropout_p
-        if drawn is None:
+        if self.drawn is None:
             return weights
-        if p == 1:
+        if self.form.dropout_p == 1:
             out[...] = 0
             return out
-        bits = drawn[(*block.heads, block.queries)]
-        kept = np.unpackbits(bits, axis=-1, count=block.keys.stop)
-        np.multiply(weights, kept, out=out)
-        out /= out.dtype.type(1 - p)
+        bits = self.drawn[(*block.heads, block.queries)]
+        np.multiply(weights, np.unpackbits(bits, axis=-1, count=block.keys.stop), out=out)
+        out /= 1 - self.form.dropout_p
         return out
 
 
-# ----- The op -------------------------------------------------------------------------------------
-
-
-def _whole(array: NumpyArray) -> NumpyArray:
+def _computable(array: NumpyArray) -> NumpyArray:
     return array.astype(F32) if array.dtype is F16 else array
 
 
-def _prepared(
-    query: NumpyArray, key: NumpyArray, value: NumpyArray, mask: NumpyArray | None
-) -> tuple[tuple[int, ...], list[Any]]:
-    """Return the batch dimensions and all arrays in four dimensions."""
-    batch = _batch([query, key, value])
-    arrays = [_in_four(_whole(a), batch) for a in (query, key, value)]
-    if mask is not None:
-        shape = (*batch, query.shape[-2], key.shape[-2])
-        mask = _in_four(np.broadcast_to(mask, shape), batch)
-        if mask.dtype.kind == "f":
-            mask = _whole(mask)
-    return batch, [*arrays, mask]
+def _matrices(block: NumpyArray) -> NumpyArray:
+    return block.reshape(block.shape[0] * block.shape[1], *block.shape[2:])
+
+
+def _scratch(memory: NumpyArray | None, shape: tuple[int, ...], d: Any) -> NumpyArray:
+    """Return `memory`, or new one where it is missing or too small, from which blocks are cut."""
+    if memory is None or memory.size < prod(shape):
+        memory = np.empty(prod(shape), d)
+    return memory
+
+
+# ----- Between the products -----------------------------------------------------------------------
+
+
+def _hide(scores: NumpyArray, hidden: NumpyArray | None) -> None:
+    if hidden is not None:
+        part = scores[:, :, scores.shape[2] - hidden.shape[1] :]
+        part += hidden
+
+
+@compiled("attention.weigh", least=4096)
+def _weigh(scores: NumpyArray, hidden: NumpyArray | None, logs: NumpyArray | None) -> None:
+    """Turn scores (N, L, S) into weights, all 0 where all scores are -inf.
+
+    Args:
+        scores: of queries and keys.
+        hidden: what to add to those of the last keys first, (L, up to S).
+        logs: where to write the logarithms of the sums of exponentials, (N, L).
+    """
+    shift: Any = 0.0
+    near = scores.min(initial=0) >= -_SAFE and scores.max(initial=0) <= _SAFE  # False for nan
+    _hide(scores, hidden)
+    if not near:
+        shift = scores.max(2, keepdims=True, initial=-np.inf)
+        shift[shift == -np.inf] = 0
+        scores -= shift
+    np.exp(scores, out=scores)
+    sums = np.matmul(scores, np.ones((scores.shape[2], 1), scores.dtype))
+    sums[sums == 0] = 1
+    scores *= 1 / sums
+    if logs is not None:
+        logs[...] = (np.log(sums) + shift)[:, :, 0]
+
+
+@compiled("attention.reweigh", least=4096)
+def _reweigh(scores: NumpyArray, hidden: NumpyArray | None, logs: NumpyArray) -> None:
+    """Turn scores into weights as `_weigh` did, given what it wrote to `logs`."""
+    _hide(scores, hidden)
+    scores -= logs[:, :, None]
+    np.exp(scores, out=scores)
+
+
+@compiled("attention.slope", least=4096)
+def _slope(g: NumpyArray, weights: NumpyArray, scale: Any) -> None:
+    """Turn the gradient of weights (N, L, S) into `scale` times that of scores."""
+    g -= np.vecdot(g, weights)[:, :, None]
+    g *= weights
+    g *= scale
+
+
+# ----- The op -------------------------------------------------------------------------------------
 
 
 def _attention_rule(
@@ -208,48 +262,56 @@ def _attention_rule(
     key: Any,
     value: Any,
     attn_mask: Any,
-    out: Any,
     form: Form,
     weights: Any,
-    sums: Any,
+    logs: Any,
     needs: tuple[bool, ...],
 ) -> tuple[Any, ...]:
-    kept = (as_array(out), weights, sums)
-    found = attention_backward(g, query, key, value, attn_mask, form, kept, needs[3])
+    found = attention_backward(g, query, key, value, attn_mask, form, weights, logs, needs[3])
     return (*found, None)[:4]
 
 
 @op(
     joint=(("query", "key", "value", "attn_mask"), _attention_rule),
-    keeps=("weights", "sums"),
+    keeps=("weights", "logs"),
     label="ScaledDotProductFlashAttentionForCpu",
 )
 def attention(
     query: Array, key: Array, value: Array, attn_mask: Array | None, form: Form
-) -> tuple[Array, Array | None, Array]:
-    """Return attention's result, its weights before their normalisation (or None), and their sums.
+) -> tuple[Array, Array | None, Array | None]:
+    """Return attention's result, and its weights or the logarithms of their sums (else None)."""
+    problem = _Problem(query, key, value, attn_mask, form)
+    first, second, rows, _ = problem.query.shape
+    columns, width = problem.value.shape[2:]
+    d = problem.dtype
+    out = np.empty_like(problem.query, shape=(first, second, rows, width))
+    weights = logs = None
+    if form.keeps_weights:
+        weights = np.empty((first, second, rows, columns), d)
+    else:
+        logs = np.empty((first, second, rows), d)
 
-    Where no weights are kept it is the sums' logarithms.
-    """
-    batch, (q, k, v, mask) = _prepared(query, key, value, attn_mask)
-    first, second, rows, _ = q.shape
-    columns, width = v.shape[-2:]
-    out = _empty(first, second, rows, width, q.dtype)
-    all_sums = np.empty((first, second, rows, 1), q.dtype)
-    weights = np.empty((first, second, rows, columns), q.dtype) if form.keeps_weights else None
-    maker = _Weights(q, k, mask, form)
-    for block in _blocks(first, second, rows, columns, form.is_causal):
-        at = (*block.heads, block.queries)
-        shape = (*all_sums[at].shape[:3], block.keys.stop)
-        scores = np.empty(shape, q.dtype) if weights is None else weights[(*at, block.keys)]
-        sums, shift = maker.exponentials(block, scores)
-        all_sums[at] = sums if form.keeps_weights else np.log(sums) + shift
-        spare = scores if weights is None else np.empty_like(scores)
-        part = out[at]
-        np.matmul(maker.drop(block, scores, spare), v[(*block.heads, block.keys)], out=part)
-        part /= sums
-    shape = (*batch, rows, width)
-    return out.reshape(shape).astype(query.dtype, copy=False), weights, all_sums
+    def work(blocks: Iterator[_Block]) -> None:
+        own = spare = None
+        for block in blocks:
+            at, shape = (*block.heads, block.queries), block.shape
+            if weights is None:
+                own = _scratch(own, shape, d)
+                w = own[: prod(shape)].reshape(shape)
+            else:
+                w = weights[at]
+            matrices = problem.scores(block, w)
+            log = None if logs is None else logs[at].reshape(matrices.shape[:2])
+            _weigh(matrices, problem.hidden(block), log)
+            dropped = w
+            if problem.drawn is not None:
+                spare = _scratch(spare, shape, d)
+                dropped = problem.drop(block, w, spare[: prod(shape)].reshape(shape))
+            np.matmul(dropped, problem.value[(*block.heads, block.keys)], out=out[at])
+
+    problem.each_block(work)
+    shaped = out.reshape(*problem.batch, rows, width)
+    return shaped.astype(query.dtype, copy=False), weights, logs
 
 
 def _second_order_rule(
@@ -336,72 +398,81 @@ def attention_backward(
     value: Array,
     attn_mask: Array | None,
     form: Form,
-    kept: tuple[NumpyArray, NumpyArray | None, NumpyArray],
+    weights: NumpyArray | None,
+    logs: NumpyArray | None,
     of_mask: bool,
 ) -> tuple[Array, ...]:
     """Return the gradients of query, key, value and, if wanted, of a mask of numbers."""
-    batch, (q, k, v, mask) = _prepared(query, key, value, attn_mask)
-    out, weights, all_sums = kept
-    g, out = _in_four(_whole(grad), batch), _in_four(_whole(out), batch)
-    first, second, rows, features = q.shape
-    columns, width = v.shape[-2:]
-    d = q.dtype
+    problem = _Problem(query, key, value, attn_mask, form)
+    g = _in_four(_computable(grad), problem.batch)
+    q, k, v, d = problem.query, problem.key, problem.value, problem.dtype
+    rows, columns = problem.rows, problem.columns
+    of_query, of_key, of_value = map(np.empty_like, (q, k, v))
+    of_scores = np.zeros((*q.shape[:3], columns), d) if of_mask else None
     scale = d.type(form.scale)
-    of_query = _empty(first, second, rows, features, d)
-    of_key = _empty(first, second, columns, features, d)
-    of_value = _empty(first, second, columns, width, d)
-    of_scores = np.zeros((first, second, rows, columns), d) if of_mask else None
-    maker = _Weights(q, k, mask, form)
-    scaled = q * scale
     if not rows:
         of_key[...] = of_value[...] = 0
-    for block in _blocks(first, second, rows, columns, form.is_causal):
-        at, seen = (*block.heads, block.queries), (*block.heads, block.keys)
-        part_g = g[at]
-        if weights is None:
-            w = np.empty((*part_g.shape[:3], block.keys.stop), d)
-            maker.normalised(block, all_sums[at], w)
-        else:
-            w = weights[(*at, block.keys)]
-            part_g = part_g / all_sums[at]
-        slopes = np.empty(w.shape, d)
-        dropped = maker.drop(block, w, slopes)
-        _add_product(of_value, block, dropped, part_g)
-        np.matmul(part_g, v[seen].swapaxes(-1, -2), out=slopes)
-        slopes = maker.drop(block, slopes, slopes)
-        slopes -= np.vecdot(part_g, out[at])[..., None]
-        slopes *= w
-        if of_scores is not None:
-            of_scores[(*at, block.keys)] = slopes
-        part = of_query[at]
-        np.matmul(slopes, k[seen], out=part)
-        part *= scale
-        _add_product(of_key, block, slopes, scaled[at])
+
+    def work(blocks: Iterator[_Block]) -> None:
+        own = spare = None
+        for block in blocks:
+            at, seen, shape = (
+                (*block.heads, block.queries),
+                (*block.heads, block.keys),
+                block.shape,
+            )
+            size = prod(shape)
+            if weights is None:
+                own = _scratch(own, shape, d)
+                w = own[:size].reshape(shape)
+                assert logs is not None
+                matrices = problem.scores(block, w)
+                _reweigh(matrices, problem.hidden(block), logs[at].reshape(matrices.shape[:2]))
+            else:
+                w = weights[at]
+                matrices = _matrices(w)
+            spare = _scratch(spare, shape, d)
+            slopes = spare[:size].reshape(shape)
+            _add_product(of_value, block, problem.drop(block, w, slopes), g[at])
+            np.matmul(g[at], v[seen].swapaxes(2, 3), out=slopes)
+            problem.drop(block, slopes, slopes)
+            if of_scores is not None:
+                _slope(slopes.reshape(matrices.shape), matrices, d.type(1))
+                of_scores[(*at, block.keys)] = slopes
+                slopes *= scale
+            else:
+                _slope(slopes.reshape(matrices.shape), matrices, scale)
+            np.matmul(slopes, k[seen], out=of_query[at])
+            _add_product(of_key, block, slopes, q[at])
+
+    problem.each_block(work)
     found = [of_query, of_key, of_value]
     sources = [query, key, value]
     if of_scores is not None:
         found.append(of_scores)
         sources.append(attn_mask)
     return tuple(
-        sum_to(f.reshape(*batch, *f.shape[2:]), s.shape).astype(s.dtype, copy=False)
+        sum_to(f.reshape(*problem.batch, *f.shape[2:]), s.shape).astype(s.dtype, copy=False)
         for f, s in zip(found, sources, strict=True)
     )
 
 
 def _add_product(out: NumpyArray, block: _Block, x: NumpyArray, y: NumpyArray) -> None:
-    """Add ``x.T @ y`` to the rows of `out` that are the keys of `block`; its first block sets all."""
+    """Add ``x.T @ y`` to the rows of `out` that are a block's keys; the first block sets them all."""
     rows = out[(*block.heads, block.keys)]
     if block.queries.start == 0:
-        np.matmul(x.swapaxes(-1, -2), y, out=rows)
+        np.matmul(x.swapaxes(2, 3), y, out=rows)
         out[(*block.heads, slice(block.keys.stop, None))] = 0
     else:
-        rows += np.matmul(x.swapaxes(-1, -2), y)
+        rows += np.matmul(x.swapaxes(2, 3), y)
 
 
 # ----- PyTorch's function -------------------------------------------------------------------------
 
 
-def _refuse(query: Any, key: Any, value: Any, mask: Any, is_causal: bool, p: float) -> None:
+def _refuse(
+    query: Any, key: Any, value: Any, mask: Any, is_causal: bool, p: float, scale: Any
+) -> None:
     """Raise if attention of these is not defined."""
     for position, (name, x) in enumerate((("query", query), ("key", key), ("value", value))):
         if not isinstance(x, Traced | np.ndarray):
@@ -447,6 +518,8 @@ def _refuse(query: Any, key: Any, value: Any, mask: Any, is_causal: bool, p: flo
                 "Expected attn_mask dtype to be bool or float or to match query dtype, but got "
                 f"attn_mask.dtype: {dtypes.named(d).name} and query.dtype: {names[0]} instead."
             )
+    if isinstance(scale, str):
+        raise TypeError("scaled_dot_product_attention(): argument 'scale' must be float, not str")
     if p > 1:
         raise RuntimeError(f"dropout probability has to be between 0 and 1, but got {p}")
 
@@ -529,7 +602,7 @@ def scaled_dot_product_attention(
     tensor([[1.0000, 0.0000],
             [0.3302, 0.6698]])
     """
-    _refuse(query, key, value, attn_mask, is_causal, dropout_p)
+    _refuse(query, key, value, attn_mask, is_causal, dropout_p, scale)
     if scale is None:
         scale = (query.shape[-1] or 1) ** -0.5
     given = query
