@@ -107,6 +107,7 @@ from tinygrad_like.nn.modules.pooling import (
     MaxPool2d,
 )
 from tinygrad_like.nn.modules.rnn import GRU, LSTM, RNN, RNNBase
+from tinygrad_like.nn.modules.rnn_cell import GRUCell, LSTMCell, RNNCell, RNNCellBase
 from tinygrad_like.nn.modules.sparse import Embedding
 
 __all__ = [
@@ -150,6 +151,7 @@ __all__ = [
     "Embedding",
     "FeatureAlphaDropout",
     "Flatten",
+    "GRUCell",
     "GaussianNLLLoss",
     "GroupNorm",
     "Hardshrink",
@@ -163,6 +165,7 @@ __all__ = [
     "InstanceNorm2d",
     "KLDivLoss",
     "L1Loss",
+    "LSTMCell",
     "LayerNorm",
     "LeakyReLU",
     "Linear",
@@ -188,6 +191,8 @@ __all__ = [
     "PoissonNLLLoss",
     "RMSNorm",
     "RNNBase",
+    "RNNCell",
+    "RNNCellBase",
     "RReLU",
     "ReLU",
     "ReLU6",

@@ -1,4 +1,4 @@
-"""Recurrent layers over whole sequences, and single steps of them."""
+"""Recurrent layers over whole sequences."""
 
 from __future__ import annotations
 
@@ -242,11 +242,8 @@ class RNNBase(Module):
         sizes: tuple[int, ...],
         reverse: bool,
     ) -> Any:
-        if self.mode == "LSTM":
-            return lstm_layer(x, *states, *weights, sizes, reverse)
-        if self.mode == "GRU":
-            return gru_layer(x, *states, *weights[:4], sizes, reverse)
-        return rnn_layer(x, *states, *weights[:4], sizes, reverse, self.mode == "RNN_RELU")
+        """Return one layer's outputs in one direction, and its states at the end."""
+        raise NotImplementedError
 
     def forward(self, input: Any, hx: Any = None) -> tuple[Any, Any]:
         """Return the last layer's outputs, and the states of all layers at the end.
@@ -337,6 +334,16 @@ class RNN(RNNBase):
         super().__init__(mode, input_size, hidden_size, num_layers, *args, **kwargs)
         self.nonlinearity = nonlinearity
 
+    def _layer(
+        self,
+        x: Any,
+        states: Sequence[Any],
+        weights: Sequence[Any],
+        sizes: tuple[int, ...],
+        reverse: bool,
+    ) -> Any:
+        return rnn_layer(x, *states, *weights[:4], sizes, reverse, self.nonlinearity == "relu")
+
 
 class LSTM(RNNBase):
     """Layers of long short-term memory: gates say what is kept, what is written and what is shown.
@@ -356,6 +363,16 @@ class LSTM(RNNBase):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__("LSTM", *args, **kwargs)
+
+    def _layer(
+        self,
+        x: Any,
+        states: Sequence[Any],
+        weights: Sequence[Any],
+        sizes: tuple[int, ...],
+        reverse: bool,
+    ) -> Any:
+        return lstm_layer(x, *states, *weights, sizes, reverse)
 
 
 class GRU(RNNBase):
@@ -377,6 +394,16 @@ class GRU(RNNBase):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         _refuse_projection(kwargs)
         super().__init__("GRU", *args, **kwargs)
+
+    def _layer(
+        self,
+        x: Any,
+        states: Sequence[Any],
+        weights: Sequence[Any],
+        sizes: tuple[int, ...],
+        reverse: bool,
+    ) -> Any:
+        return gru_layer(x, *states, *weights[:4], sizes, reverse)
 
 
 def _refuse_projection(options: dict[str, Any]) -> None:

@@ -6,8 +6,8 @@ is just ``(T, N, ...)`` without its first division). `sizes` says how many seque
 step. It never grows, so the sequences still running are always the first rows of the state, and a
 walk in either direction is the same loop.
 
-The rows' product with the input's weights is one product for all steps. Each rule runs the loop
-backwards, notes the gradients of all gates, and gets those of weights and input by one product each.
+The product of all inputs with their weights is taken at once. Each rule goes the steps back, notes the
+gradients of all gates, and gets those of weights and inputs by one product each.
 """
 
 from __future__ import annotations
@@ -24,18 +24,61 @@ from tinygrad_like.op import op
 from tinygrad_like.ops.activation import relu
 from tinygrad_like.ops.joining import concatenate
 from tinygrad_like.ops.linalg import linear
+from tinygrad_like.ops.recurrent_steps import gru_step, gru_step_back, lstm_step, lstm_step_back
 from tinygrad_like.ops.shaping import reshape
 from tinygrad_like.ops.unary import sigmoid, tanh
 
 __all__: list[str] = []
 
-Steps = list[tuple[slice, int]]
+# ----- The way through a sequence -----------------------------------------------------------------
 
 
-def _steps(sizes: Sequence[int], reverse: bool) -> Steps:
-    """Return each step's rows and how many they are, in the order in which steps are taken."""
-    steps = [(slice(end - n, end), n) for n, end in zip(sizes, accumulate(sizes), strict=True)]
-    return steps[::-1] if reverse else steps
+class _Walk:
+    """The steps of a batch of sequences, in the order in which they are taken."""
+
+    def __init__(self, sizes: Sequence[int], reverse: bool) -> None:
+        ends = list(accumulate(sizes))
+        self.rows = [(end - n, end) for n, end in zip(sizes, ends, strict=True)]
+        if reverse:
+            self.rows.reverse()
+        self.total, self.most = ends[-1], sizes[0]
+        self.reverse, self.even = reverse, sizes[0] == sizes[-1]
+
+    def states(self, start: Any) -> tuple[Any, Any]:
+        """Return space for the states before and after each step, with what is before the first.
+
+        If all sequences are equally long, that is the same memory one step apart.
+        """
+        total, most = self.total, self.most
+        if not self.even:
+            before, after = (np.empty((total, start.shape[1]), start.dtype) for _ in range(2))
+            for begin, stop in self.rows:
+                before[begin:stop] = start[: stop - begin]
+            return before, after
+        space = np.empty((total + most, start.shape[1]), start.dtype)
+        first, second = space[:total], space[most:]
+        if self.reverse:
+            first, second = second, first
+        begin, stop = self.rows[0]
+        first[begin:stop] = start
+        return first, second
+
+    def carry(self, step: int, before: Any, after: Any) -> None:
+        """Hand the states after a step on to the next, where its sequences had one."""
+        if self.even or step + 1 == len(self.rows):
+            return
+        (begin, stop), (next_begin, next_stop) = self.rows[step : step + 2]
+        n = min(stop - begin, next_stop - next_begin)
+        before[next_begin : next_begin + n] = after[begin : begin + n]
+
+    def last(self, after: Any) -> Any:
+        """Return the states after the last step of each sequence."""
+        if self.even or self.reverse:  # all of them end at the same step
+            return after[slice(*self.rows[-1])].copy()
+        found = np.empty((self.most, after.shape[1]), after.dtype)
+        for begin, stop in self.rows:
+            found[: stop - begin] = after[begin:stop]
+        return found
 
 
 # ----- By ops -------------------------------------------------------------------------------------
@@ -87,9 +130,10 @@ def layer_by_ops(
     w_ih, w_hh, b_ih, b_hh, *projection = weights
     products = linear(x, w_ih, b_ih)
     states, outs = list(states), []
-    for rows, n in _steps(sizes, reverse):
+    for begin, stop in _Walk(sizes, reverse).rows:
+        n = stop - begin
         before = [s[:n] for s in states]
-        after = cell(products[rows], linear(before[0], w_hh, b_hh), before)
+        after = cell(products[begin:stop], linear(before[0], w_hh, b_hh), before)
         if projection and projection[0] is not None:
             after[0] = linear(after[0], projection[0])
         outs.append(after[0])
@@ -118,37 +162,38 @@ def _recorded(
 # ----- What all layers share ----------------------------------------------------------------------
 
 
-def _products(x: Any, w_ih: Any, b_ih: Any, b_hh: Any) -> Any:
-    """Return the rows of `x` times the input's weights, plus what biases are given."""
-    out = np.dot(x, w_ih.T)
-    for bias in (b_ih, b_hh):
-        if bias is not None:
-            out += bias
-    return out
+def _by_gate(w: Any, gates: Sequence[tuple[int, int]]) -> Any:
+    """Return weights ``(G * H, K)`` as a matrix ``(K, H)`` for each of `gates`: its place and sign."""
+    places, signs = zip(*gates, strict=True)
+    parts = w.reshape(len(gates), -1, w.shape[1])[list(places)]
+    parts *= np.array(signs, w.dtype)[:, None, None]
+    return parts.swapaxes(1, 2)
 
 
-def _product_gradients(d: Any, x: Any, w_ih: Any, needs: Sequence[bool]) -> list[Any]:
-    """Return the gradients of `_products` for `x`, `w_ih` and the biases, None where not needed."""
-    d_bias = d.sum(axis=0) if needs[2] or needs[3] else None
+def _biases(bias: Any, gates: Sequence[tuple[int, int]], like: Any) -> Any:
+    """Return a bias as ``(G, 1, H)`` likewise, or zeros where there is none."""
+    if bias is None:
+        return np.zeros((len(gates), 1, like.shape[0] // len(gates)), like.dtype)
+    return _by_gate(bias[:, None], gates)
+
+
+def _input_gradients(d: Any, x: Any, w_ih: Any, needs: Sequence[bool]) -> list[Any]:
+    """Return the gradients for `x`, `w_ih` and the bias from those of the products `d`."""
     return [
-        np.dot(d, w_ih) if needs[0] else None,
-        np.dot(d.T, x) if needs[1] else None,
-        d_bias if needs[2] else None,
-        d_bias if needs[3] else None,
+        np.matmul(d, w_ih) if needs[0] else None,
+        np.matmul(d.T, x) if needs[1] else None,
+        _row_sum(d) if needs[2] else None,
     ]
 
 
-def _states_before(start: Any, states: Any, steps: Steps) -> Any:
-    """Return the state before each step as rows, from the one at the start and those after each."""
-    before = np.empty_like(states)
-    current = start.copy()
-    for rows, n in steps:
-        before[rows] = current[:n]
-        current[:n] = states[rows]
-    return before
+def _row_sum(d: Any) -> Any:
+    return np.matmul(np.ones(d.shape[0], d.dtype), d)  # faster than a reduction
 
 
 # ----- LSTM ---------------------------------------------------------------------------------------
+
+_INPUT, _FORGET, _CANDIDATE, _OUTPUT = range(4)
+_LSTM_GATES = ((_CANDIDATE, 1), (_INPUT, -1), (_FORGET, -1), (_OUTPUT, -1))
 
 
 def _lstm_rule(
@@ -161,9 +206,9 @@ def _lstm_rule(
     b_ih: Any,
     b_hh: Any,
     w_hr: Any,
-    out: Any,
     gates: Any,
     cells: Any,
+    states: Any,
     sizes: Any,
     reverse: bool,
     needs: Any,
@@ -174,40 +219,28 @@ def _lstm_rule(
             return layer_by_ops(_lstm_cell, x, (hx, cx), weights, sizes, reverse)
 
         return _recorded(run, g, (x, hx, cx, w_ih, w_hh, b_ih, b_hh, w_hr))
-    steps = _steps(sizes, reverse)
-    size = w_hh.shape[0] // 4
+    size = cells.shape[1]
     d_out, d_h, d_c = g[0], g[1].copy(), g[2].copy()
-    cells_before = _states_before(cx, cells, steps)
-    d = np.empty_like(gates)
-    hidden = np.empty_like(cells) if w_hr is not None else None
-    d_projected = np.empty_like(d_out) if w_hr is not None else None
-    for rows, n in reversed(steps):
-        i, f, c, o = (gates[rows, k * size : (k + 1) * size] for k in range(4))
-        d_i, d_f, d_g, d_o = (d[rows, k * size : (k + 1) * size] for k in range(4))
-        dh = d_h[:n] + d_out[rows]
-        t = np.tanh(cells[rows])
+    d = np.empty((x.shape[0], 4 * size), x.dtype)
+    d_states = np.empty_like(d_h)
+    d_projected = np.empty(d_out.shape, x.dtype) if w_hr is not None else None
+    for begin, stop in reversed(_Walk(sizes, reverse).rows):
+        n = stop - begin
+        dh = np.add(d_h[:n], d_out[begin:stop], out=d_states[:n])
         if w_hr is not None:
-            hidden[rows] = o * t
-            d_projected[rows] = dh
-            dh = dh @ w_hr
-        dc = d_c[:n] + dh * o * (1 - t * t)
-        np.multiply(dh * t, o * (1 - o), out=d_o)
-        np.multiply(dc * c, i * (1 - i), out=d_i)
-        np.multiply(dc * cells_before[rows], f * (1 - f), out=d_f)
-        np.multiply(dc * i, 1 - c * c, out=d_g)
-        np.multiply(dc, f, out=d_c[:n])
-        np.dot(d[rows], w_hh, out=d_h[:n])
-    d_w_hh = np.dot(d.T, _states_before(hx, out[0], steps)) if needs[4] else None
-    d_x, d_w_ih, d_b_ih, d_b_hh = _product_gradients(
-        d, x, w_ih, (needs[0], needs[3], needs[5], needs[6])
-    )
-    d_w_hr = np.dot(d_projected.T, hidden) if needs[7] else None
-    return d_x, d_h, d_c, d_w_ih, d_w_hh, d_b_ih, d_b_hh, d_w_hr
+            d_projected[begin:stop] = dh
+            dh = np.matmul(dh, w_hr)
+        lstm_step_back(gates, cells, d, dh, d_c, begin, stop)
+        np.matmul(d[begin:stop], w_hh, out=d_h[:n])
+    d_x, d_w_ih, d_bias = _input_gradients(d, x, w_ih, (needs[0], needs[3], needs[5] or needs[6]))
+    d_w_hh = np.matmul(d.T, states) if needs[4] else None
+    d_w_hr = np.matmul(d_projected.T, gates[0] * gates[4]) if needs[7] else None
+    return d_x, d_h, d_c, d_w_ih, d_w_hh, d_bias, d_bias, d_w_hr
 
 
 @op(
     joint=(("x", "hx", "cx", "w_ih", "w_hh", "b_ih", "b_hh", "w_hr"), _lstm_rule),
-    keeps=("gates", "cells"),
+    keeps=("gates", "cells", "states"),
     several=True,
     dtype="same",
 )
@@ -229,34 +262,32 @@ def lstm_layer(
     "Learning to Forget", 2000; projection: Sak et al., "Long Short-Term Memory Based Recurrent Neural
     Network Architectures", 2014.
     """
-    steps = _steps(sizes, reverse)
-    size = w_hh.shape[0] // 4
-    gates = _products(x, w_ih, b_ih, b_hh)
-    # sigmoid(z) = (1 + tanh(z / 2)) / 2: one tanh for all gates.
-    scale = np.full(4 * size, 0.5, x.dtype)
-    scale[2 * size : 3 * size] = 1
-    shift = 1 - scale
-    w = np.ascontiguousarray((w_hh * scale[:, None]).T)
-    gates *= scale
-    out = np.empty((x.shape[0], hx.shape[1]), x.dtype)
-    cells = np.empty((x.shape[0], size), x.dtype)
-    h, c = hx.copy(), cx.copy()
-    for rows, n in steps:
-        z = gates[rows]
-        z += h[:n] @ w
-        np.tanh(z, out=z)
-        z *= scale
-        z += shift
-        cell = np.multiply(z[:, size : 2 * size], c[:n], out=cells[rows])
-        cell += z[:, :size] * z[:, 2 * size : 3 * size]
-        hidden = np.tanh(cell)
-        hidden *= z[:, 3 * size :]
-        out[rows] = hidden if w_hr is None else hidden @ w_hr.T
-        h[:n], c[:n] = out[rows], cell
-    return (out, h, c), gates, cells
+    walk = _Walk(sizes, reverse)
+    size = cx.shape[1]
+    gates = np.empty((5, x.shape[0], size), x.dtype)
+    np.matmul(x, _by_gate(w_ih, _LSTM_GATES), out=gates[1:])
+    w = np.ascontiguousarray(_by_gate(w_hh, _LSTM_GATES))
+    bias = _biases(b_ih, _LSTM_GATES, w_ih) + _biases(b_hh, _LSTM_GATES, w_hh)
+    states, out = walk.states(hx)
+    cells, cells_after = walk.states(cx)
+    hidden = out if w_hr is None else np.empty_like(cells)
+    products = np.empty((4, *cx.shape), x.dtype)
+    with np.errstate(over="ignore"):
+        for step, (begin, stop) in enumerate(walk.rows):
+            np.matmul(states[begin:stop], w, out=products[:, : stop - begin])
+            lstm_step(gates, products, bias, cells, cells_after, hidden, begin, stop)
+            if w_hr is not None:
+                np.matmul(hidden[begin:stop], w_hr.T, out=out[begin:stop])
+            walk.carry(step, states, out)
+            walk.carry(step, cells, cells_after)
+    return (out, walk.last(out), walk.last(cells_after)), gates, cells, states
 
 
 # ----- GRU ----------------------------------------------------------------------------------------
+
+_RESET, _UPDATE, _NEW = range(3)
+_GRU_INPUTS = ((_NEW, 1), (_RESET, -1), (_UPDATE, -1))
+_GRU_STATES = ((_RESET, -1), (_UPDATE, -1), (_NEW, 1))
 
 
 def _gru_rule(
@@ -267,9 +298,8 @@ def _gru_rule(
     w_hh: Any,
     b_ih: Any,
     b_hh: Any,
-    out: Any,
     gates: Any,
-    candidates: Any,
+    states: Any,
     sizes: Any,
     reverse: bool,
     needs: Any,
@@ -280,30 +310,32 @@ def _gru_rule(
             return layer_by_ops(_gru_cell, x, (hx,), weights, sizes, reverse)
 
         return _recorded(run, g, (x, hx, w_ih, w_hh, b_ih, b_hh))
-    steps = _steps(sizes, reverse)
     size = w_hh.shape[1]
     d_out, d_h = g[0], g[1].copy()
-    before = _states_before(hx, out[0], steps)
-    d, d_hidden = np.empty_like(gates), np.empty_like(gates)  # of the products of input and state
-    for rows, n in reversed(steps):
-        r, z, c = (gates[rows, k * size : (k + 1) * size] for k in range(3))
-        dh = d_h[:n] + d_out[rows]
-        d_c = dh * (1 - z) * (1 - c * c)
-        d[rows, :size] = d_c * candidates[rows] * r * (1 - r)
-        d[rows, size : 2 * size] = dh * (before[rows] - c) * z * (1 - z)
-        d[rows, 2 * size :] = d_c
-        d_hidden[rows] = d[rows]
-        d_hidden[rows, 2 * size :] *= r
-        d_h[:n] = dh * z + d_hidden[rows] @ w_hh
-    d_x, d_w_ih, d_b_ih, _ = _product_gradients(d, x, w_ih, (needs[0], needs[2], needs[4], False))
-    d_w_hh = np.dot(d_hidden.T, before) if needs[3] else None
-    d_b_hh = d_hidden.sum(axis=0) if needs[5] else None
-    return d_x, d_h, d_w_ih, d_w_hh, d_b_ih, d_b_hh
+    # Gradients of candidates, reset and update gates, and the states' part of the candidates: the
+    # first three are those of the inputs' products, the last three those of the states'.
+    d = np.empty((x.shape[0], 4 * size), x.dtype)
+    for begin, stop in reversed(_Walk(sizes, reverse).rows):
+        n = stop - begin
+        d_h[:n] += d_out[begin:stop]
+        gru_step_back(gates, states, d, d_h, begin, stop)
+        d_h[:n] += np.matmul(d[begin:stop, size:], w_hh)
+    w_ih = np.roll(w_ih, size, axis=0)
+    wanted = (needs[0], needs[2], needs[4])
+    d_x, d_w_ih, d_b_ih = _input_gradients(d[:, : 3 * size], x, w_ih, wanted)
+    return (
+        d_x,
+        d_h,
+        None if d_w_ih is None else np.roll(d_w_ih, -size, axis=0),
+        np.matmul(d[:, size:].T, states) if needs[3] else None,
+        None if d_b_ih is None else np.roll(d_b_ih, -size),
+        _row_sum(d[:, size:]) if needs[5] else None,
+    )
 
 
 @op(
     joint=(("x", "hx", "w_ih", "w_hh", "b_ih", "b_hh"), _gru_rule),
-    keeps=("gates", "candidates"),
+    keeps=("gates", "states"),
     several=True,
     dtype="same",
 )
@@ -322,31 +354,22 @@ def gru_layer(
     Source: Cho et al., "Learning Phrase Representations using RNN Encoder-Decoder for Statistical
     Machine Translation", 2014, with the reset gate after the product.
     """
-    size = w_hh.shape[1]
-    gates = _products(x, w_ih, b_ih, None)
-    out = np.empty((x.shape[0], size), x.dtype)
-    candidates = np.empty_like(out)  # the state's part of the candidates, before it is reset
-    h = hx.copy()
-    for rows, n in _steps(sizes, reverse):
-        z = gates[rows]
-        product = h[:n] @ w_hh.T
-        if b_hh is not None:
-            product += b_hh
-        rz = z[:, : 2 * size]
-        rz += product[:, : 2 * size]
-        rz *= 0.5
-        np.tanh(rz, out=rz)
-        rz *= 0.5
-        rz += 0.5
-        candidates[rows] = product[:, 2 * size :]
-        c = z[:, 2 * size :]
-        c += z[:, :size] * candidates[rows]
-        np.tanh(c, out=c)
-        h[:n] -= c
-        h[:n] *= z[:, size : 2 * size]
-        h[:n] += c
-        out[rows] = h[:n]
-    return (out, h), gates, candidates
+    walk = _Walk(sizes, reverse)
+    gates = np.empty((4, x.shape[0], hx.shape[1]), x.dtype)
+    np.matmul(x, _by_gate(w_ih, _GRU_INPUTS), out=gates[:3])
+    w = np.ascontiguousarray(_by_gate(w_hh, _GRU_STATES))
+    into, back = _biases(b_ih, _GRU_INPUTS, w_ih), _biases(b_hh, _GRU_STATES, w_hh)
+    bias = np.concatenate([into, back[2:]])
+    bias[1:3] += back[:2]
+    states, after = walk.states(hx)
+    products = np.empty((3, *hx.shape), x.dtype)
+    with np.errstate(over="ignore"):
+        for step, (begin, stop) in enumerate(walk.rows):
+            np.matmul(states[begin:stop], w, out=products[:, : stop - begin])
+            gru_step(gates, products, bias, states, after, begin, stop)
+            walk.carry(step, states, after)
+    # A copy: what is returned may be written to, as PyTorch allows it, and `states` are kept.
+    return (after.copy(), walk.last(after)), gates, states
 
 
 # ----- Plain RNN ----------------------------------------------------------------------------------
@@ -360,7 +383,8 @@ def _rnn_rule(
     w_hh: Any,
     b_ih: Any,
     b_hh: Any,
-    out: Any,
+    states: Any,
+    after: Any,
     sizes: Any,
     reverse: bool,
     rectified: bool,
@@ -373,21 +397,21 @@ def _rnn_rule(
             return layer_by_ops(cell, x, (hx,), weights, sizes, reverse)
 
         return _recorded(run, g, (x, hx, w_ih, w_hh, b_ih, b_hh))
-    steps = _steps(sizes, reverse)
-    states, d_h = out[0], g[1].copy()
-    d = np.greater(states, 0).astype(x.dtype) if rectified else 1 - states * states
-    for rows, n in reversed(steps):
-        d[rows] *= d_h[:n] + g[0][rows]
-        np.dot(d[rows], w_hh, out=d_h[:n])
-    d_x, d_w_ih, d_b_ih, d_b_hh = _product_gradients(
-        d, x, w_ih, (needs[0], needs[2], needs[4], needs[5])
-    )
-    d_w_hh = np.dot(d.T, _states_before(hx, states, steps)) if needs[3] else None
-    return d_x, d_h, d_w_ih, d_w_hh, d_b_ih, d_b_hh
+    d_out, d_h = g[0], g[1].copy()
+    d = np.greater(after, 0).astype(x.dtype) if rectified else 1 - after * after
+    for begin, stop in reversed(_Walk(sizes, reverse).rows):
+        n = stop - begin
+        d_h[:n] += d_out[begin:stop]
+        d[begin:stop] *= d_h[:n]
+        np.matmul(d[begin:stop], w_hh, out=d_h[:n])
+    d_x, d_w_ih, d_bias = _input_gradients(d, x, w_ih, (needs[0], needs[2], needs[4] or needs[5]))
+    d_w_hh = np.matmul(d.T, states) if needs[3] else None
+    return d_x, d_h, d_w_ih, d_w_hh, d_bias, d_bias
 
 
 @op(
     joint=(("x", "hx", "w_ih", "w_hh", "b_ih", "b_hh"), _rnn_rule),
+    keeps=("states", "after"),
     several=True,
     dtype="same",
 )
@@ -402,18 +426,22 @@ def rnn_layer(
     reverse: bool,
     rectified: bool,
 ) -> Any:
-    """Return a plain recurrent layer's outputs and its state at the end; the function is tanh or ReLU.
+    """Return a plain recurrent layer's outputs and its state at the end; its function is tanh or ReLU.
 
     Source: Elman, "Finding Structure in Time", 1990.
     """
-    out = _products(x, w_ih, b_ih, b_hh)
-    h = hx.copy()
-    for rows, n in _steps(sizes, reverse):
-        z = out[rows]
-        z += h[:n] @ w_hh.T
+    walk = _Walk(sizes, reverse)
+    products = np.matmul(x, w_ih.T)
+    for bias in (b_ih, b_hh):
+        if bias is not None:
+            products += bias
+    states, after = walk.states(hx)
+    for step, (begin, stop) in enumerate(walk.rows):
+        z = np.matmul(states[begin:stop], w_hh.T, out=after[begin:stop])
+        z += products[begin:stop]
         if rectified:
             np.maximum(z, 0, out=z)
         else:
             np.tanh(z, out=z)
-        h[:n] = z
-    return (out, h)
+        walk.carry(step, states, after)
+    return (after.copy(), walk.last(after)), states, after
