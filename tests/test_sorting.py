@@ -95,9 +95,25 @@ def test_medians_and_modes(dtype, nans):
         same(*[m.values for m in both(lambda x: x.mode(1), x)])
 
 
+@pytest.mark.parametrize("nans", [False, True])
+@pytest.mark.parametrize("dim", [0, 1])
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_running_extrema(dtype, dim, nans):
+    x = sample(dtype)
+    if nans and dtype[0] == "f":
+        x[::3, 30::7] = np.nan
+        x[20:, 3] = -np.nan
+    for name in ("cummax", "cummin"):
+        mine, theirs = both(lambda x: getattr(x, name)(dim), x)
+        same(mine.values, theirs.values)
+        same(mine.indices, theirs.indices)
+
+
 @pytest.mark.parametrize(
     "call",
     [
+        lambda x: x.cummax(1)[0],
+        lambda x: x.cummin(0)[0],
         lambda x: x.sort(0, descending=True)[0],
         lambda x: x.topk(7, 1)[0],
         lambda x: x.kthvalue(9, 0)[0],
@@ -120,8 +136,8 @@ def test_gradients_go_to_where_values_came_from(call):
 
 def test_packed_integers_are_used(monkeypatch):
     packed = []
-    plain = sorting._packed
-    monkeypatch.setattr(sorting, "_packed", lambda x, d: packed.append(d) or plain(x, d))
+    plain = sorting.packed
+    monkeypatch.setattr(sorting, "packed", lambda x, d=False: packed.append(d) or plain(x, d))
     x = ours.randn(30, 40)
     x.sort()
     x.topk(3)

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 
-from tinygrad_like import dtypes, return_types
+from tinygrad_like import dtypes, jit, return_types, threads
 from tinygrad_like.dtypes import F16, F32, I64
 from tinygrad_like.graph import Array, as_array
 from tinygrad_like.op import REGISTRY, op
 from tinygrad_like.ops.accumulating import along
 from tinygrad_like.ops.conversion import convert
 from tinygrad_like.ops.joining import select, stack
+from tinygrad_like.ops.packing import FEW, INDEX, columns_of, packed, rows_of, taken
 from tinygrad_like.ops.shaping import axis_of
 from tinygrad_like.views import in_place
 
@@ -24,16 +26,41 @@ def backwards(x: Array, axis: int) -> Array:
     return x[(slice(None),) * axis + (slice(None, None, -1), ...)]
 
 
-def _accumulate(ufunc: Any, x: Array, axis: int, reverse: bool) -> Array:
-    """Return the running result of `ufunc` along `axis`, from its end if `reverse`."""
+def _along_the_middle(ufunc: Any, x: Array, out: Array, reverse: bool) -> None:
+    if reverse:
+        x, out = x[:, ::-1], out[:, ::-1]
+    if x.shape[2] < 64:
+        ufunc.accumulate(x, 1, None, out)
+        return
+    out[:, :1] = x[:, :1]
+    for j in range(1, x.shape[1]):  # a sixth of the time, since whole rows are added
+        ufunc(out[:, j - 1], x[:, j], out=out[:, j])
+
+
+@jit.compiled("reduction.cumsum", least=1024)
+def _running_sum(x: Array, out: Array, reverse: bool) -> None:
+    _along_the_middle(np.add, x, out, reverse)
+
+
+@jit.compiled("reduction.cumprod", least=1024)
+def _running_product(x: Array, out: Array, reverse: bool) -> None:
+    _along_the_middle(np.multiply, x, out, reverse)
+
+
+def _accumulate(routine: Any, x: Array, axis: int, reverse: bool) -> Array:
+    """Return the running result of a routine along `axis`, from its end if `reverse`."""
     if x.ndim == 0:
         return x.astype(x.dtype if x.dtype.kind == "f" else I64)
-    d = F32 if x.dtype is F16 else x.dtype if x.dtype.kind == "f" else I64
-    if reverse:
-        out = np.empty(x.shape, d)
-        ufunc.accumulate(backwards(x, axis), axis, d, backwards(out, axis))
-    else:
-        out = ufunc.accumulate(x, axis, d)
+    given = x.astype(F32 if x.dtype is F16 else x.dtype if x.dtype.kind == "f" else I64, copy=False)
+    out = np.empty(x.shape, given.dtype)
+    if x.size:
+        middle = (math.prod(x.shape[:axis]), x.shape[axis], math.prod(x.shape[axis + 1 :]))
+        a, b = given.reshape(middle), out.reshape(middle)
+        threads.split(
+            middle[0],
+            lambda start, stop: routine(a[start:stop], b[start:stop], reverse),
+            a.nbytes + b.nbytes,
+        )
     return out.astype(F16) if x.dtype is F16 else out
 
 
@@ -42,7 +69,7 @@ def _accumulate(ufunc: Any, x: Array, axis: int, reverse: bool) -> Array:
 
 @op(x=lambda g, dim, reverse: _cumsum(g, dim, not reverse), name="cumsum")
 def _cumsum(x: Array, dim: int, reverse: bool = False) -> Array:
-    return _accumulate(np.add, x, axis_of(dim, x.ndim), reverse)
+    return _accumulate(_running_sum, x, axis_of(dim, x.ndim), reverse)
 
 
 def cumsum(input: Any, dim: int, *, dtype: Any = None) -> Any:
@@ -109,7 +136,7 @@ def _cumprod_rule(
 def cumprod_of(x: Array, dim: int, reverse: bool = False, exclusive: bool = False) -> Array:
     """Return running products along `dim`; `exclusive` leaves each place's own element out."""
     axis = axis_of(dim, x.ndim)
-    out = _accumulate(np.multiply, x, axis, reverse)
+    out = _accumulate(_running_product, x, axis, reverse)
     if not exclusive:
         return out
     shifted = np.ones_like(out)
@@ -159,13 +186,25 @@ def logcumsumexp(x: Array, dim: int) -> Array:
     >>> torch.logcumsumexp(torch.tensor([1000.0, 1000.0]), 0)
     tensor([1000.0000, 1000.6932])
     """
-    return _accumulate(np.logaddexp, x, axis_of(dim, x.ndim), False)
+    axis = axis_of(dim, x.ndim)
+    if not x.ndim:
+        return x.copy()
+    wide = F32 if x.dtype is F16 else x.dtype
+    return np.logaddexp.accumulate(x, axis, wide).astype(x.dtype, copy=False)
 
 
 def _cumulative_extremum(x: Array, axis: int, largest: bool) -> tuple[Array, Array]:
     """Return running extrema along `axis` and where they were found, the last of equal ones."""
     if x.ndim == 0:
         return x.copy(), np.zeros((), I64)
+    # The order of `-x` has nan at the end, too.
+    rising = x if largest else -x if x.dtype.kind == "f" else np.invert(x)
+    keys = packed(rows_of(rising, axis)) if x.size >= FEW else None
+    if keys is not None:
+        np.maximum.accumulate(keys, -1, out=keys)
+        keys &= INDEX
+        indices = columns_of(keys, axis)
+        return taken(x, indices, axis), indices
     values = (np.maximum if largest else np.minimum).accumulate(x, axis)
     places = np.arange(x.shape[axis]).reshape([-1 if i == axis else 1 for i in range(x.ndim)])
     found = (x == values) | (x != x)

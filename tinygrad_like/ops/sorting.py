@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 
 from tinygrad_like import return_types
-from tinygrad_like.dtypes import F16, F32, I64
+from tinygrad_like.dtypes import I64
 from tinygrad_like.graph import Array, as_array, result_type
 from tinygrad_like.op import op
-from tinygrad_like.ops.accumulating import along
 from tinygrad_like.ops.extrema import refuse_empty, return_along
+from tinygrad_like.ops.packing import FEW, INDEX, columns_of, packed, rows_of, taken
 from tinygrad_like.ops.reduction import expand_reduced, tie_share
 from tinygrad_like.ops.scanning import backwards, place_along
 from tinygrad_like.ops.shaping import axis_of
@@ -35,65 +35,20 @@ __all__ = [
 # ----- Whole orders -------------------------------------------------------------------------------
 
 
-def _packed(x: Array, descending: bool) -> Any:
-    """Return integers in the order of the elements of each row, which end in their indices.
-
-    NumPy sorts and partitions them many times as fast as it finds an order by indices, and equal
-    elements keep theirs. None for elements of 64 bits, beside which an index has no room.
-    """
-    if x.dtype is F16:
-        x = x.astype(F32)
-    if x.dtype is F32:
-        bits = (x + 0).view(np.int32)  # the same zero for both
-        missing = np.isnan(x)
-        if missing.any():
-            bits[missing] = _NAN
-        bits ^= (bits >> 31) & 0x7FFFFFFF  # numbers below 0 ascend, too
-        keys = bits.astype(I64)
-    elif x.itemsize < 8:
-        keys = x.astype(I64)
-    else:
-        return None
-    if descending:
-        np.invert(keys, out=keys)
-    keys <<= 32
-    keys |= np.arange(x.shape[-1])
-    return keys
-
-
-_NAN = np.float32(np.nan).view(np.int32)
-_INDEX = 0xFFFFFFFF  # where the index is in a packed element
-_FEW = 512  # elements that are ordered sooner than packed
-
-
-def _rows(x: Array, axis: int) -> Array:
-    return np.ascontiguousarray(np.moveaxis(x, axis, -1))
-
-
-def _columns(x: Array, axis: int) -> Array:
-    """Undo `_rows`."""
-    return np.ascontiguousarray(np.moveaxis(x, -1, axis))
-
-
 def _order(x: Array, axis: int, descending: bool) -> Array:
     """Return the indices that sort `x`, equal elements in their first order, nan as the largest."""
     if x.ndim == 0:
         return np.zeros((), I64)
-    keys = None if x.size < _FEW else _packed(_rows(x, axis), descending)
+    keys = None if x.size < FEW else packed(rows_of(x, axis), descending)
     if keys is not None:
         keys.sort(-1)
-        keys &= _INDEX
-        return _columns(keys, axis)
+        keys &= INDEX
+        return columns_of(keys, axis)
     if not descending:
         return x.argsort(axis, kind="stable")
     # Reversing before and after keeps equal elements in order and brings nan to the front.
     order = backwards(backwards(x, axis).argsort(axis, kind="stable"), axis)
     return (x.shape[axis] - 1) - order
-
-
-def _taken(x: Array, indices: Array, axis: int) -> Array:
-    """Return the elements of `x` at `indices` along an axis, which may have another size there."""
-    return x.copy() if x.ndim == 0 else x.reshape(-1).take(along(axis, indices, x.shape))
 
 
 @op(
@@ -104,7 +59,7 @@ def _taken(x: Array, indices: Array, axis: int) -> Array:
 def _sort(x: Array, dim: int, descending: bool) -> Any:
     axis = axis_of(dim, x.ndim)
     indices = _order(x, axis, descending)
-    return _taken(x, indices, axis), indices
+    return taken(x, indices, axis), indices
 
 
 def sort(input: Any, dim: int = -1, descending: bool = False, stable: bool = False) -> Any:
@@ -166,28 +121,28 @@ def _topk(x: Array, k: int, dim: int, largest: bool, sorted: bool) -> Any:
     if x.ndim == 0:
         return x.copy(), np.zeros((), I64)
     indices = _largest(x, k, axis, largest, sorted)
-    return _taken(x, indices, axis), indices
+    return taken(x, indices, axis), indices
 
 
 def _largest(x: Array, k: int, axis: int, largest: bool, sorted: bool) -> Array:
     """Return where the `k` largest elements (or smallest) are; of equal ones the first."""
     size = x.shape[axis]
-    keys = None if k == 0 or x.size < _FEW else _packed(_rows(x, axis), largest)
+    keys = None if k == 0 or x.size < FEW else packed(rows_of(x, axis), largest)
     if keys is not None:
         if k < size:
             keys.partition(k - 1, -1)
             keys = keys[..., :k].copy()
         if sorted:
             keys.sort(-1)
-        keys &= _INDEX
-        return _columns(keys, axis)
+        keys &= INDEX
+        return columns_of(keys, axis)
     if not 0 < k < size // 8:  # only then is finding them first faster than sorting all
         return np.ascontiguousarray(_first(_order(x, axis, largest), axis, k))
     part = x.argpartition(size - k if largest else k - 1, axis)
     found = _first(backwards(part, axis) if largest else part, axis, k)
     if not sorted:
         return np.ascontiguousarray(found)
-    order = _order(_taken(x, found, axis), axis, largest)
+    order = _order(taken(x, found, axis), axis, largest)
     return np.take_along_axis(found, order, axis)
 
 
@@ -211,15 +166,15 @@ def topk(input: Any, k: int, dim: int = -1, largest: bool = True, sorted: bool =
 
 def _at_ranks(x: Array, axis: int, ranks: Any, keepdim: bool) -> tuple[Array, Array]:
     """Return the elements at `ranks` (one, or one for each row) of the order, and their indices."""
-    keys = _packed(_rows(x, axis), False) if isinstance(ranks, int) and x.size >= _FEW else None
+    keys = packed(rows_of(x, axis)) if isinstance(ranks, int) and x.size >= FEW else None
     if keys is not None:
         keys.partition(ranks, -1)
-        indices = np.expand_dims(keys[..., ranks] & _INDEX, axis)
+        indices = np.expand_dims(keys[..., ranks] & INDEX, axis)
     else:
         order = _order(x, axis, False)
         chosen = np.broadcast_to(ranks, [1 if i == axis else n for i, n in enumerate(x.shape)])
         indices = np.take_along_axis(order, chosen, axis)
-    values = _taken(x, indices, axis)
+    values = taken(x, indices, axis)
     return (values, indices) if keepdim else (values.squeeze(axis), indices.squeeze(axis))
 
 
@@ -356,9 +311,9 @@ def _mode(x: Array, dim: int, keepdim: bool) -> Any:
     refuse_empty(x, "mode", axis)
     if x.ndim == 0:
         return x.copy(), np.zeros((), I64)
-    rows = _rows(x, axis)
+    rows = rows_of(x, axis)
     order = _order(rows, x.ndim - 1, False)
-    values = _taken(rows, order, x.ndim - 1)
+    values = taken(rows, order, x.ndim - 1)
     places = np.arange(values.shape[-1])
     starts = np.ones(values.shape, np.bool_)
     starts[..., 1:] = values[..., 1:] != values[..., :-1]
