@@ -126,9 +126,15 @@ def _family(real: Any) -> dict[str, Any]:
     centre = _horner(real, _CENTRE_SHORT if short else _CENTRE)
     tail = _horner(real, _TAIL_SHORT if short else _TAIL)
     double_bias = whole(2) * bias
+    sign = whole(-(2**31) if short else -(2**63))
     farthest = real(10.1 if short else 28.0)
     middle, upper = real(2.5), real(0.5)
     keep = whole(~0xFFF if short else ~0x7FFFFFF)
+
+    @inlined
+    def with_sign(y: Any, x: Any) -> Any:
+        """Return `y`, which is not negative, with the sign of `x`."""
+        return number(whole(bits(y) | (bits(x) & sign)))
 
     @inlined
     def parts(x: Any) -> Any:
@@ -141,15 +147,14 @@ def _family(real: Any) -> dict[str, Any]:
 
     @inlined
     def exp(x: Any) -> Any:
-        c = choose(x > low, x, low)
-        c = choose(c < high, c, high)
+        c = choose(x < low, low, x)  # so asked that a nan stays one
+        c = choose(c > high, high, c)
         n, minus_one = parts(c)
         # In two factors, of which neither overflows where the result does not.
         n = whole(n + double_bias)
         first = whole(n >> whole(1))
         second = whole(n - first)
-        y = (one + minus_one) * number(whole(first << digits)) * number(whole(second << digits))
-        return choose(x == x, y, x)
+        return (one + minus_one) * number(whole(first << digits)) * number(whole(second << digits))
 
     @inlined
     def decay(x: Any) -> Any:
@@ -159,8 +164,8 @@ def _family(real: Any) -> dict[str, Any]:
 
     @inlined
     def expm1(x: Any) -> Any:
-        c = choose(x > low, x, low)
-        c = choose(c < high, c, high)
+        c = choose(x < low, low, x)  # so asked that a nan stays one
+        c = choose(c > high, high, c)
         n, minus_one = parts(c)
         n = whole(n + double_bias)
         first = whole(n >> whole(1))
@@ -168,20 +173,18 @@ def _family(real: Any) -> dict[str, Any]:
         power = number(whole(first << digits)) * number(whole(second << digits))
         y = power * minus_one + (power - one)
         y = choose(c >= high, infinity, y)
-        return choose((x == x) & (x != zero), y, x)
+        return choose(x != zero, y, x)
 
     @inlined
     def tanh(x: Any) -> Any:
         size = abs(x)
-        size = choose(size < far_out, size, far_out)
+        size = choose(size > far_out, far_out, size)
         z = size * size
         near = size + size * z * tanh_poly(z)
         n, minus_one = parts(size * minus_two)
         power = number(whole((n + bias) << digits))
         t = power + power * minus_one
-        y = choose(size < edge, near, one - two * t / (one + t))
-        y = choose(x < zero, -y, y)
-        return choose((x == x) & (x != zero), y, x)
+        return with_sign(choose(size < edge, near, one - two * t / (one + t)), x)
 
     @inlined
     def sigmoid(x: Any) -> Any:
@@ -218,7 +221,7 @@ def _family(real: Any) -> dict[str, Any]:
     @inlined
     def far(x: Any) -> Any:
         """Return erfc for numbers from 0.5 on."""
-        x = choose(x < farthest, x, farthest)
+        x = choose(x > farthest, farthest, x)
         t = (x - middle) / (x + middle)
         rounded = number(whole(bits(x) & keep))
         correction = (rounded - x) * (rounded + x)
@@ -229,11 +232,8 @@ def _family(real: Any) -> dict[str, Any]:
     @inlined
     def erf(x: Any) -> Any:
         size = abs(x)
-        near = x + x * centre(x * x)
-        away = one - far(size)
-        away = choose(x < zero, -away, away)
-        y = choose(size <= one, near, away)
-        return choose(x == x, y, x)
+        near = size + size * centre(size * size)
+        return with_sign(choose(size <= one, near, one - far(size)), x)
 
     @inlined
     def erfc(x: Any) -> Any:
@@ -241,8 +241,7 @@ def _family(real: Any) -> dict[str, Any]:
         near = one - (x + x * centre(x * x))
         away = far(size)
         away = choose(x < zero, two - away, away)
-        y = choose(size <= upper, near, away)
-        return choose(x == x, y, x)
+        return choose(size <= upper, near, away)
 
     return {
         "exp": exp,
