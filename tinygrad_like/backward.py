@@ -83,12 +83,15 @@ def _run(
 ) -> dict[Node, Any]:
     roots = _roots(outputs, gradients, create_graph)
     keep = create_graph if retain_graph is None else retain_graph
-    if not create_graph:
-        return walk(roots, retain_graph=keep, targets=targets)
-    former = set_mode(True, thread_mode.inference)
+    if not create_graph and targets is None:
+        return walk(roots, retain_graph=keep)
+    former = set_mode(create_graph or thread_mode.grad, thread_mode.inference)
+    targeted = thread_mode.targeted
+    thread_mode.targeted = targeted or targets is not None
     try:
-        return walk(roots, retain_graph=keep, create_graph=True, targets=targets)
+        return walk(roots, retain_graph=keep, create_graph=create_graph, targets=targets)
     finally:
+        thread_mode.targeted = targeted
         set_mode(*former)
 
 

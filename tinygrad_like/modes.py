@@ -13,6 +13,7 @@ class _ThreadMode(threading.local):
     grad = True
     inference = False
     anomaly = False
+    targeted = False  # whether a backward is under way that was asked for certain gradients only
     saving: tuple[tuple[Callable[[Any], Any], Callable[[Any], Any]], ...] = ()  # to pack and unpack
     saving_refused: str | None = None  # why there must be none of these
     overwritten: Any = None  # the memory an in-place operation will write
