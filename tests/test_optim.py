@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 import tinygrad_like as ours
-from tinygrad_like.nn.optim.blocks import PIECE, SMALL
+from tinygrad_like.nn.optim.blocks import SMALL
+from tinygrad_like.nn.optim.layout import PACK as PIECE
 from tinygrad_like.stamps import owner
 
 torch = pytest.importorskip("torch")

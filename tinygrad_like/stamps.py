@@ -43,15 +43,21 @@ def owner(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     return array
 
 
-def stamp(array: np.ndarray[Any, Any], *, silent: bool = False, line: Line | None = None) -> None:
-    """Note that the memory of `array` is written now."""
-    global _last_write
+def noted(array: np.ndarray[Any, Any]) -> Stamp:
+    """Return the note for the memory of `array`, a new one if there is none: good while that lives."""
     memory = owner(array)
     key = id(memory)
     note = _stamps.get(key)
     if note is None:
         reference = weakref.ref(memory, lambda _: _stamps.pop(key, None))
         note = _stamps[key] = Stamp(reference)
+    return note
+
+
+def stamp(array: np.ndarray[Any, Any], *, silent: bool = False, line: Line | None = None) -> None:
+    """Note that the memory of `array` is written now."""
+    global _last_write
+    note = noted(array)
     if line is None:
         line = here()
     _last_write = now = tick()
@@ -61,17 +67,14 @@ def stamp(array: np.ndarray[Any, Any], *, silent: bool = False, line: Line | Non
         note.tick, note.line = now, line
 
 
-def stamp_all(arrays: Iterable[np.ndarray[Any, Any]], line: Line | None) -> None:
-    """Note that the memory of each of `arrays` is written now, all at one tick."""
+def mark(notes: Iterable[Stamp], line: Line | None) -> None:
+    """Note that all these pieces of memory are written now, at one tick."""
     global _last_write
     now = tick()
-    for array in arrays:
-        note = _stamps.get(id(array) if array.base is None else id(owner(array)))
-        if note is None:
-            stamp(array, line=line)
-        else:
-            note.tick, note.line = now, line
-    _last_write = max(_last_write, now)
+    for note in notes:
+        note.tick, note.line = now, line
+    if now > _last_write:  # another thread may have come first
+        _last_write = now
 
 
 def version(array: np.ndarray[Any, Any]) -> int:

@@ -2,17 +2,47 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Sequence
+from operator import itemgetter
+from typing import Any, ClassVar
 
 import numpy as np
 
 from tinygrad_like.graph import result_type
-from tinygrad_like.nn.optim.blocks import BlockOptimizer, Flat, constants, number
+from tinygrad_like.jit import compiled
+from tinygrad_like.nn.optim.blocks import BlockOptimizer
+from tinygrad_like.nn.optim.layout import LEAST, Flags, number
 from tinygrad_like.nn.optim.optimizer import Params, refuse_lr
+from tinygrad_like.nn.optim.passes import Flat, axpby, blockwise, scratch
 from tinygrad_like.tensor import Tensor
 
 __all__ = ["Adagrad"]
+
+
+@compiled("optim.adagrad", least=LEAST)
+@blockwise
+def update(
+    p: Flat,
+    g: Flat,
+    kept: Sequence[Flat],
+    numbers: Sequence[Any],
+    decays: bool,
+    maximize: bool,
+) -> None:
+    """Update a parameter and its sum of squares."""
+    lr, decay, eps = numbers
+    (total,) = kept
+    b = scratch(p)
+    if maximize:
+        g = np.negative(g, scratch(p, 1))
+    if decays:
+        g = np.add(g, np.multiply(p, decay, b), scratch(p, 1))
+    np.multiply(g, g, b)
+    np.add(total, b, total)
+    np.sqrt(total, b)
+    np.add(b, eps, b)
+    np.divide(g, b, b)
+    axpby(lr, b, None, p, b)
 
 
 class Adagrad(BlockOptimizer):
@@ -41,6 +71,12 @@ class Adagrad(BlockOptimizer):
     >>> w
     tensor([0.5000, 1.5000], requires_grad=True)
     """
+
+    rule = staticmethod(update)
+    slots: ClassVar[tuple[str, ...]] = ("sum",)
+    read: ClassVar[itemgetter[Any]] = itemgetter(
+        "lr", "lr_decay", "eps", "weight_decay", "maximize"
+    )
 
     def __init__(
         self,
@@ -91,44 +127,20 @@ class Adagrad(BlockOptimizer):
     def _later_options(self) -> dict[str, Any]:
         return super()._later_options() | {"fused": None}
 
-    def state_names(self, group: dict[str, Any]) -> tuple[str, ...]:
-        """Return the name of the sum of squares."""
-        del group
-        return ("sum",)
-
     def initial_state(self, group: dict[str, Any], name: str) -> float:
         """Return ``initial_accumulator_value``, as it was when the optimizer was made."""
         del group, name
         return self.defaults["initial_accumulator_value"]  # type: ignore[no-any-return]
 
-    def step_numbers(self, group: dict[str, Any]) -> Callable[[np.dtype[Any], float], Any]:
-        """Return the numbers of `update_rule`."""
-        lr, decay = number(group["lr"]), number(group["weight_decay"])
-        eps, lr_decay, maximize = group["eps"], group["lr_decay"], group["maximize"]
+    def flags(self, group: dict[str, Any]) -> Flags:
+        """Return which parts of the rule are to be done."""
+        return bool(group["weight_decay"] != 0), bool(group["maximize"])
 
-        def numbers(d: np.dtype[Any], step: float) -> Any:
-            now = lr / (1 + (step - 1) * lr_decay)
-            return (decay != 0, maximize, *constants(d, now, decay, eps))
+    def numbers(self, group: dict[str, Any], step: float) -> tuple[float, ...]:
+        """Return what the rule computes with."""
+        lr = -number(group["lr"]) / (1 + (step - 1) * group["lr_decay"])
+        return lr, number(group["weight_decay"]), group["eps"]
 
-        return numbers
-
-    @staticmethod
-    def update_rule(
-        p: Flat, g: Flat, kept: Sequence[Flat], scratch: Sequence[Flat], numbers: Any
-    ) -> None:
-        """Update a piece of a parameter and of its sum of squares."""
-        decays, maximize, lr, decay, eps = numbers
-        (total,) = kept
-        a, b = scratch
-        if maximize:
-            g = np.negative(g, a)
-        if decays:
-            np.multiply(p, decay, b)
-            g = np.add(g, b, a)
-        np.multiply(g, g, b)
-        np.add(total, b, total)
-        np.sqrt(total, b)
-        np.add(b, eps, b)
-        np.divide(g, b, b)
-        np.multiply(b, lr, b)
-        np.subtract(p, b, p)
+    def ages(self, group: dict[str, Any]) -> bool:
+        """Return True if the learning rate decays."""
+        return bool(group["lr_decay"] != 0)

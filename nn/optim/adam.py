@@ -2,17 +2,53 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from math import sqrt
-from typing import Any
+from operator import itemgetter
+from typing import Any, ClassVar
 
 import numpy as np
 
-from tinygrad_like.nn.optim.blocks import BlockOptimizer, Flat, constants, number
+from tinygrad_like.jit import compiled
+from tinygrad_like.nn.optim.blocks import BlockOptimizer
+from tinygrad_like.nn.optim.layout import LEAST, Flags, number
 from tinygrad_like.nn.optim.optimizer import Params, refuse_lr
+from tinygrad_like.nn.optim.passes import Flat, axpby, blockwise, scratch
 from tinygrad_like.tensor import Tensor
 
 __all__ = ["Adam", "AdamW"]
+
+
+@compiled("optim.adam", least=LEAST)
+@blockwise
+def update(
+    p: Flat,
+    g: Flat,
+    kept: Sequence[Flat],
+    numbers: Sequence[Any],
+    decays: bool,
+    decoupled: bool,
+    amsgrad: bool,
+    maximize: bool,
+) -> None:
+    """Update a parameter and its running means."""
+    decay, beta1, share1, beta2, share2, eps, size = numbers
+    mean, square, largest = kept
+    b = scratch(p)
+    if maximize:
+        g = np.negative(g, scratch(p, 1))
+    if decays and decoupled:
+        np.multiply(p, decay, p)
+    elif decays:
+        g = np.add(g, np.multiply(p, decay, b), scratch(p, 1))
+    axpby(share1, g, beta1, mean, b)
+    axpby(share2, np.multiply(g, g, b), beta2, square, b)
+    if amsgrad:
+        square = np.maximum(largest, square, out=largest)
+    np.sqrt(square, b)
+    np.add(b, eps, b)
+    np.divide(mean, b, b)
+    axpby(size, b, None, p, b)
 
 
 class Adam(BlockOptimizer):
@@ -43,6 +79,12 @@ class Adam(BlockOptimizer):
     >>> w
     tensor([0.5000, 1.5000], requires_grad=True)
     """
+
+    rule = staticmethod(update)
+    slots: ClassVar[tuple[str, ...]] = ("exp_avg", "exp_avg_sq", "max_exp_avg_sq")
+    read: ClassVar[itemgetter[Any]] = itemgetter(
+        "lr", "betas", "eps", "weight_decay", "amsgrad", "maximize", "decoupled_weight_decay"
+    )
 
     def __init__(
         self,
@@ -100,67 +142,32 @@ class Adam(BlockOptimizer):
 
     def state_names(self, group: dict[str, Any]) -> tuple[str, ...]:
         """Return the names of the running means."""
-        if group["amsgrad"]:
-            return ("exp_avg", "exp_avg_sq", "max_exp_avg_sq")
-        return ("exp_avg", "exp_avg_sq")
+        return self.slots if group["amsgrad"] else self.slots[:2]
 
-    def step_numbers(self, group: dict[str, Any]) -> Callable[[np.dtype[Any], float], Any]:
-        """Return the numbers of `update_rule`."""
+    def flags(self, group: dict[str, Any]) -> Flags:
+        """Return which parts of the rule are to be done."""
+        decays = bool(group["weight_decay"] != 0)
+        wanted = (bool(group[n]) for n in ("decoupled_weight_decay", "amsgrad", "maximize"))
+        return (decays, *wanted)
+
+    def numbers(self, group: dict[str, Any], step: float) -> tuple[float, ...]:
+        """Return what the rule computes with.
+
+        The step ``lr / c1 * m / (sqrt(v) / c2 + eps)`` is taken as
+        ``lr * c2 / c1 * m / (sqrt(v) + c2 * eps)``: one division by element less.
+        """
         lr, decay = number(group["lr"]), number(group["weight_decay"])
         beta1, beta2 = map(number, group["betas"])
-        eps, decoupled = group["eps"], group["decoupled_weight_decay"]
-        plain = (decay != 0, decoupled, group["amsgrad"], group["maximize"], beta1 > 0.5)
-
-        def numbers(d: np.dtype[Any], step: float) -> Any:
-            # m / (sqrt(v) / c + eps) is c * m / (sqrt(v) + c * eps): one division by element less.
-            correction = sqrt(1 - beta2**step)
-            return plain + constants(
-                d,
-                1 - lr * decay if decoupled else decay,
-                1 - beta1 if beta1 > 0.5 else beta1,
-                beta2,
-                1 - beta2,
-                eps * correction,
-                -lr / (1 - beta1**step) * correction,
-            )
-
-        return numbers
-
-    @staticmethod
-    def update_rule(
-        p: Flat, g: Flat, kept: Sequence[Flat], scratch: Sequence[Flat], numbers: Any
-    ) -> None:
-        """Update a piece of a parameter and of its running means."""
-        decays, decoupled, amsgrad, maximize, near = numbers[:5]
-        decay, weight, beta2, share, eps, size = numbers[5:]
-        mean, square, *largest = kept
-        a, b = scratch
-        if maximize:
-            g = np.negative(g, a)
-        if decays:
-            if decoupled:
-                np.multiply(p, decay, p)
-            else:
-                np.multiply(p, decay, b)
-                g = np.add(g, b, a)
-        # The running mean moves from the nearer end, as PyTorch's lerp does.
-        np.subtract(g, mean, b)
-        np.multiply(b, weight, b)
-        if near:
-            np.add(mean, b, mean)
-        else:
-            np.subtract(g, b, mean)
-        np.multiply(square, beta2, square)
-        np.multiply(g, g, b)
-        np.multiply(b, share, b)
-        np.add(square, b, square)
-        if amsgrad:
-            square = np.maximum(largest[0], square, out=largest[0])
-        np.sqrt(square, b)
-        np.add(b, eps, b)
-        np.divide(mean, b, b)
-        np.multiply(b, size, b)
-        np.add(p, b, p)
+        correction = sqrt(1 - beta2**step)
+        return (
+            1 - lr * decay if group["decoupled_weight_decay"] else decay,
+            beta1,
+            1 - beta1,
+            beta2,
+            1 - beta2,
+            group["eps"] * correction,
+            -lr / (1 - beta1**step) * correction,
+        )
 
 
 class AdamW(Adam):

@@ -2,16 +2,58 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Sequence
+from operator import itemgetter
+from typing import Any, ClassVar
 
 import numpy as np
 
-from tinygrad_like.nn.optim.blocks import BlockOptimizer, Flat, constants, number
+from tinygrad_like.jit import compiled
+from tinygrad_like.nn.optim.blocks import BlockOptimizer
+from tinygrad_like.nn.optim.layout import LEAST, Flags, number
 from tinygrad_like.nn.optim.optimizer import Params, refuse_lr
+from tinygrad_like.nn.optim.passes import Flat, axpby, blockwise, scratch
 from tinygrad_like.tensor import Tensor
 
 __all__ = ["RMSprop"]
+
+
+@compiled("optim.rmsprop", least=LEAST)
+@blockwise
+def update(
+    p: Flat,
+    g: Flat,
+    kept: Sequence[Flat],
+    numbers: Sequence[Any],
+    decays: bool,
+    moves: bool,
+    centered: bool,
+    maximize: bool,
+) -> None:
+    """Update a parameter, its running means and its momentum."""
+    lr, decay, alpha, share, eps, momentum = numbers
+    square, buffer, mean = kept
+    b = scratch(p)
+    if maximize:
+        g = np.negative(g, scratch(p, 1))
+    if decays:
+        g = np.add(g, np.multiply(p, decay, b), scratch(p, 1))
+    axpby(share, np.multiply(g, g, b), alpha, square, b)
+    if centered:
+        axpby(share, g, alpha, mean, b)
+        np.multiply(mean, mean, b)
+        np.subtract(square, b, b)
+        np.sqrt(b, b)
+    else:
+        np.sqrt(square, b)
+    np.add(b, eps, b)
+    np.divide(g, b, b)
+    if moves:
+        np.multiply(buffer, momentum, buffer)
+        g = np.add(buffer, b, buffer)
+    else:
+        g = b
+    axpby(lr, g, None, p, b)
 
 
 class RMSprop(BlockOptimizer):
@@ -41,6 +83,12 @@ class RMSprop(BlockOptimizer):
     >>> w
     tensor([0.5000, 1.5000], requires_grad=True)
     """
+
+    rule = staticmethod(update)
+    slots: ClassVar[tuple[str, ...]] = ("square_avg", "momentum_buffer", "grad_avg")
+    read: ClassVar[itemgetter[Any]] = itemgetter(
+        "lr", "momentum", "alpha", "eps", "centered", "weight_decay", "maximize"
+    )
 
     def __init__(
         self,
@@ -87,64 +135,21 @@ class RMSprop(BlockOptimizer):
 
     def state_names(self, group: dict[str, Any]) -> tuple[str, ...]:
         """Return the names of the running means and of the momentum."""
-        names = ["square_avg"]
-        if group["momentum"] > 0:
-            names.append("momentum_buffer")
-        if group["centered"]:
-            names.append("grad_avg")
-        return tuple(names)
+        used = (True, group["momentum"] > 0, group["centered"])
+        return tuple(name for name, wanted in zip(self.slots, used, strict=True) if wanted)
 
-    def step_numbers(self, group: dict[str, Any]) -> Callable[[np.dtype[Any], float], Any]:
-        """Return the numbers of `update_rule`."""
-        lr, decay = number(group["lr"]), number(group["weight_decay"])
-        alpha, momentum, centered = group["alpha"], group["momentum"], group["centered"]
-        plain = (decay != 0, momentum > 0, centered, group["maximize"], alpha > 0.5)
+    def flags(self, group: dict[str, Any]) -> Flags:
+        """Return which parts of the rule are to be done."""
+        wanted = (bool(group[name]) for name in ("centered", "maximize"))
+        return (bool(group["weight_decay"] != 0), bool(group["momentum"] > 0), *wanted)
 
-        def numbers(d: np.dtype[Any], step: float) -> Any:
-            del step
-            weight = 1 - alpha if alpha > 0.5 else alpha
-            return plain + constants(d, lr, decay, alpha, 1 - alpha, weight, group["eps"], momentum)
+    def numbers(self, group: dict[str, Any], step: float) -> tuple[float, ...]:
+        """Return what the rule computes with."""
+        del step
+        lr, decay, alpha = number(group["lr"]), number(group["weight_decay"]), group["alpha"]
+        return -lr, decay, alpha, 1 - alpha, group["eps"], group["momentum"]
 
-        return numbers
-
-    @staticmethod
-    def update_rule(
-        p: Flat, g: Flat, kept: Sequence[Flat], scratch: Sequence[Flat], numbers: Any
-    ) -> None:
-        """Update a piece of a parameter and of its running means."""
-        decays, moves, centered, maximize, near = numbers[:5]
-        lr, decay, alpha, share, weight, eps, momentum = numbers[5:]
-        square = kept[0]
-        a, b = scratch
-        if maximize:
-            g = np.negative(g, a)
-        if decays:
-            np.multiply(p, decay, b)
-            g = np.add(g, b, a)
-        np.multiply(square, alpha, square)
-        np.multiply(g, g, b)
-        np.multiply(b, share, b)
-        np.add(square, b, square)
-        if centered:
-            mean = kept[-1]
-            np.subtract(g, mean, b)
-            np.multiply(b, weight, b)
-            if near:
-                np.add(mean, b, mean)
-            else:
-                np.subtract(g, b, mean)
-            np.multiply(mean, mean, b)
-            np.subtract(square, b, b)
-            np.sqrt(b, b)
-        else:
-            np.sqrt(square, b)
-        np.add(b, eps, b)
-        np.divide(g, b, b)
-        if moves:
-            buffer = kept[1]
-            np.multiply(buffer, momentum, buffer)
-            np.add(buffer, b, buffer)
-            np.multiply(buffer, lr, b)
-        else:
-            np.multiply(b, lr, b)
-        np.subtract(p, b, p)
+    def ages(self, group: dict[str, Any]) -> bool:
+        """Return False: all steps are alike."""
+        del group
+        return False

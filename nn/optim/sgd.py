@@ -2,16 +2,49 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from operator import itemgetter
 from typing import Any, ClassVar
 
 import numpy as np
 
-from tinygrad_like.nn.optim.blocks import BlockOptimizer, Flat, constants, number
+from tinygrad_like.jit import compiled
+from tinygrad_like.nn.optim.blocks import BlockOptimizer
+from tinygrad_like.nn.optim.layout import Flags, number
 from tinygrad_like.nn.optim.optimizer import Params, refuse_lr
+from tinygrad_like.nn.optim.passes import Flat, axpby, blockwise, scratch
 from tinygrad_like.tensor import Tensor
 
 __all__ = ["SGD"]
+
+
+@compiled("optim.sgd", least=8192)
+@blockwise
+def update(
+    p: Flat,
+    g: Flat,
+    kept: Sequence[Flat],
+    numbers: Sequence[Any],
+    decays: bool,
+    moves: bool,
+    nesterov: bool,
+    maximize: bool,
+) -> None:
+    """Update a parameter and its momentum."""
+    lr, decay, momentum, share = numbers
+    (buffer,) = kept
+    b = scratch(p)
+    if maximize:
+        g = np.negative(g, scratch(p, 1))
+    if decays:
+        g = np.add(g, np.multiply(p, decay, b), scratch(p, 1))
+    if moves:
+        axpby(share, g, momentum, buffer, b)
+        if nesterov:
+            g = np.add(g, np.multiply(buffer, momentum, b), scratch(p, 1))
+        else:
+            g = buffer
+    axpby(lr, g, None, p, b)
 
 
 class SGD(BlockOptimizer):
@@ -45,6 +78,11 @@ class SGD(BlockOptimizer):
     tensor([0., 0.], requires_grad=True)
     """
 
+    rule = staticmethod(update)
+    slots: ClassVar[tuple[str, ...]] = ("momentum_buffer",)
+    read: ClassVar[itemgetter[Any]] = itemgetter(
+        "lr", "momentum", "dampening", "weight_decay", "nesterov", "maximize"
+    )
     counts_steps: ClassVar[bool] = False
 
     def __init__(
@@ -88,47 +126,24 @@ class SGD(BlockOptimizer):
 
     def state_names(self, group: dict[str, Any]) -> tuple[str, ...]:
         """Return ``("momentum_buffer",)`` if there is momentum."""
-        return ("momentum_buffer",) if group["momentum"] != 0 else ()
+        return self.slots if group["momentum"] != 0 else ()
 
-    def small_size(self, group: dict[str, Any]) -> int:
-        """Return below how many elements it pays to gather parameters: the rule is a short one."""
+    def whole_size(self, group: dict[str, Any]) -> int:
+        """Return from how many elements on a parameter is updated alone: the rule is a short one."""
         return 2048 if group["momentum"] != 0 else 512
 
-    def step_numbers(self, group: dict[str, Any]) -> Callable[[np.dtype[Any], float], Any]:
-        """Return the numbers of `update_rule`."""
-        lr, decay = number(group["lr"]), number(group["weight_decay"])
-        momentum, nesterov, maximize = group["momentum"], group["nesterov"], group["maximize"]
-        share = 1 - group["dampening"]
+    def flags(self, group: dict[str, Any]) -> Flags:
+        """Return which parts of the rule are to be done."""
+        wanted = (bool(group[n] != 0) for n in ("weight_decay", "momentum"))
+        return (*wanted, bool(group["nesterov"]), bool(group["maximize"]))
 
-        def numbers(d: np.dtype[Any], step: float) -> Any:
-            plain = (decay != 0, momentum != 0, nesterov, maximize, share != 1, step == 1.0)
-            return (*plain, *constants(d, lr, decay, momentum, share))
+    def numbers(self, group: dict[str, Any], step: float) -> tuple[float, ...]:
+        """Return what the rule computes with."""
+        share = (
+            1.0 if step == 1.0 else 1.0 - group["dampening"]
+        )  # the first gradient counts in full
+        return -number(group["lr"]), number(group["weight_decay"]), group["momentum"], share
 
-        return numbers
-
-    @staticmethod
-    def update_rule(
-        p: Flat, g: Flat, kept: Sequence[Flat], scratch: Sequence[Flat], numbers: Any
-    ) -> None:
-        """Update a piece of a parameter and of its momentum."""
-        decays, moves, nesterov, maximize, damps, first, lr, decay, momentum, share = numbers
-        a, b = scratch
-        if maximize:
-            g = np.negative(g, a)
-        if decays:
-            np.multiply(p, decay, b)
-            g = np.add(g, b, a)
-        if moves:
-            (buffer,) = kept
-            if first:
-                buffer[...] = g
-            else:
-                np.multiply(buffer, momentum, buffer)
-                np.add(buffer, np.multiply(g, share, b) if damps else g, buffer)
-            if nesterov:
-                np.multiply(buffer, momentum, b)
-                g = np.add(g, b, a)
-            else:
-                g = buffer
-        np.multiply(g, lr, b)
-        np.subtract(p, b, p)
+    def ages(self, group: dict[str, Any]) -> bool:
+        """Return True if the first step is a special one."""
+        return bool(group["dampening"] != 0)

@@ -1,0 +1,514 @@
+"""How the parameters of a group lie in memory for their optimizer, and when that is out of date.
+
+A rule updates flat arrays. A large parameter is one, where it is. Small ones, for which calls cost
+more than the arithmetic, are moved side by side into one `Block` and updated at once; so is what the
+optimizer remembers of them. Only memory that nobody else can see is moved: a parameter whose array
+(or an array it looks into) is also held by a view, a graph, another tensor or the user's program
+stays, and is copied into the block and back at each step. Gradients are never moved. Those of small
+parameters are copied side by side, so one that the user keeps stays what it was.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Sequence
+from functools import partial
+from inspect import unwrap
+from itertools import chain
+from math import inf
+from operator import attrgetter, is_, itemgetter
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.lib.array_utils import byte_bounds
+
+from tinygrad_like import dtypes, jit
+from tinygrad_like.graph import AccumulateGrad, result_type
+from tinygrad_like.lines import Line
+from tinygrad_like.nn.optim.passes import Flat, Rule, flats
+from tinygrad_like.stamps import mark, noted, owner
+from tinygrad_like.tensor import Tensor
+from tinygrad_like.threads import split
+
+if TYPE_CHECKING:
+    from tinygrad_like.nn.optim.blocks import BlockOptimizer
+
+Array = np.ndarray[Any, Any]
+Flags = tuple[bool, ...]
+
+PACK = 65536  # how many elements lie in one block at most
+LEAST = 1024  # what is smaller NumPy updates, whether there are compiled rules or not
+
+_SLOW_COPY = 2048  # bytes: see `_copy`
+
+_array = attrgetter("array")
+_nothing: dict[str, Any] = {}
+
+
+# ----- Memory that may be moved -------------------------------------------------------------------
+
+
+class Block(np.ndarray[Any, Any]):
+    """Memory in which parameters lie side by side.
+
+    As it has a class of its own, `stamps.owner` doesn't find it: each parameter owns its part, and a
+    write into one is no write into its neighbours.
+    """
+
+    def part(self, where: slice, shape: tuple[int, ...]) -> Array:
+        """Return a part of it, as a plain array of that shape."""
+        return self[where].reshape(shape).view(np.ndarray)
+
+
+def _holders(p: Tensor) -> list[int]:
+    """Count who holds the array of `p`, but for its node, and each array that it looks into."""
+    array = p.array
+    node = isinstance(p.node, AccumulateGrad) and p.node.array is array
+    counts = [sys.getrefcount(array) - node]
+    while type(array.base) is np.ndarray:
+        array = array.base
+        counts.append(sys.getrefcount(array))
+    return counts
+
+
+# The counts where nobody else holds them: how many these are is Python's own affair.
+_OWN, _LOOKED_INTO = _holders(result_type.make(np.empty(2)[:1]).requires_grad_())
+
+
+def movable(p: Tensor) -> bool:
+    """Return True if nobody else can see the memory of `p`, and a move would not change its strides."""
+    own, *others = _holders(p)
+    if own > _OWN or any(count > _LOOKED_INTO for count in others) or p._view is not None:
+        return False
+    flags, lender = p.array.flags, owner(p.array).base
+    alone = lender is None or type(lender) is Block  # or else it is another library's, or a file
+    return alone and flags.c_contiguous and flags.writeable
+
+
+def _overlapping(arrays: Sequence[Array]) -> list[bool]:
+    """Return, for each array, whether it may share memory with another one."""
+    bounds = sorted((*byte_bounds(a), i) for i, a in enumerate(arrays) if a.size)
+    found = [False] * len(arrays)
+    reach, owner = 0, -1
+    for low, high, index in bounds:
+        if low < reach:
+            found[index] = found[owner] = True
+        if high > reach:
+            reach, owner = high, index
+    return found
+
+
+def _copy(target: Array, source: Array) -> None:
+    """Copy, by a multiplication where it is not small.
+
+    On some processors (Zen 3 and 4 with glibc before 2.39) a plain copy of some kilobytes is ten
+    times slower if the two addresses differ by a little more than whole pages, as they do for
+    arrays of a power of two that were made one after the other.
+    """
+    if source.nbytes < _SLOW_COPY:
+        target[...] = source
+    else:
+        np.multiply(source, source.dtype.type(1), target)
+
+
+# ----- What is updated at once --------------------------------------------------------------------
+
+
+class Numbers:
+    """What a rule computes with at one step, in one type."""
+
+    __slots__ = ("flat", "single")
+
+    def __init__(self, d: np.dtype[Any]) -> None:
+        self.flat = np.empty(0, d)  # as kernels take them
+        self.single: tuple[Array, ...] = ()  # as NumPy takes them fastest
+
+    def fill(self, values: Sequence[float]) -> None:
+        """Set them."""
+        if len(values) != len(self.flat):
+            self.flat = np.empty(len(values), self.flat.dtype)
+            self.single = tuple(self.flat[i, ...] for i in range(len(values)))
+        self.flat[:] = values
+
+
+def _apply(
+    rule: Rule, p: Flat, g: Flat, kept: tuple[Flat, ...], numbers: Numbers, flags: Flags
+) -> None:
+    """Update a flat parameter, by NumPy's version of the rule or a compiled one."""
+    if p.size < LEAST or not jit.enabled():
+        jit.plain(rule)(p, g, kept, numbers.single, *flags)
+    else:
+        rule(p, g, kept, numbers.flat, *flags)
+
+
+class Whole:
+    """A large parameter, updated where it is."""
+
+    __slots__ = ("kept", "members", "numbers", "p", "rule")
+
+    def __init__(
+        self, members: list[Tensor], kept: tuple[Flat, ...], rule: Rule, numbers: Numbers
+    ) -> None:
+        self.members, self.kept, self.rule, self.numbers = members, kept, rule, numbers
+        self.p = members[0].array.reshape(-1)
+
+    def update(self, g: Flat, flags: Flags, start: int, stop: int) -> None:
+        """Update its elements from `start` up to `stop`."""
+        p, kept = self.p, self.kept
+        if stop - start != p.size:
+            p, g, kept = p[start:stop], g[start:stop], tuple(k[start:stop] for k in kept)
+        _apply(self.rule, p, g, kept, self.numbers, flags)
+
+    def update_member(self, index: int, grad: Array, flags: Flags) -> None:
+        """Update the parameter."""
+        del index
+        self.update(grad.reshape(-1), flags, 0, self.p.size)
+
+
+class Pack:
+    """Small parameters, or oddly laid out ones, that are updated together."""
+
+    __slots__ = (
+        "direct", "g", "guests", "kept", "large_slots", "members", "numbers", "p", "places", "rule",
+        "slots",
+    )  # fmt: skip
+
+    def __init__(
+        self, members: list[Tensor], kept: tuple[Flat, ...], rule: Rule, numbers: Numbers
+    ) -> None:
+        self.kept, self.rule, self.numbers = kept, rule, numbers
+        self.members = members
+        size, d = sum(p.array.size for p in members), members[0].array.dtype
+        # What is tiny needs no blocks either.
+        self.direct = unwrap(jit.plain(rule)) if size < LEAST else None
+        (self.p,), (self.g,) = flats(1, size, d), flats(1, size, d)
+        block = self.p.view(Block)
+        self.places: list[slice] = []
+        self.slots: list[tuple[int, Array]] = []  # for the members' gradients
+        self.large_slots: list[tuple[int, Array]] = []
+        self.guests: dict[int, tuple[Array, Array]] = {}  # a copy in the block, and the array
+        stop = 0
+        for index, p in enumerate(members):
+            place = slice(stop, stop := stop + p.array.size)
+            self.places.append(place)
+            slot = self.g[place].reshape(p.array.shape)
+            (self.slots if slot.nbytes < _SLOW_COPY else self.large_slots).append((index, slot))
+            part = block.part(place, p.array.shape)
+            if movable(p):
+                _copy(part, p.array)
+                p.rebind(part)
+            else:
+                self.guests[index] = part, p.array
+
+    def update(self, grads: Sequence[Array], flags: Flags) -> None:
+        """Update all parameters at once."""
+        for index, slot in self.slots:
+            slot[...] = grads[index]
+        for index, slot in self.large_slots:
+            _copy(slot, grads[index])
+        for part, array in self.guests.values():
+            _copy(part, array)
+        if self.direct is None:
+            _apply(self.rule, self.p, self.g, self.kept, self.numbers, flags)
+        else:
+            self.direct(self.p, self.g, self.kept, self.numbers.single, *flags)
+        for part, array in self.guests.values():
+            _copy(array, part)
+
+    def update_member(self, index: int, grad: Array, flags: Flags) -> None:
+        """Update one parameter."""
+        place = self.places[index]
+        guest = self.guests.get(index)
+        if guest is not None:
+            _copy(*guest)
+        kept = tuple(k[place] for k in self.kept)
+        _apply(self.rule, self.p[place], grad.reshape(-1), kept, self.numbers, flags)
+        if guest is not None:
+            _copy(*reversed(guest))
+
+
+# ----- The arrangement of a group -----------------------------------------------------------------
+
+
+class Layout:
+    """The arrangement of the parameters of one group that have had a gradient.
+
+    Raises:
+        RuntimeError: if a gradient, or what is remembered, has another shape than its parameter.
+    """
+
+    def __init__(
+        self, optimizer: BlockOptimizer, group: dict[str, Any], options: tuple[Any, ...]
+    ) -> None:
+        self.params: list[Tensor] = list(group["params"])
+        self.names = optimizer.state_names(group)
+        self.idle: list[Tensor] = []
+        self.again: list[Tensor] = []  # listed a second time
+        by_type: dict[np.dtype[Any], list[Tensor]] = {}
+        seen: set[Tensor] = set()
+        for p in self.params:
+            if p in seen:
+                self.again.append(p)
+            elif p._grad is None and not any(n in optimizer.state.get(p, ()) for n in self.names):
+                self.idle.append(p)
+            else:
+                by_type.setdefault(p.array.dtype, []).append(p)
+            seen.add(p)
+        least = optimizer.whole_size(group)
+        self.ages = optimizer.ages(group)
+        plan = [unit for members in by_type.values() for unit in _plan(members, least)]
+        self.members = [p for _, members in plan for p in members]
+        _refuse_shapes(optimizer, self.members, self.names)
+        self._count_steps(optimizer)
+        self.numbers = {d: Numbers(d) for d in by_type}
+        self.units: list[tuple[Whole | Pack, int]] = []  # each with the place of its first member
+        self.packs: list[tuple[Pack, slice]] = []  # with the place of its members
+        self.wholes: list[tuple[Whole, int, int]] = []  # with where it lies in all of them
+        self.size, self.bytes = 0, 0  # of all that is updated where it is
+        stop = 0
+        for kind, members in plan:
+            d = members[0].array.dtype
+            kept = self._keep(optimizer, group, members, d)
+            unit = kind(members, kept, optimizer.rule, self.numbers[d])
+            self.units.append((unit, stop))
+            if isinstance(unit, Pack):
+                self.packs.append((unit, slice(stop, stop + len(members))))
+            else:
+                self.wholes.append((unit, stop, self.size))
+                self.size += unit.p.size
+                self.bytes += unit.p.nbytes * (3 + 2 * len(self.names))
+            stop += len(members)
+        self.pairs = [(p, p.array) for p in self.members]
+        self.notes = [noted(array) for _, array in self.pairs]
+        saved = ("step", *self.names) if optimizer.counts_steps else self.names
+        self.take: Any = itemgetter(*saved) if saved else None
+        self.take_several = len(saved) > 1
+        self.state = list(self._state_arrays(optimizer))
+        self._read_options(optimizer, group, options)
+
+    # ----- Making it ------------------------------------------------------------------------------
+
+    def _count_steps(self, optimizer: BlockOptimizer) -> None:
+        """Lay the step counts of all members side by side, if they matter."""
+        self.steps: Flat | None = None
+        self.most = inf
+        self.count = 1.0  # what all counts are, if
+        self.counted = b""  # they are these
+        state = [optimizer.state.get(p, _nothing) for p in self.members]
+        d = dtypes.F64 if dtypes.default() is dtypes.F64 else dtypes.F32
+        if optimizer.counts_steps:
+            self.steps = np.array([number(notes.get("step", 0.0)) for notes in state], d)
+            for index, p in enumerate(self.members):
+                _hold(optimizer.state[p], "step", self.steps[index, ...])
+        elif self.ages:  # only the first step is a special one
+            self.most = 2.0
+            self.steps = np.array(
+                [any(notes.get(n) is not None for n in self.names) for notes in state], d
+            )
+
+    def _keep(
+        self,
+        optimizer: BlockOptimizer,
+        group: dict[str, Any],
+        members: list[Tensor],
+        d: np.dtype[Any],
+    ) -> tuple[Flat, ...]:
+        """Return, for each of the optimizer's slots, that state of `members` side by side."""
+        kept = dict.fromkeys(optimizer.slots, np.empty(0, d))
+        size = sum(p.array.size for p in members)
+        for name, flat in zip(self.names, flats(len(self.names), size, d), strict=True):
+            kept[name] = flat
+            stop = 0
+            for p in members:
+                array = flat[stop : (stop := stop + p.array.size)].reshape(p.array.shape)
+                former = optimizer.state[p].get(name)
+                if former is None:
+                    array.fill(optimizer.initial_state(group, name))
+                else:
+                    array[...] = former.array
+                _hold(optimizer.state[p], name, array)
+        return tuple(kept.values())
+
+    def _read_options(
+        self, optimizer: BlockOptimizer, group: dict[str, Any], options: tuple[Any, ...]
+    ) -> None:
+        # Where an option might change without being replaced, it is read at each step.
+        self.options = options if all(map(_immutable, options)) else None
+        self.flags = optimizer.flags(group)
+        self.filled = 0.0  # the step count that the numbers are for
+
+    # ----- Using it -------------------------------------------------------------------------------
+
+    def step(
+        self,
+        optimizer: BlockOptimizer,
+        group: dict[str, Any],
+        options: tuple[Any, ...],
+        line: Line | None,
+    ) -> bool:
+        """Take one step, unless something has changed that the arrangement rests on: return False."""
+        if not self._holds(optimizer, group, options):
+            return False
+        grads: list[Array] = []
+        try:
+            for p, array in self.pairs:
+                if p.array is not array:
+                    return False
+                grads.append(p._grad.array)
+        except AttributeError:  # it has none
+            if any(p.array is not array for p, array in self.pairs):
+                return False
+        if len(grads) < len(self.pairs) or not self._advance():
+            self._update_each(optimizer, group, line)
+        else:
+            self._fill_numbers(optimizer, group, self.count)
+            try:
+                for pack, place in self.packs:
+                    pack.update(grads[place], self.flags)
+                if self.wholes:
+                    flat = [grads[index].reshape(-1) for _, index, _ in self.wholes]
+                    split(self.size, partial(self._update_wholes, flat), self.bytes)
+            finally:
+                mark(self.notes, line)
+        return True
+
+    def _holds(
+        self, optimizer: BlockOptimizer, group: dict[str, Any], options: tuple[Any, ...]
+    ) -> bool:
+        """Return True if all is as it was but for the members' arrays; read changed options."""
+        params = group["params"]
+        if len(params) != len(self.params) or not all(map(is_, params, self.params)):
+            return False
+        for p in self.idle:
+            if p._grad is not None:
+                return False
+        try:
+            if not all(map(is_, self._state_arrays(optimizer), self.state)):
+                return False
+        except (KeyError, TypeError, AttributeError):  # something is missing, or no tensor
+            return False
+        if self.options is None or not all(map(is_, options, self.options)):
+            if optimizer.state_names(group) != self.names or optimizer.ages(group) != self.ages:
+                return False
+            self._read_options(optimizer, group, options)
+        return True
+
+    def _state_arrays(self, optimizer: BlockOptimizer) -> Iterable[Array]:
+        """Return the arrays that are now in the members' state."""
+        if self.take is None:
+            return ()
+        found = map(self.take, map(optimizer.state.get, self.members))
+        return map(_array, chain.from_iterable(found) if self.take_several else found)
+
+    def _advance(self) -> bool:
+        """Count one step, and return True, if all members were at the same."""
+        steps = self.steps
+        if steps is None:
+            return True
+        if steps.tobytes() != self.counted:
+            if (steps != steps[0]).any():
+                return False
+            self.count = float(steps[0])
+        self.count = min(self.count + 1.0, self.most)
+        steps.fill(self.count)
+        self.counted = steps.tobytes()
+        return True
+
+    def _update_wholes(self, grads: Sequence[Flat], start: int, stop: int) -> None:
+        """Update, of all elements that are where they were, those from `start` up to `stop`."""
+        for g, (whole, _, low) in zip(grads, self.wholes, strict=True):
+            first, last = max(start - low, 0), min(stop - low, g.size)
+            if first < last:
+                whole.update(g, self.flags, first, last)
+
+    def _update_each(
+        self, optimizer: BlockOptimizer, group: dict[str, Any], line: Line | None
+    ) -> None:
+        """Update each member that has a gradient, by a count of its own."""
+        moved = []
+        try:
+            for unit, position in self.units:
+                for index, p in enumerate(unit.members):
+                    if p._grad is None:
+                        continue
+                    place = position + index
+                    moved.append(self.notes[place])
+                    if self.steps is not None:
+                        self.steps[place] = min(self.steps[place] + 1.0, self.most)
+                        self._fill_numbers(optimizer, group, float(self.steps[place]))
+                    else:
+                        self._fill_numbers(optimizer, group, 1.0)
+                    unit.update_member(index, p._grad.array, self.flags)
+        finally:
+            mark(moved, line)
+
+    def _fill_numbers(self, optimizer: BlockOptimizer, group: dict[str, Any], count: float) -> None:
+        """Have the rule compute with the numbers for this step count."""
+        if self.filled == 0.0 or (self.ages and self.filled != count):
+            values = optimizer.numbers(group, count)
+            for numbers in self.numbers.values():
+                numbers.fill(values)
+            self.filled = count
+
+
+def number(value: Any) -> float:
+    """Return an option of a group as a Python number; PyTorch allows tensors of one element."""
+    return value.item() if isinstance(value, Tensor) else value  # type: ignore[no-any-return]
+
+
+def _immutable(option: Any) -> bool:
+    if isinstance(option, tuple):
+        return all(map(_immutable, option))
+    return option is None or isinstance(option, int | float)
+
+
+def _hold(notes: dict[str, Any], name: str, array: Array) -> None:
+    """Have the state called `name` hold `array` from now on, in the tensor that is there already."""
+    former = notes.get(name)
+    if type(former) is Tensor:
+        former.rebind(array)
+    else:
+        notes[name] = result_type.make(array)
+
+
+def _plan(members: list[Tensor], least: int) -> list[tuple[type[Whole | Pack], list[Tensor]]]:
+    """Part members of one type into those updated alone and packs."""
+    plan: list[tuple[type[Whole | Pack], list[Tensor]]] = []
+    pack: list[Tensor] = []
+    filled = 0
+    for p, overlaps in zip(members, _overlapping([p.array for p in members]), strict=True):
+        size = p.array.size
+        if size >= least and p.array.flags.c_contiguous and not overlaps:
+            plan.append((Whole, [p]))
+        elif overlaps or size > PACK:  # of copies of overlapping memory only one can be right
+            plan.append((Pack, [p]))
+        else:
+            if filled + size > PACK:
+                plan.append((Pack, pack))
+                pack, filled = [], 0
+            pack.append(p)
+            filled += size
+    if pack:
+        plan.append((Pack, pack))
+    return plan
+
+
+def _refuse_shapes(
+    optimizer: BlockOptimizer, members: Sequence[Tensor], names: Sequence[str]
+) -> None:
+    """Raise if something that goes with a member doesn't have its shape."""
+    kind = type(optimizer).__name__
+    for p in members:
+        shape = p.array.shape
+        if p._grad is not None and p._grad.array.shape != shape:
+            raise RuntimeError(
+                f"{kind}: a gradient has shape {p._grad.array.shape}, its parameter {shape}; set "
+                ".grad to None when .data gets another shape"
+            )
+        for name in names:
+            former = optimizer.state.get(p, _nothing).get(name)
+            if former is not None and former.array.shape != shape:
+                raise RuntimeError(
+                    f"{kind}: state {name!r} has shape {former.array.shape}, its parameter {shape}; "
+                    "drop the old state with optimizer.state.pop(parameter)"
+                )
