@@ -6,7 +6,7 @@ import pytest
 import tinygrad_like as ours
 from tinygrad_like.graph import result_type
 from tinygrad_like.nn import functional as F
-from tinygrad_like.ops import norm_kernels
+from tinygrad_like.ops import row_blocks
 
 torch = pytest.importorskip("torch")
 
@@ -74,7 +74,7 @@ def test_blocks_change_nothing(size, monkeypatch):
     x, w, b, g = random(9, size), random(size), random(size), random(9, size, seed=1)
     results = []
     for block in (1 << 19, 64):
-        monkeypatch.setattr(norm_kernels, "_BLOCK", block)
+        monkeypatch.setattr(row_blocks, "BLOCK", block)
         leaves = make(x, True), make(w, True), make(b, True)
         out = F.layer_norm(leaves[0], (size,), *leaves[1:])
         out.backward(make(g))

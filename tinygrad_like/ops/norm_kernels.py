@@ -1,7 +1,7 @@
-"""The ops that normalization is made of.
+"""The ops that normalization is made of, each with a backward that can be differentiated again.
 
-All of them make the elements of each group have mean 0 and variance 1, so they share one core on a
-matrix whose rows are the groups, worked on in blocks of rows that stay in the cache.
+The passes over memory are those of `tinygrad_like.ops.norm_rows`. What has statistics for channels
+takes a batch for a matrix whose rows, or columns, belong to one channel each: see `_Channels`.
 """
 
 from __future__ import annotations
@@ -11,108 +11,19 @@ from typing import Any
 
 import numpy as np
 
+from tinygrad_like.dtypes import F16, F32
 from tinygrad_like.graph import Array, as_array
 from tinygrad_like.op import REGISTRY, op
+from tinygrad_like.ops import norm_rows
+from tinygrad_like.ops.reduction import ones_vector
+from tinygrad_like.ops.row_blocks import by_blocks, rows_of_block
 from tinygrad_like.ops.shaping import reshape
-from tinygrad_like.ops.windows import batch_first, batch_last
 from tinygrad_like.stamps import stamp
 
-_BLOCK = 1 << 19  # bytes of a block of rows
 
-
-# ----- The core: rows of a matrix -----------------------------------------------------------------
-
-
-def _row_blocks(x: Any) -> list[slice]:
-    rows = max(1, _BLOCK // max(1, x.shape[1] * x.itemsize))
-    return [slice(start, start + rows) for start in range(0, x.shape[0], rows)]
-
-
-def _row_sums(x: Any) -> Any:
-    """Return the sums of rows: for short ones a matrix product is twice as fast as a reduction."""
-    if x.shape[1] <= 4096:
-        return x @ np.ones(x.shape[1], x.dtype)
-    return np.add.reduce(x, axis=1)
-
-
-def _standardize(
-    x: Any, out: Any, scale: Any, shift: Any, eps: float, centered: bool
-) -> tuple[Any, Any, Any]:
-    """Write the standardized rows of `x`, times `scale` plus `shift`, into `out`.
-
-    Returns:
-        Each row's mean, 0 if not `centered`, the reciprocal of its deviation, and its variance.
-    """
-    rows, size = x.shape
-    mean, variance = np.zeros(rows, x.dtype), np.empty(rows, x.dtype)
-    rstd = np.empty(rows, x.dtype)
-    for block in _row_blocks(x):
-        part, seen = out[block], x[block]
-        if centered:
-            mean[block] = _row_sums(seen) / x.dtype.type(size)
-            seen = np.subtract(seen, mean[block, None], out=part)
-        v = np.vecdot(seen, seen) / x.dtype.type(size)
-        r = 1 / np.sqrt(v + x.dtype.type(eps))
-        variance[block], rstd[block] = v, r
-        if scale is not None and scale.shape[1] == 1:
-            r = r * scale[block, 0]
-        np.multiply(seen, r[:, None], out=part)
-        if scale is not None and scale.shape[1] != 1:
-            part *= scale
-        if shift is not None:
-            part += shift[block] if shift.shape[1] == 1 else shift
-    return mean, rstd, variance
-
-
-def _standardize_backward(
-    g: Any, x: Any, scale: Any, mean: Any, rstd: Any, needs: tuple[bool, ...], centered: bool
-) -> tuple[Any, Any, Any]:
-    """Return the gradients for `x`, `scale` and `shift` of `_standardize`; unneeded ones are empty.
-
-    `scale` has shape (rows, 1), as the gradients then have, or (1, size), or is 1.
-    """
-    rows, size = x.shape
-    by_row = np.ndim(scale) == 2 and scale.shape[1] == 1
-    column = None if by_row or not np.ndim(scale) else scale.reshape(-1)
-    empty = np.empty(0, x.dtype)
-    dx = np.empty_like(x) if needs[0] else empty
-    d_scale = np.zeros(rows if by_row else size, x.dtype) if needs[1] else empty
-    d_shift = np.zeros(rows if by_row else size, x.dtype) if needs[2] else empty
-    for block in _row_blocks(x):
-        part, r = g[block], rstd[block]
-        # Rows are left unscaled by r, which is cheaper to put into the factors of whole rows.
-        c = x[block] - mean[block, None] if centered else x[block].copy()
-        scaled = part
-        if column is None:
-            dots = np.vecdot(part, c)
-            sums = _row_sums(part) if centered or by_row else None
-            if by_row and needs[1]:
-                d_scale[block] = dots * r
-            if by_row and needs[2]:
-                d_shift[block] = sums
-        else:
-            product = part * c
-            dots = product @ column
-            sums = part @ column if centered else None
-            if needs[1]:
-                d_scale += r @ product
-            if needs[2]:
-                d_shift += np.ones(part.shape[0], x.dtype) @ part
-            if needs[0]:
-                scaled = np.multiply(part, column, out=dx[block])
-        if column is None and not by_row:
-            if needs[1]:
-                d_scale += r @ (part * c)
-            if needs[2]:
-                d_shift += np.ones(part.shape[0], x.dtype) @ part
-        if not needs[0]:
-            continue
-        c *= (dots * r * r / x.dtype.type(size))[:, None]
-        if centered:
-            c += (sums / x.dtype.type(size))[:, None]
-        target = np.subtract(scaled, c, out=dx[block])
-        target *= (r * scale[block, 0] if by_row else r)[:, None]
-    return dx, d_scale, d_shift
+def _wide(*arrays: Any) -> tuple[Any, ...]:
+    """Return arrays, or None, as they are computed with: half precision would overflow in sums."""
+    return tuple(a.astype(F32) if a is not None and a.dtype is F16 else a for a in arrays)
 
 
 # ----- Derivatives of second order ----------------------------------------------------------------
@@ -193,6 +104,12 @@ def _layer_norm_rule(
     return _second_order(g, grad, x, weight, axes, eps, needs_of, centered)
 
 
+def _rows(x: Any, dims: int) -> Any:
+    """Return an array as a matrix whose rows are its last `dims` dimensions."""
+    size = math.prod(x.shape[x.ndim - dims :])
+    return np.ascontiguousarray(x).reshape(math.prod(x.shape[: x.ndim - dims]), size)
+
+
 @op(
     joint=(("grad", "x", "weight"), _layer_norm_rule),
     several=True,
@@ -209,24 +126,32 @@ def layer_norm_backward(
     centered: bool,
     needs_of: tuple[bool, ...],
 ) -> Any:
-    """Return the gradients of a layer norm for input, weight and bias; unneeded ones are empty."""
+    """Return the gradients of a layer norm for input, weight and bias; what is not needed is empty."""
     del eps
+    d = x.dtype
     shape = x.shape[x.ndim - dims :]
-    size = math.prod(shape)
-    dx, d_weight, d_bias = _standardize_backward(
-        grad.reshape(-1, size),
-        x.reshape(-1, size),
-        1 if weight is None else weight.reshape(1, size),
-        mean,
-        rstd,
-        needs_of,
-        centered,
-    )
-    return (
-        dx.reshape(x.shape) if needs_of[0] else dx,
-        d_weight.reshape(shape) if needs_of[1] else d_weight,
-        d_bias.reshape(shape) if needs_of[2] else d_bias,
-    )
+    grad, x, weight = _wide(grad, x, weight)
+    g, flat = _rows(grad, dims), _rows(x, dims)
+    dx = np.empty(x.shape, x.dtype)
+    scale = d_weight = d_bias = None
+    if weight is not None or True in needs_of[1:]:
+        scale = (
+            np.ones(flat.shape[1], flat.dtype) if weight is None else weight.reshape(flat.shape[1])
+        )
+        blocks = -(-flat.shape[0] // rows_of_block(flat))
+        d_weight, d_bias = (np.empty((blocks, flat.shape[1]), flat.dtype) for _ in range(2))
+    if x.size:
+        by_blocks(
+            norm_rows.standardize_backward,
+            *(g, flat, scale, mean, rstd, dx.reshape(flat.shape), d_weight, d_bias, centered),
+        )
+    nothing = np.empty(0, d)
+    found = [dx, nothing, nothing]
+    for i, parts in enumerate((d_weight, d_bias), 1):
+        if needs_of[i]:
+            assert parts is not None
+            found[i] = np.add.reduce(parts, axis=0).reshape(shape)
+    return tuple(f.astype(d, copy=False) for f in found)
 
 
 @op(
@@ -243,14 +168,149 @@ def layer_norm_backward(
 def layer_norm(
     x: Array, weight: Array | None, bias: Array | None, dims: int, eps: float, centered: bool
 ) -> Any:
-    """Return `x` standardized over its last `dims` dimensions, scaled and shifted."""
-    size = math.prod(x.shape[x.ndim - dims :])
-    flat = x.reshape(-1, size) if x.size else np.empty((0, size), x.dtype)
-    out = np.empty(flat.shape, x.dtype)
-    scale = None if weight is None else weight.reshape(1, size)
-    shift = None if bias is None else bias.reshape(1, size)
-    mean, rstd, _ = _standardize(flat, out, scale, shift, eps, centered)
-    return out.reshape(x.shape), mean, rstd
+    """Return rows made of the last `dims` dimensions standardized, scaled and shifted."""
+    d = x.dtype
+    x, weight, bias = _wide(x, weight, bias)
+    flat = _rows(x, dims)
+    rows, size = flat.shape
+    out, mean, rstd = np.empty(x.shape, x.dtype), np.empty(rows, x.dtype), np.empty(rows, x.dtype)
+    scale = None if weight is None else weight.reshape(size)
+    shift = None if bias is None else bias.reshape(size)
+    if x.size:
+        made = out.reshape(flat.shape)
+        by_blocks(norm_rows.standardize, flat, scale, shift, made, mean, rstd, eps, centered)
+    return out.astype(d, copy=False), mean, rstd
+
+
+# ----- Channels -----------------------------------------------------------------------------------
+
+
+def _merged(mean: Any, square: Any, counts: Any) -> tuple[Any, Any]:
+    """Return means and sums of squared differences of wholes, from those of their parts.
+
+    Source: Chan, Golub and LeVeque, "Algorithms for computing the sample variance", 1983.
+
+    Args:
+        mean: of each part, ``(parts, wholes)``.
+        square: the sums of squared differences from that.
+        counts: how many numbers each part has, ``(parts)``.
+    """
+    if len(mean) == 1:
+        return mean[0], square[0]
+    counts = counts.astype(mean.dtype)
+    whole = np.matmul(counts / np.add.reduce(counts), mean)
+    apart = mean - whole
+    apart *= apart
+    return whole, np.add.reduce(square, axis=0) + np.matmul(counts, apart)
+
+
+def _repeated(values: Any, count: int) -> Any:
+    """Return a vector `count` times in a row."""
+    if count == 1:
+        return values
+    out = np.empty((count, len(values)), values.dtype)
+    out[...] = values
+    return out.reshape(-1)
+
+
+_SHORT = 16  # runs of fewer numbers are too short for rows
+
+
+class _Channels:
+    """A batch ``(N, C, ...)`` as a matrix in the order its numbers have in memory.
+
+    They are runs of numbers of one channel, `outer` times C of them. Long runs are the rows of the
+    matrix, very long ones several; of short ones C are in a row, and a column belongs to one channel.
+    """
+
+    def __init__(self, x: Any) -> None:
+        dims = range(2, x.ndim)
+        # As PyTorch lays them out, with the batch innermost, or with the channels.
+        orders = ((0, 1, *dims), (1, *dims, 0), (0, *dims, 1))
+        found = next((o for o in orders if x.transpose(o).flags.c_contiguous), None)
+        self.order = found or orders[0]
+        self.like = x if found else np.empty(x.shape, x.dtype)
+        shape = [x.shape[axis] for axis in self.order]
+        at = self.order.index(1)
+        self.outer, self.channels = math.prod(shape[:at]), x.shape[1]
+        self.run = math.prod(shape[at + 1 :])
+        self.by_rows = self.run >= _SHORT
+        self.pieces = 1  # that a run is cut into
+        while self.run > 4096 and not self.run % 2:
+            self.run, self.pieces = self.run // 2, self.pieces * 2
+        if self.by_rows:
+            self.shape = (self.outer * self.channels * self.pieces, self.run)
+        else:
+            self.shape = (self.outer, self.channels * self.run)
+
+    def matrix(self, x: Any) -> Any:
+        """Return an array of the batch's shape as a matrix."""
+        if self.order[0] or self.order[1] != 1:
+            x = x.transpose(self.order)
+        return np.ascontiguousarray(x).reshape(self.shape)
+
+    def vector(self, values: Any) -> Any:
+        """Return a number for each channel as one for each row, or column, of the matrix."""
+        each = self.pieces if self.by_rows else self.run
+        values = values if each == 1 else np.repeat(values, each)
+        return _repeated(values, self.outer) if self.by_rows else values
+
+    def _sums(self, x: Any) -> tuple[Any, Any]:
+        """Return where two sums of each row go, or of each column of each block."""
+        if self.by_rows:
+            size = self.shape[0]
+        else:
+            size = -(-self.outer // rows_of_block(x)) * self.shape[1]
+        return np.empty(size, x.dtype), np.empty(size, x.dtype)
+
+    def _by_channel(self, values: Any) -> Any:
+        """Return sums of rows, or of columns in blocks, as ``(parts, C)``."""
+        inner = self.pieces if self.by_rows else self.run
+        if inner == 1:
+            return values.reshape(-1, self.channels)
+        parts = values.reshape(-1, self.channels, inner)
+        return parts.transpose(0, 2, 1).reshape(-1, self.channels)
+
+    def _counts(self, x: Any) -> Any:
+        """Return how many numbers of a channel each part has."""
+        if self.by_rows:
+            return np.full(self.outer * self.pieces, self.run)
+        starts = np.arange(0, self.outer, rows_of_block(x))
+        return np.repeat(np.diff(starts, append=self.outer), self.run)
+
+    def moments(self, x: Any) -> tuple[Any, Any]:
+        """Return each channel's mean and sum of squared differences from that, of a matrix."""
+        mean, square = self._sums(x)
+        by_blocks(norm_rows.moments if self.by_rows else norm_rows.column_moments, x, mean, square)
+        if len(mean) == self.channels:
+            return mean, square
+        return _merged(self._by_channel(mean), self._by_channel(square), self._counts(x))
+
+    def products(self, g: Any, x: Any, mean: Any) -> tuple[Any, Any]:
+        """Return each channel's sum of `g`, and of its products with ``x - mean``."""
+        sums, products = self._sums(x)
+        routine = norm_rows.products if self.by_rows else norm_rows.column_products
+        by_blocks(routine, g, x, self.vector(mean), sums, products)
+        if len(sums) == self.channels:
+            return sums, products
+        return (
+            np.add.reduce(self._by_channel(sums), axis=0),
+            np.add.reduce(self._by_channel(products), axis=0),
+        )
+
+    def scaled(self, x: Any, mean: Any, factor: Any, term: Any) -> Any:
+        """Return the batch ``(x - mean) * factor + term``."""
+        out = np.empty_like(self.like)
+        routine = norm_rows.scale if self.by_rows else norm_rows.column_scale
+        by_blocks(routine, x, *map(self.vector, (mean, factor, term)), self.matrix(out))
+        return out
+
+    def combined(self, g: Any, x: Any, mean: Any, factor: Any, slope: Any, term: Any) -> Any:
+        """Return the batch ``g * factor + (x - mean) * slope + term``."""
+        out = np.empty_like(self.like)
+        routine = norm_rows.combine if self.by_rows else norm_rows.column_combine
+        by_blocks(routine, g, x, *map(self.vector, (mean, factor, slope, term)), self.matrix(out))
+        return out
 
 
 # ----- Over a batch -------------------------------------------------------------------------------
@@ -285,29 +345,21 @@ def batch_norm_backward(
     eps: float,
     needs_of: tuple[bool, ...],
 ) -> Any:
-    """Return the gradients of a batch norm for input, weight and bias; unneeded ones are empty."""
+    """Return the gradients of a batch norm for input, weight and bias; what is not needed is empty."""
     del eps
-    if x.ndim == 2:
-        standard = (x - mean) * rstd
-        d_weight = np.add.reduce(grad * standard, axis=0)
-        d_bias = np.add.reduce(grad, axis=0)
-        standard *= d_weight / x.dtype.type(x.shape[0])
-        dx = grad - d_bias / x.dtype.type(x.shape[0])
-        dx -= standard
-        dx *= rstd if weight is None else rstd * weight
-        return dx, d_weight, d_bias
-    xt, gt = batch_last(x), batch_last(grad)
-    scale = np.ones((x.shape[1], 1), x.dtype) if weight is None else weight[:, None]
-    dx, d_weight, d_bias = _standardize_backward(
-        np.ascontiguousarray(gt).reshape(x.shape[1], -1),
-        np.ascontiguousarray(xt).reshape(x.shape[1], -1),
-        scale,
-        mean,
-        rstd,
-        needs_of,
-        True,
-    )
-    return (batch_first(dx.reshape(xt.shape)) if needs_of[0] else dx), d_weight, d_bias
+    d = x.dtype
+    grad, x, weight = _wide(grad, x, weight)
+    layout = _Channels(x)
+    g, flat = layout.matrix(grad), layout.matrix(x)
+    sums, products = layout.products(g, flat, mean)
+    dx = np.empty(0, d)
+    if needs_of[0]:
+        share = x.dtype.type(x.shape[1] / x.size)
+        factor = rstd if weight is None else rstd * weight
+        slope = products * factor * rstd * rstd * -share
+        dx = layout.combined(g, flat, mean, factor, slope, sums * factor * -share)
+        dx = dx.astype(d, copy=False)
+    return dx, (products * rstd).astype(d, copy=False), sums.astype(d, copy=False)
 
 
 def update(running: Any, value: Any, momentum: float) -> None:
@@ -339,67 +391,70 @@ def batch_norm(
     eps: float,
 ) -> Any:
     """Return ``(N, C, ...)`` standardized per channel, and move the running statistics."""
-    channels = x.shape[1]
-    count = x.size // max(channels, 1)
-    if x.ndim == 2:
-        mean = np.add.reduce(x, axis=0) / x.dtype.type(count)
-        out = x - mean
-        variance = np.add.reduce(out * out, axis=0) / x.dtype.type(count)
-        rstd = 1 / np.sqrt(variance + x.dtype.type(eps))
-        out *= rstd if weight is None else rstd * weight
-        if bias is not None:
-            out += bias
-    else:
-        xt = np.ascontiguousarray(batch_last(x))
-        flat = np.empty((channels, count), x.dtype)
-        scale = None if weight is None else weight[:, None]
-        shift = None if bias is None else bias[:, None]
-        mean, rstd, variance = _standardize(
-            xt.reshape(channels, count), flat, scale, shift, eps, True
-        )
-        out = batch_first(flat.reshape(xt.shape))
+    d = x.dtype
+    x, weight, bias = _wide(x, weight, bias)
+    layout = _Channels(x)
+    flat = layout.matrix(x)
+    count = x.size // max(x.shape[1], 1)
+    mean, square = layout.moments(flat)
+    rstd = 1 / np.sqrt(square * x.dtype.type(1 / count) + x.dtype.type(eps))
+    out = _affine(layout, flat, weight, bias, mean, rstd)
     if running_mean is not None:
         update(running_mean, mean, momentum)
     if running_var is not None:
-        update(running_var, variance * (count / max(count - 1, 1)), momentum)
-    return out, mean, rstd
+        update(running_var, square / x.dtype.type(count - 1), momentum)
+    return out.astype(d, copy=False), mean, rstd
 
 
-def _fixed(value: Any, mean: Any, rstd: Any) -> Any:
-    """Return `value` standardized by given statistics, by ops."""
-    shape = _channel_shape(value)
-    return (value - mean.reshape(shape)) * rstd.reshape(shape)
+def _affine(layout: _Channels, flat: Any, weight: Any, bias: Any, mean: Any, rstd: Any) -> Any:
+    factor = rstd if weight is None else rstd * weight
+    return layout.scaled(flat, mean, factor, np.zeros_like(mean) if bias is None else bias)
 
 
-def _per_channel(value: Any) -> Any:
-    return np.sum(value, axis=(0, *range(2, value.ndim)))
+# ----- By given statistics ------------------------------------------------------------------------
 
 
-def _scaled_by(g: Any, weight: Any, rstd: Any) -> Any:
-    shape = _channel_shape(g)
-    g = g * rstd.reshape(shape)
-    return g if weight is None else g * reshape(weight, shape)
+def _fixed_rule(
+    g: Any, x: Any, weight: Any, mean: Any, rstd: Any, needs: tuple[bool, ...]
+) -> tuple[Any, ...]:
+    d_x = d_weight = d_bias = None
+    if needs[0]:
+        d_x = batch_norm_fixed(g, weight, None, np.zeros_like(mean), rstd)
+    if True in needs[1:]:
+        d_bias, products = channel_products(g, x, mean)
+        d_weight = products * rstd
+    return d_x, d_weight, d_bias
 
 
-@op(
-    x=lambda g, weight, rstd: _scaled_by(g, weight, rstd),
-    weight=lambda g, x, mean, rstd: _per_channel(g * _fixed(x, mean, rstd)),
-    bias=lambda g: _per_channel(g),
-    dtype="same",
-    label="NativeBatchNorm",
-)
+@op(joint=(("x", "weight", "bias"), _fixed_rule), dtype="same", label="NativeBatchNorm")
 def batch_norm_fixed(
     x: Array, weight: Array | None, bias: Array | None, mean: Any, rstd: Any
 ) -> Array:
     """Return `x` standardized by given statistics of each channel, scaled and shifted."""
-    shape = _channel_shape(x)
-    scale = rstd if weight is None else rstd * weight
-    out = x * scale.reshape(shape)
-    shift = -mean * scale
-    if bias is not None:
-        shift = shift + bias
-    out += shift.reshape(shape)
-    return out
+    d = x.dtype
+    x, weight, bias, mean, rstd = _wide(x, weight, bias, mean, rstd)
+    layout = _Channels(x)
+    out = _affine(layout, layout.matrix(x), weight, bias, mean, rstd)
+    return out.astype(d, copy=False)
+
+
+@op(
+    joint=(
+        ("grad", "x"),
+        lambda g, grad, x, mean, needs: (
+            batch_norm_fixed(x, g[1], g[0], mean, np.ones_like(mean)) if needs[0] else None,
+            batch_norm_fixed(grad, g[1], None, np.zeros_like(mean), np.ones_like(mean)),
+        ),
+    ),
+    several=True,
+)
+def channel_products(grad: Array, x: Array, mean: Any) -> Any:
+    """Return each channel's sum of `grad`, and of its products with ``x - mean``."""
+    d = x.dtype
+    grad, x, mean = _wide(grad, x, mean)
+    layout = _Channels(x)
+    found = layout.products(layout.matrix(grad), layout.matrix(x), mean)
+    return tuple(f.astype(d, copy=False) for f in found)
 
 
 # ----- Over groups of channels --------------------------------------------------------------------
@@ -428,6 +483,30 @@ def _group_norm_rule(
     )
 
 
+def _planes(x: Any) -> Any:
+    """Return a batch as a matrix with a row for each of its elements' channels."""
+    n, channels = x.shape[:2]
+    return np.ascontiguousarray(x).reshape(n * channels, math.prod(x.shape[2:]))
+
+
+def _short_backward(
+    g: Any, x: Any, weight: Any, mean: Any, rstd: Any, n: int
+) -> tuple[Any, Any, Any]:
+    """Return the gradients of a group norm of planes too short to be treated as rows."""
+    by_group, sample = (len(mean), x.size // len(mean)), (n, x.size // n)
+    rows = x.reshape(by_group)
+    standard, dx = np.empty_like(rows), np.empty_like(rows)
+    by_blocks(norm_rows.scale, rows, mean, rstd, np.zeros_like(mean), standard)
+    received = g.reshape(n, -1, x.shape[1])
+    scaled = received if weight is None else received * weight[:, None]
+    rest = None, mean, rstd, dx, None, None, True
+    by_blocks(norm_rows.standardize_backward, scaled.reshape(by_group), rows, *rest)
+    products = standard.reshape(sample) * g.reshape(sample)
+    sums = (np.add.reduce(v.reshape(sample), axis=0) for v in (products, g))
+    d_weight, d_bias = (np.add.reduce(v.reshape(-1, x.shape[1]), axis=1) for v in sums)
+    return dx, d_weight, d_bias
+
+
 @op(
     joint=(("grad", "x", "weight"), _group_norm_rule),
     several=True,
@@ -443,25 +522,35 @@ def group_norm_backward(
     eps: float,
     needs_of: tuple[bool, ...],
 ) -> Any:
-    """Return the gradients of a group norm for input, weight and bias; unneeded ones are empty."""
+    """Return the gradients of a group norm for input, weight and bias; what is not needed is empty."""
     del eps
+    d = x.dtype
+    grad, x, weight = _wide(grad, x, weight)
     n, channels = x.shape[:2]
-    rows = x.reshape(n * groups, -1)
-    g = grad.reshape(n, channels, -1)
-    dx = d_weight = d_bias = np.empty(0, x.dtype)
-    if needs_of[0]:
-        scaled = g if weight is None else g * weight[:, None]
-        wanted = (True, False, False)
-        scaled = scaled.reshape(rows.shape)
-        dx = _standardize_backward(scaled, rows, 1, mean, rstd, wanted, True)[0].reshape(x.shape)
-    if needs_of[1]:
-        standard = (rows - mean[:, None]) * rstd[:, None]
-        standard = standard.reshape(g.shape)
-        standard *= g
-        d_weight = np.add.reduce(standard, axis=(0, 2))
-    if needs_of[2]:
-        d_bias = np.add.reduce(g, axis=(0, 2))
-    return dx, d_weight, d_bias
+    each = channels // groups
+    g, flat = _planes(grad), _planes(x)
+    if flat.shape[1] < _SHORT and x.size:
+        found = _short_backward(g, flat, weight, mean, rstd, n)
+        shapes = x.shape, (channels,), (channels,)
+        return tuple(
+            f.reshape(shape).astype(d, copy=False) for f, shape in zip(found, shapes, strict=True)
+        )
+    means = np.repeat(mean, each)
+    sums, products = np.zeros_like(means), np.zeros_like(means)
+    if x.size:
+        by_blocks(norm_rows.products, g, flat, means, sums, products)
+    dx = np.empty(x.shape, x.dtype)
+    if needs_of[0] and x.size:
+        factor = np.repeat(rstd, each) if weight is None else _scaled(rstd, weight, n)
+        ones = ones_vector(each, x.dtype)
+        share = x.dtype.type(-n * groups / x.size)
+        slope = np.matmul((products * factor).reshape(-1, each), ones) * rstd * rstd * share
+        term = np.matmul((sums * factor).reshape(-1, each), ones) * share
+        vectors = means, factor, np.repeat(slope, each), np.repeat(term, each)
+        by_blocks(norm_rows.combine, g, flat, *vectors, dx.reshape(flat.shape))
+    products *= np.repeat(rstd, each)
+    d_weight, d_bias = (np.add.reduce(v.reshape(n, channels), axis=0) for v in (products, sums))
+    return tuple(f.astype(d, copy=False) for f in (dx, d_weight, d_bias))
 
 
 @op(
@@ -477,13 +566,38 @@ def group_norm_backward(
 )
 def group_norm(x: Array, weight: Array | None, bias: Array | None, groups: int, eps: float) -> Any:
     """Return ``(N, C, ...)`` standardized per group of channels, scaled and shifted."""
+    d = x.dtype
+    x, weight, bias = _wide(x, weight, bias)
     n, channels = x.shape[:2]
-    size = x.size // max(1, n * groups)
-    out = np.empty((n * groups, size), x.dtype)
-    mean, rstd, _ = _standardize(x.reshape(n * groups, size), out, None, None, eps, True)
-    channelwise = out.reshape(n, channels, -1) if x.size else out.reshape(n, channels, 0)
-    if weight is not None:
-        channelwise *= weight[:, None]
-    if bias is not None:
-        channelwise += bias[:, None]
-    return out.reshape(x.shape), mean, rstd
+    each = channels // groups
+    flat = _planes(x)
+    mean, square = np.zeros(len(flat), x.dtype), np.zeros(len(flat), x.dtype)
+    out = np.empty(x.shape, x.dtype)
+    if flat.shape[1] < _SHORT and x.size:
+        mean, rstd = mean[: n * groups], square[: n * groups]
+        by_group = flat.reshape(n * groups, -1)
+        made = out.reshape(by_group.shape)
+        by_blocks(norm_rows.standardize, by_group, None, None, made, mean, rstd, eps, True)
+        runs = out.reshape(n, channels, -1)
+        if weight is not None:
+            runs *= weight[:, None]
+        if bias is not None:
+            runs += bias[:, None]
+        return out.astype(d, copy=False), mean, rstd
+    if x.size:
+        by_blocks(norm_rows.moments, flat, mean, square)
+    counts = np.full(each, flat.shape[1])
+    mean, square = _merged(mean.reshape(-1, each).T, square.reshape(-1, each).T, counts)
+    rstd = 1 / np.sqrt(square * x.dtype.type(n * groups / max(1, x.size)) + x.dtype.type(eps))
+    if x.size:
+        factor = np.repeat(rstd, each) if weight is None else _scaled(rstd, weight, n)
+        term = np.zeros_like(factor) if bias is None else _repeated(bias, n)
+        vectors = np.repeat(mean, each), factor, term
+        by_blocks(norm_rows.scale, flat, *vectors, out.reshape(flat.shape))
+    return out.astype(d, copy=False), mean, rstd
+
+
+def _scaled(rstd: Any, weight: Any, n: int) -> Any:
+    """Return the factor of each element's channel from that of its group and the channel's."""
+    groups = len(rstd) // n
+    return (rstd.reshape(n, groups, 1) * weight.reshape(groups, -1)).reshape(-1)

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from tinygrad_like import dtypes
+from tinygrad_like.dtypes import F16, F32
 from tinygrad_like.graph import Array, Traced, as_array, result_type
+from tinygrad_like.jit import compiled
 from tinygrad_like.op import REGISTRY, op
 from tinygrad_like.ops.comparison import unsupported
+from tinygrad_like.ops.row_blocks import by_blocks, row_dots, row_slices, row_sums, unbuffered
 from tinygrad_like.ops.unary import negative
 from tinygrad_like.random import default_generator
 
@@ -18,43 +22,114 @@ __all__ = ["log_softmax", "softmax"]
 FUNCTIONAL = ["gumbel_softmax", "log_softmax", "softmax", "softmin"]
 
 
-def _sums(x: Any, dim: int) -> Any:
-    """Return the sums along `dim`, which is kept."""
-    if (dim == -1 or dim == x.ndim - 1) and x.ndim > 1 and x.flags.c_contiguous and x.size > 1024:
-        # A product with ones is twice as fast as a sum over the last dimension.
-        return np.matmul(x, np.ones((x.shape[-1], 1), x.dtype))
-    return np.add.reduce(x, dim, keepdims=True)
+_LEAST = 1024  # elements from which on working by rows, or a kernel, makes up for its calls
 
 
-def _shifted(x: Any, dim: int) -> Any:
-    """Return float elements minus the largest along `dim`."""
+# ----- Rows ---------------------------------------------------------------------------------------
+
+
+@compiled("softmax.softmax", least=_LEAST)
+@unbuffered
+def _softmax_rows(x: Any, out: Any, rows: int, start: int, stop: int) -> None:
+    sums = np.empty(len(x), x.dtype)
+    for part in row_slices(rows, start, stop):
+        seen, made, summed = x[part], out[part], sums[part]
+        np.subtract(seen, np.maximum.reduce(seen, axis=1, keepdims=True), out=made)
+        np.exp(made, out=made)
+        row_sums(made, summed)
+        made /= summed[:, None]
+
+
+@compiled("softmax.softmax_backward", least=_LEAST)
+@unbuffered
+def _softmax_rows_backward(g: Any, y: Any, out: Any, rows: int, start: int, stop: int) -> None:
+    sums = np.empty(len(y), y.dtype)
+    for part in row_slices(rows, start, stop):
+        received, made, summed = g[part], out[part], sums[part]
+        row_dots(received, y[part], summed)
+        np.subtract(received, summed[:, None], out=made)
+        made *= y[part]
+
+
+@compiled("softmax.log_softmax", least=_LEAST)
+@unbuffered
+def _log_softmax_rows(x: Any, out: Any, rows: int, start: int, stop: int) -> None:
+    spare = np.empty((min(rows, len(x)), x.shape[1]), x.dtype)
+    sums = np.empty(len(x), x.dtype)
+    for part in row_slices(rows, start, stop):
+        seen, made, summed = x[part], out[part], sums[part]
+        np.subtract(seen, np.maximum.reduce(seen, axis=1, keepdims=True), out=made)
+        row_sums(np.exp(made, out=spare[: len(made)]), summed)
+        np.log(summed, out=summed)
+        made -= summed[:, None]
+
+
+@compiled("softmax.log_softmax_backward", least=_LEAST)
+@unbuffered
+def _log_softmax_rows_backward(g: Any, y: Any, out: Any, rows: int, start: int, stop: int) -> None:
+    sums = np.empty(len(y), y.dtype)
+    for part in row_slices(rows, start, stop):
+        received, made, summed = g[part], out[part], sums[part]
+        row_sums(received, summed)
+        np.exp(y[part], out=made)
+        made *= summed[:, None]
+        np.subtract(received, made, out=made)
+
+
+def _by_rows(routine: Callable[..., None], *arrays: Any) -> Any:
+    """Return what `routine` makes of the rows of arrays of equal shape, along the last dimension."""
+    out = np.empty(arrays[0].shape, arrays[0].dtype)
+    if out.size:
+        shape = (-1, out.shape[-1])
+        matrices = (np.ascontiguousarray(a).reshape(shape) for a in arrays)
+        by_blocks(routine, *matrices, out.reshape(shape))
+    return out
+
+
+# ----- Ops ----------------------------------------------------------------------------------------
+
+
+def _is_last(x: Any, dim: int) -> bool:
+    """Return whether `dim` is the last one, and the dtype one that rows are computed in.
+
+    Raises:
+        NotImplementedError: if elements are no floating-point numbers.
+        IndexError: if there is no such dimension.
+    """
     if x.dtype.kind != "f":
         raise unsupported("softmax", x.dtype)
-    if not -max(x.ndim, 1) <= dim < max(x.ndim, 1):
-        limit = max(x.ndim, 1)
+    limit = max(x.ndim, 1)
+    if not -limit <= dim < limit:
         raise IndexError(
             f"Dimension out of range (expected to be in range of [{-limit}, {limit - 1}], but got {dim})"
         )
+    return dim in (-1, x.ndim - 1)
+
+
+def _shifted(x: Any, dim: int) -> Any:
+    """Return elements minus the largest along `dim`."""
     if not x.size:
         return x.copy()
     return np.subtract(x, np.maximum.reduce(x, dim, keepdims=True))
 
 
-def _alone(x: Any, dim: int, value: float) -> Any:
+def _alone(x: Any, value: float) -> Any:
     """Return the result for a tensor without dimensions."""
-    _shifted(x, dim)
     return np.where(np.isfinite(x), x.dtype.type(value), x.dtype.type(np.nan))
 
 
 @op(x=lambda g, out, dim: softmax_backward(g, out, dim), name="softmax")
 def _softmax(x: Array, dim: int) -> Array:
+    last = _is_last(x, dim) and x.size >= _LEAST
+    if x.dtype is F16:
+        return _softmax(x.astype(F32), dim).astype(F16)
     if x.ndim == 0:
-        return _alone(x, dim, 1)
-    if x.dtype == np.float16:
-        return _softmax(x.astype(np.float32), dim).astype(np.float16)
+        return _alone(x, 1)
+    if last:
+        return _by_rows(_softmax_rows, x)
     out = _shifted(x, dim)
     np.exp(out, out=out)
-    out /= _sums(out, dim)
+    out /= np.add.reduce(out, dim, keepdims=True)
     return out
 
 
@@ -66,8 +141,12 @@ def softmax_backward(x: Array, y: Array, dim: int) -> Array:
     """Return the gradient `x` of a softmax along `dim`, whose result was `y`, for its input."""
     if y.ndim == 0:
         return np.zeros_like(x)
+    if y.size >= _LEAST and dim in (-1, y.ndim - 1):
+        return _by_rows(_softmax_rows_backward, x, y)
     out = np.multiply(x, y)
-    return np.subtract(out, y * _sums(out, dim), out=out)
+    np.subtract(x, np.add.reduce(out, dim, keepdims=True), out=out)
+    out *= y
+    return out
 
 
 def _total(x: Any, dim: int) -> Any:
@@ -78,12 +157,15 @@ def _total(x: Any, dim: int) -> Any:
 
 @op(x=lambda g, out, dim: log_softmax_backward(g, out, dim), name="log_softmax")
 def _log_softmax(x: Array, dim: int) -> Array:
+    last = _is_last(x, dim) and x.size >= _LEAST
+    if x.dtype is F16:
+        return _log_softmax(x.astype(F32), dim).astype(F16)
     if x.ndim == 0:
-        return _alone(x, dim, 0)
-    if x.dtype == np.float16:
-        return _log_softmax(x.astype(np.float32), dim).astype(np.float16)
+        return _alone(x, 0)
+    if last:
+        return _by_rows(_log_softmax_rows, x)
     out = _shifted(x, dim)
-    out -= np.log(_sums(np.exp(out), dim))
+    out -= np.log(np.add.reduce(np.exp(out), dim, keepdims=True))
     return out
 
 
@@ -95,9 +177,14 @@ def log_softmax_backward(x: Array, y: Array, dim: int) -> Array:
     """Return the gradient `x` of a log_softmax, whose result was `y`, for its input."""
     if y.ndim == 0:
         return np.zeros_like(x)
+    if y.size >= _LEAST and dim in (-1, y.ndim - 1):
+        return _by_rows(_log_softmax_rows_backward, x, y)
     out = np.exp(y)
-    out *= _sums(x, dim)
+    out *= np.add.reduce(x, dim, keepdims=True)
     return np.subtract(x, out, out=out)
+
+
+# ----- PyTorch's spelling -------------------------------------------------------------------------
 
 
 def _prepared(name: str, input: Any, dim: Any, dtype: Any) -> tuple[Any, int]:
