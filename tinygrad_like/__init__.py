@@ -87,6 +87,7 @@ from tinygrad_like.ops.products import *
 from tinygrad_like.ops.questions import *
 from tinygrad_like.ops.random import *
 from tinygrad_like.ops.ranges import *
+from tinygrad_like.ops.rectifiers import *
 from tinygrad_like.ops.reduction import *
 from tinygrad_like.ops.scanning import *
 from tinygrad_like.ops.scattering import *
@@ -102,13 +103,13 @@ from tinygrad_like.tensor import Tensor
 from tinygrad_like.threads import *
 
 if _CHECKING:
-    from tinygrad_like import testing, viz
+    from tinygrad_like import func, testing, viz
 
 __version__ = "0.1.0"
 
 
 def __getattr__(name: str) -> _Any:
-    if name in ("testing", "viz"):  # imported when first asked for
+    if name in ("func", "testing", "viz"):  # imported when first asked for
         import importlib
 
         return importlib.import_module(f"{__name__}.{name}")

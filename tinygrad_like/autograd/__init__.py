@@ -1,5 +1,10 @@
 """Differentiation by hand: `backward`, `grad`, recording modes, own functions, and gradient checks."""
 
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
 from tinygrad_like.autograd import anomaly_mode, function, grad_mode, graph, variable
 from tinygrad_like.autograd.anomaly_mode import detect_anomaly, set_detect_anomaly
 from tinygrad_like.autograd.function import Function
@@ -13,6 +18,9 @@ from tinygrad_like.autograd.gradcheck import gradcheck, gradgradcheck
 from tinygrad_like.autograd.variable import Variable
 from tinygrad_like.backward import backward, grad
 
+if TYPE_CHECKING:
+    from tinygrad_like.autograd import functional
+
 __all__ = [
     "Function",
     "Variable",
@@ -21,6 +29,7 @@ __all__ = [
     "detect_anomaly",
     "enable_grad",
     "function",
+    "functional",
     "grad",
     "grad_mode",
     "gradcheck",
@@ -32,3 +41,9 @@ __all__ = [
     "set_grad_enabled",
     "variable",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "functional":  # imported when first asked for
+        return importlib.import_module("tinygrad_like.autograd.functional")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
