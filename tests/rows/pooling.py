@@ -36,9 +36,15 @@ ROWS = [
         name="3d",
     ),
     Row(
-        "max_pool_with_indices, scatter_planes, gather_planes",
+        "max_pool_with_indices, max_pool_backward, max_pool_pick",
         lambda torch, x: torch.nn.functional.max_pool2d(x, 3, 2, 1, return_indices=True),
         [(IMAGE,)],
+    ),
+    Row(
+        "max_pool_with_indices, max_pool_backward, max_pool_pick",
+        lambda torch, x: torch.nn.functional.adaptive_max_pool2d(x, (2, 3), return_indices=True),
+        [(Real((1, 2, 6, 3), distinct=True),)],
+        name="adaptive",
     ),
     Row(
         "scatter_planes, gather_planes",
@@ -79,9 +85,15 @@ ROWS = [
         name="3d",
     ),
     Row(
-        "adaptive_avg_pool",
+        "adaptive_avg_pool, adaptive_avg_pool_backward",
         lambda torch, x: torch.nn.functional.adaptive_avg_pool2d(x, (3, None)),
         [(IMAGE,), (Real((3, 5, 5)),)],
+    ),
+    Row(
+        "adaptive_avg_pool, adaptive_avg_pool_backward",
+        lambda torch, x: torch.nn.functional.adaptive_avg_pool2d(x, 1),
+        [(IMAGE,)],
+        name="mean",
     ),
     Row(
         "avg_pool, avg_pool_backward",

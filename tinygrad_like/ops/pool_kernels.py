@@ -1,80 +1,68 @@
-"""The ops that pooling is made of, in any number of dimensions."""
+"""The ops that pooling is made of, in any number of dimensions.
+
+Inside, an array is ``(planes, ..., inner)``: for a result of a convolution, which has the batch
+innermost in memory, channels and batch; for ``(N, C, ...)`` as PyTorch has it, all planes and 1. Both
+are views, and results have the layout of the input.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Sequence
 from itertools import product
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from tinygrad_like import jit, threads
 from tinygrad_like.graph import Array
 from tinygrad_like.op import op
+from tinygrad_like.ops.windows import Axis, batch_first, batch_last, taps
+
+Pool = tuple[Axis, ...]  # how windows lie on each spatial dimension
+
+# ----- Layout -------------------------------------------------------------------------------------
 
 
-class Pool(NamedTuple):
-    """How windows lie on the spatial dimensions; each field has one entry per dimension.
+def _planes(x: Any, inner: int | None = None) -> Any:
+    """Return ``(N, C, ...)`` as ``(planes, ..., inner)``, in the layout it has if `inner` is None."""
+    if inner == 1 or (inner is None and x.flags.c_contiguous):
+        return np.ascontiguousarray(x).reshape(x.shape[0] * x.shape[1], *x.shape[2:], 1)
+    return np.ascontiguousarray(batch_last(x))
 
-    Attributes:
-        kernel: the size of a window.
-        stride: the steps between windows.
-        padding: how far the first window begins before the input.
-        dilation: the steps between a window's elements.
-        sizes: how many windows there are.
+
+def _from_planes(x: Any, like: Any) -> Any:
+    """Return ``(planes, ..., inner)`` as ``(N, C, ...)``, N and C being those of `like`."""
+    if x.shape[-1] == like.shape[0] > 1:
+        return batch_first(x)
+    return x.reshape(*like.shape[:2], *x.shape[1:-1])
+
+
+def _by_planes(
+    function: Callable[..., None], arrays: tuple[Any, ...], pool: Pool, sizes: Sequence[int]
+) -> None:
+    """Do ``function(*arrays, axes)`` on some planes at a time.
+
+    The arrays come as ``(planes, pixels or windows, inner)``, the axes as numbers, always three.
     """
+    if arrays[0].shape[-1] < 8:  # the kernels' inner loops
+        function = jit.plain(function)
+    flat = [a.reshape(a.shape[0], math.prod(a.shape[1:-1]), a.shape[-1]) for a in arrays]
+    axes = [(*axis, n) for axis, n in zip(pool, sizes, strict=True)]
+    numbers = np.array([(1, 0, 1, 1, 1, 1)] * (3 - len(axes)) + axes, np.int64)
 
-    kernel: tuple[int, ...]
-    stride: tuple[int, ...]
-    padding: tuple[int, ...]
-    dilation: tuple[int, ...]
-    sizes: tuple[int, ...]
+    def work(start: int, stop: int) -> None:
+        function(*(a[start:stop] for a in flat), numbers)
 
-    @property
-    def apart(self) -> bool:
-        """Whether no element belongs to two windows and none lies outside the input."""
-        return (
-            all(s >= k for s, k in zip(self.stride, self.kernel, strict=True))
-            and not any(self.padding)
-            and all(d == 1 for d in self.dilation)
-        )
+    threads.split(len(flat[0]), work, sum(a.nbytes for a in arrays))
 
 
-class Piece(NamedTuple):
-    """One place in the kernel: which windows have it inside the input, and what they see there."""
-
-    windows: tuple[Any, ...]
-    seen: tuple[Any, ...]
-    whole: bool  # all windows have it
-    offset: tuple[int, ...]
-
-
-def _pieces(inputs: tuple[int, ...], pool: Pool) -> Iterator[Piece]:
-    """Yield the places in the kernel, the first first: no padded copy of the input is needed."""
-    ranges: list[list[tuple[slice, slice, bool, int]]] = []
-    for n, k, step, before, dilation, count in zip(inputs, *pool, strict=True):
-        places = []
-        for at in range(k):
-            offset = at * dilation - before
-            low = max(0, -(offset // step))
-            high = min(count, (n - 1 - offset) // step + 1)
-            if low < high:
-                start = low * step + offset
-                seen = slice(start, start + (high - low - 1) * step + 1, step)
-                places.append((slice(low, high), seen, low == 0 and high == count, offset))
-        ranges.append(places)
-    for place in product(*ranges):
-        windows, seen, whole, offset = zip(*place, strict=True)
-        yield Piece((..., *windows), (..., *seen), all(whole), offset)
-
-
-def _in_layout(x: Any, model: Any) -> Any:
-    """Return `x` with the axes in memory in the order they have in `model`, of the same shape."""
-    if x.strides == model.strides:
-        return x
-    out = np.empty_like(model, x.dtype)
-    out[...] = x
-    return out
+def _spatial(x: Any, windows: Any, numbers: Any) -> tuple[Any, list[Any], Pool]:
+    """Undo what `_by_planes` does to arrays of pixels, of windows, and to the axes."""
+    pool = tuple(Axis(*row[:5]) for row in numbers.tolist())
+    counts = [axis.count for axis in pool]
+    x = x.reshape(x.shape[0], *numbers[:, 5], x.shape[-1])
+    return x, [w.reshape(w.shape[0], *counts, w.shape[-1]) for w in windows], pool
 
 
 # ----- The largest of each window -----------------------------------------------------------------
@@ -84,122 +72,149 @@ def _lowest(d: Any) -> Any:
     return -np.inf if d.kind == "f" else np.iinfo(d).min
 
 
-def _flat(piece: Piece, inputs: tuple[int, ...], pool: Pool) -> Any:
-    """Return for the windows of a piece where in the flattened input they see it."""
-    count = len(inputs)
-    flat: Any = 0
-    for k in range(count):
-        chosen = piece.windows[k + 1]
-        at = np.arange(chosen.start, chosen.stop) * pool.stride[k] + piece.offset[k]
-        at *= math.prod(inputs[k + 1 :])
-        flat = flat + at.reshape([-1 if i == k else 1 for i in range(count)])
-    return flat
+def _whole(pool: Pool, windows: tuple[slice, ...]) -> bool:
+    return all(w.stop - w.start == axis.count for w, axis in zip(windows, pool, strict=True))
 
 
-def _largest(x: Any, pool: Pool) -> tuple[Any, Any]:
-    """Return the largest element of each window and where it is in the flattened input.
+@jit.compiled("pooling.largest", least=1024)
+def _largest(x: Any, out: Any, which: Any, axes: Any) -> None:
+    """Find the largest element of each window, and which element of the window it is.
 
     Of equal elements the first counts, of nans the last.
     """
-    inputs = x.shape[-len(pool.sizes) :]
-    shape = (*x.shape[: x.ndim - len(inputs)], *pool.sizes)
-    best = np.full(shape, _lowest(x.dtype), x.dtype)
-    where = np.full(shape, -1, np.int64)
-    for piece in _pieces(inputs, pool):
-        seen, so_far, places = x[piece.seen], best[piece.windows], where[piece.windows]
-        better = (seen > so_far) | (places < 0)
-        if x.dtype.kind == "f":
-            better |= np.isnan(seen)
-        np.copyto(so_far, seen, where=better)
-        np.copyto(places, _flat(piece, inputs, pool), where=better)
-    return best, where
+    x, (out, which), pool = _spatial(x, (out, which), axes)
+    whole = True
+    for number, (_, windows, seen) in enumerate(taps(pool, x.shape[1:-1])):
+        values, inside = x[(slice(None), *seen)], (slice(None), *windows)
+        all_ = _whole(pool, windows)
+        whole = whole and all_
+        if number == 0:
+            which[...] = 0
+            if all_:
+                out[...] = values
+                continue
+            out[...] = _lowest(x.dtype)
+        best, at = out[inside], which[inside]
+        better = np.greater(values, best)
+        np.maximum(best, values, out=best)
+        # Numbers grow, and this is many times as fast as a masked write.
+        np.maximum(at, np.multiply(better.view(np.uint8), number, dtype=at.dtype), out=at)
+    if x.dtype.kind == "f":
+        sure = np.isfinite(np.add.reduce(out, axis=None))
+    else:
+        sure = whole or out.min(initial=0) > _lowest(x.dtype)
+    if not sure:
+        _largest_of_any(x, out, which, pool)
 
 
-def _winners(x: Any, out: Any, pool: Pool) -> Iterator[tuple[Piece, Any]]:
-    """Yield the places in the kernel, each with which windows have their largest element there."""
-    inputs = x.shape[-len(pool.sizes) :]
-    pieces = list(_pieces(inputs, pool))
-    if out.dtype.kind == "f" and np.isnan(np.add.reduce(out, axis=None)) and np.isnan(out).any():
-        where = _largest(x, pool)[1]
-        for piece in pieces:
-            yield piece, where[piece.windows] == _flat(piece, inputs, pool)
-        return
-    undecided = None
-    for number, piece in enumerate(pieces):
-        if undecided is None:
-            won = x[piece.seen] == out[piece.windows]
-            if piece.whole and len(pieces) > 1:
-                undecided = ~won
-            elif not piece.whole:
-                undecided = np.ones_like(out, bool)
-                undecided[piece.windows] ^= won
-        elif piece.whole and number == len(pieces) - 1:
-            won = undecided  # whose element was not found so far has it in the last place
-        else:
-            won = x[piece.seen] == out[piece.windows]
-            won &= undecided[piece.windows]
-            undecided[piece.windows] ^= won
-        yield piece, won
+def _largest_of_any(x: Any, out: Any, which: Any, pool: Pool) -> None:
+    """Do what `_largest` does, also for nans, and where nothing is larger than nothing."""
+    unseen = np.ones(out.shape, bool)
+    for number, (_, windows, seen) in enumerate(taps(pool, x.shape[1:-1])):
+        inside = (slice(None), *windows)
+        values = x[(slice(None), *seen)]
+        better = (values > out[inside]) | unseen[inside] | (values != values)
+        np.copyto(out[inside], values, where=better)
+        np.copyto(which[inside], number, where=better)
+        unseen[inside] = False
 
 
-@op(
-    grad=lambda g, x, out_of_x, pool: max_pool_pick(g, x, out_of_x, pool),
-    label="MaxPool2DWithIndicesBackward",
-)
-def max_pool_backward(grad: Array, x: Array, out_of_x: Array, pool: Pool) -> Array:
-    """Return the gradient of max pooling for its input: each window's goes to its largest element."""
-    grad = _in_layout(grad, out_of_x)
+def _apart(pool: Pool) -> bool:
+    """Return whether no element belongs to two windows."""
+    return all(a.spread == 1 and a.step >= a.taps for a in pool)
+
+
+@jit.compiled("pooling.spread", least=1024)
+def _spread(grad: Any, which: Any, out: Any, axes: Any) -> None:
+    """Give the gradient of each window to one of its elements."""
+    out, (grad, which), pool = _spatial(out, (grad, which), axes)
     # A product with a mask is several times faster than a masked copy, but not right for infinities.
     finite = grad.dtype.kind != "f" or np.isfinite(np.add.reduce(grad, axis=None))
-    covered = pool.apart and all(
-        n == k * count and k == s
-        for n, k, s, count in zip(
-            x.shape[-len(pool.sizes) :], pool.kernel, pool.stride, pool.sizes, strict=True
-        )
+    apart = finite and _apart(pool)
+    covered = all(
+        a.step == a.taps and a.start == 0 and n == a.taps * a.count
+        for a, n in zip(pool, out.shape[1:-1], strict=True)
     )
-    out = np.empty_like(x) if covered and finite else np.zeros_like(x)
-    for piece, won in _winners(x, out_of_x, pool):
-        target, g = out[piece.seen], grad[piece.windows]
+    if not (apart and covered):
+        out[...] = 0
+    for number, (_, windows, seen) in enumerate(taps(pool, out.shape[1:-1])):
+        target, g = out[(slice(None), *seen)], grad[(slice(None), *windows)]
+        won = which[(slice(None), *windows)] == number
         if not finite:
             np.add(target, g, out=target, where=won)
-        elif pool.apart:
+        elif apart:
             np.multiply(g, won, out=target)
         else:
             target += g * won
-    return out
 
 
 @op(
-    values=lambda g, x, out_of_x, pool: max_pool_backward(g, x, out_of_x, pool),
+    grad=lambda g, which, pool: max_pool_pick(g, which, pool),
     label="MaxPool2DWithIndicesBackward",
 )
-def max_pool_pick(values: Array, x: Array, out_of_x: Array, pool: Pool) -> Array:
-    """Return of `values` those that stand where the windows of `x` have their largest elements."""
-    out = np.zeros_like(out_of_x, values.dtype)
-    for piece, won in _winners(x, out_of_x, pool):
-        np.copyto(out[piece.windows], values[piece.seen], where=won)
-    return out
+def max_pool_backward(grad: Array, which: Any, sizes: tuple[int, ...], pool: Pool) -> Array:
+    """Return the gradient of max pooling for its input, whose spatial sizes are given.
+
+    That of each window goes to its largest element.
+    """
+    g = _planes(grad, which.shape[-1])
+    out = np.empty((which.shape[0], *sizes, which.shape[-1]), g.dtype)
+    _by_planes(_spread, (g, which, out), pool, sizes)
+    return _from_planes(out, grad)
 
 
 @op(
-    x=lambda g, x, out, pool: max_pool_backward(g, x, out, pool),
+    values=lambda g, values_shape, which, pool: max_pool_backward(
+        g, which, tuple(values_shape[2:]), pool
+    ),
+    label="MaxPool2DWithIndicesBackward",
+)
+def max_pool_pick(values: Array, which: Any, pool: Pool) -> Array:
+    """Return of `values` those that stand where the windows have their largest elements."""
+    v = _planes(values, which.shape[-1])
+    out = np.zeros(which.shape, v.dtype)
+    for number, (_, windows, seen) in enumerate(taps(pool, v.shape[1:-1])):
+        inside = (slice(None), *windows)
+        np.copyto(out[inside], v[(slice(None), *seen)], where=which[inside] == number)
+    return _from_planes(out, values)
+
+
+def _max_pool(x: Any, pool: Pool) -> tuple[Any, Any]:
+    planes, count = _planes(x), math.prod(a.taps for a in pool)
+    out = np.empty((planes.shape[0], *(a.count for a in pool), planes.shape[-1]), x.dtype)
+    which = np.empty(out.shape, np.uint8 if count <= 256 else np.int32)
+    _by_planes(_largest, (planes, out, which), pool, x.shape[2:])
+    return out, which
+
+
+@op(
+    x=lambda g, x_shape, which, pool: max_pool_backward(g, which, tuple(x_shape[2:]), pool),
+    keeps=("which",),
     label="MaxPool2DWithIndices",
 )
-def max_pool(x: Array, pool: Pool) -> Array:
+def max_pool(x: Array, pool: Pool) -> Any:
     """Return the largest element of each window of ``(N, C, ...)``."""
-    out = None
-    for piece in _pieces(x.shape[-len(pool.sizes) :], pool):
-        seen = x[piece.seen]
-        if out is None:
-            if piece.whole:
-                out = seen.copy("K")
-                continue
-            shape = (*x.shape[: x.ndim - len(pool.sizes)], *pool.sizes)
-            out = np.full_like(x, _lowest(x.dtype), shape=shape)
-        part = out[piece.windows]
-        np.maximum(part, seen, out=part)
-    assert out is not None
-    return out
+    out, which = _max_pool(x, pool)
+    return _from_planes(out, x), which
+
+
+@op(
+    x=lambda g, x_shape, which, pool: max_pool_backward(g[0], which, tuple(x_shape[2:]), pool),
+    keeps=("which",),
+    several=True,
+    label="MaxPool2DWithIndices",
+)
+def max_pool_with_indices(x: Array, pool: Pool) -> Any:
+    """Return the largest element of each window and its index in the flattened plane."""
+    out, which = _max_pool(x, pool)
+    indices, rest = np.zeros(which.shape, np.int64), which
+    for k in reversed(range(len(pool))):
+        axis = pool[k]
+        rest, tap = np.divmod(rest, axis.taps)
+        first = np.arange(axis.count) * axis.step + axis.start
+        at = first.reshape(-1, *(1,) * (len(pool) - k)) + tap.astype(np.int64) * axis.spread
+        indices += at * math.prod(x.shape[3 + k :])
+    return (_from_planes(out, x), _from_planes(indices, x)), which
 
 
 # ----- Scattering over planes ---------------------------------------------------------------------
@@ -223,14 +238,92 @@ def gather_planes(x: Array, indices: Array) -> Array:
     return np.take_along_axis(planes, chosen, 2).reshape(indices.shape)
 
 
+# ----- The mean of each window --------------------------------------------------------------------
+
+
+class Mean(NamedTuple):
+    """What the sum over a window is divided by."""
+
+    count_include_pad: bool
+    divisor: int | None
+
+
+def _divisors(inputs: tuple[int, ...], pool: Pool, mean: Mean, d: Any) -> Any:
+    """Return a number, or an array that broadcasts to the windows of planes."""
+    if mean.divisor is not None:
+        return float(mean.divisor)
+    counts: Any = 1
+    for k, (n, axis) in enumerate(zip(inputs, pool, strict=True)):
+        start = np.arange(axis.count) * axis.step + axis.start
+        stop = np.minimum(start + axis.taps, n - axis.start)
+        if not mean.count_include_pad:
+            start, stop = np.maximum(start, 0), np.minimum(stop, n)
+        counts = counts * (stop - start).reshape(-1, *(1,) * (len(pool) - k))
+    whole = math.prod(a.taps for a in pool)
+    return float(whole) if (counts == whole).all() else counts.astype(d)
+
+
+def _sums(x: Any, out: Any, pool: Pool) -> None:
+    """Add up the elements of each window."""
+    for number, (_, windows, seen) in enumerate(taps(pool, x.shape[1:-1])):
+        values = x[(slice(None), *seen)]
+        if number == 0:
+            if _whole(pool, windows):
+                out[...] = values
+                continue
+            out[...] = 0
+        target = out[(slice(None), *windows)]
+        target += values
+
+
 @op(
-    x=lambda g, x_shape, out: scatter_planes(g[0], out[1], tuple(x_shape[2:])),
-    several=True,
-    label="MaxPool2DWithIndices",
+    x=lambda g, x_shape, pool, mean: avg_pool_backward(g, tuple(x_shape[2:]), pool, mean),
+    label="AvgPool2D",
 )
-def max_pool_with_indices(x: Array, pool: Pool) -> Any:
-    """Return the largest element of each window and its index in the flattened plane."""
-    return _largest(x, pool)
+def avg_pool(x: Array, pool: Pool, mean: Mean) -> Array:
+    """Return the mean of each window of ``(N, C, ...)``."""
+    planes = _planes(x)
+    out = np.empty((planes.shape[0], *(a.count for a in pool), planes.shape[-1]), x.dtype)
+    divisors = _divisors(x.shape[2:], pool, mean, x.dtype)
+
+    def work(start: int, stop: int) -> None:
+        sums = out[start:stop]
+        _sums(planes[start:stop], sums, pool)
+        if out.dtype.kind == "f":
+            sums /= divisors
+        else:
+            np.floor_divide(sums, np.asarray(divisors, out.dtype), out=sums)
+
+    threads.split(len(planes), work, planes.nbytes + out.nbytes)
+    return _from_planes(out, x)
+
+
+@op(
+    grad=lambda g, pool, mean: avg_pool(g, pool, mean),
+    label="AvgPool2DBackward",
+)
+def avg_pool_backward(grad: Array, inputs: tuple[int, ...], pool: Pool, mean: Mean) -> Array:
+    """Return the gradient of average pooling for its input, whose spatial sizes are given."""
+    g = _planes(grad)
+    out = np.empty((g.shape[0], *inputs, g.shape[-1]), g.dtype)
+    divisors = _divisors(inputs, pool, mean, g.dtype)
+    apart = _apart(pool)
+
+    def work(start: int, stop: int) -> None:
+        share, total = g[start:stop] / divisors, out[start:stop]
+        total[...] = 0
+        for _, windows, seen in taps(pool, inputs):
+            target, part = total[(slice(None), *seen)], share[(slice(None), *windows)]
+            if apart:
+                target[...] = part
+            else:
+                target += part
+
+    threads.split(len(g), work, g.nbytes + out.nbytes)
+    return _from_planes(out, grad)
+
+
+# ----- As many windows as wanted ------------------------------------------------------------------
 
 
 def _adaptive_edges(n: int, count: int) -> list[tuple[int, int]]:
@@ -264,93 +357,51 @@ def adaptive_max_pool(x: Array, sizes: tuple[int, ...]) -> Any:
     return out, indices
 
 
-# ----- The mean of each window --------------------------------------------------------------------
-
-
-class Mean(NamedTuple):
-    """What the sum over a window is divided by."""
-
-    count_include_pad: bool
-    divisor: int | None
-
-
-def _divisors(inputs: tuple[int, ...], pool: Pool, mean: Mean, d: Any) -> Any:
-    """Return a number, or an array of the shape of the windows."""
-    if mean.divisor is not None:
-        return float(mean.divisor)
-    whole = math.prod(pool.kernel)
-    counts: Any = 1
-    count = len(inputs)
-    for k, (n, size, step, before, windows) in enumerate(
-        zip(inputs, pool.kernel, pool.stride, pool.padding, pool.sizes, strict=True)
-    ):
-        start = np.arange(windows) * step - before
-        stop = np.minimum(start + size, n + before)
-        if not mean.count_include_pad:
-            start, stop = np.maximum(start, 0), np.minimum(stop, n)
-        counts = counts * (stop - start).reshape([-1 if i == k else 1 for i in range(count)])
-    if (counts == whole).all():
-        return float(whole)
-    return counts.astype(d)
+def _merged(x: Any, sizes: tuple[int, ...], wanted: tuple[int, ...]) -> tuple[Any, Any, Any]:
+    """Return planes and both sizes with one dimension instead of several if there is one window."""
+    if max(wanted, default=0) != 1:
+        return x, sizes, wanted
+    merged = math.prod(x.shape[1:-1])
+    return x.reshape(x.shape[0], merged, x.shape[-1]), (math.prod(sizes),), (1,)
 
 
 @op(
-    x=lambda g, x_shape, pool, mean: avg_pool_backward(g, tuple(x_shape[2:]), pool, mean),
-    label="AvgPool2D",
-)
-def avg_pool(x: Array, pool: Pool, mean: Mean) -> Array:
-    """Return the mean of each window of ``(N, C, ...)``."""
-    inputs = x.shape[2:]
-    out = None
-    for piece in _pieces(inputs, pool):
-        seen = x[piece.seen]
-        if out is None:
-            if piece.whole:
-                out = seen.copy("K")
-                continue
-            out = np.zeros_like(x, shape=(*x.shape[:2], *pool.sizes))
-        part = out[piece.windows]
-        part += seen
-    assert out is not None
-    divisors = _divisors(inputs, pool, mean, x.dtype)
-    if out.dtype.kind != "f":
-        return np.floor_divide(out, np.asarray(divisors, out.dtype), out=out)
-    out /= divisors
-    return out
-
-
-@op(
-    grad=lambda g, pool, mean: avg_pool(g, pool, mean),
-    label="AvgPool2DBackward",
-)
-def avg_pool_backward(grad: Array, inputs: tuple[int, ...], pool: Pool, mean: Mean) -> Array:
-    """Return the gradient of average pooling for its input, whose spatial sizes are given."""
-    g = grad / _divisors(inputs, pool, mean, grad.dtype)
-    out = np.zeros_like(grad, shape=(*grad.shape[:2], *inputs))
-    for piece in _pieces(inputs, pool):
-        part = out[piece.seen]
-        if pool.apart:
-            part[...] = g[piece.windows]
-        else:
-            part += g[piece.windows]
-    return out
-
-
-@op(
-    x=lambda g, matrices: adaptive_avg_pool(g, tuple(m.T for m in matrices)),
+    x=lambda g, x_shape: adaptive_avg_pool_backward(g, tuple(x_shape[2:])),
     label="AdaptiveAvgPool2D",
 )
-def adaptive_avg_pool(x: Array, matrices: tuple[Any, ...]) -> Array:
-    """Return ``(N, C, ...)`` with each spatial dimension multiplied by its matrix."""
-    for axis, matrix in enumerate(matrices, 2):
-        moved = np.moveaxis(x, axis, -1)
-        x = np.moveaxis(np.matmul(moved, matrix.T.astype(x.dtype)), -1, axis)
-    return x
+def adaptive_avg_pool(x: Array, sizes: tuple[int, ...]) -> Array:
+    """Return the means of as many windows of ``(N, C, ...)`` as `sizes` says."""
+    planes, inputs, counts = _merged(_planes(x), x.shape[2:], sizes)
+    for k, (n, count) in enumerate(zip(inputs, counts, strict=True), 1):
+        shape = planes.shape
+        parts = planes.reshape(math.prod(shape[:k]), n, math.prod(shape[k + 1 :]))
+        out = np.empty((parts.shape[0], count, parts.shape[2]), x.dtype)
+        for at, (start, stop) in enumerate(_adaptive_edges(n, count)):
+            part, ones = parts[:, start:stop], np.ones(stop - start, x.dtype)
+            # A product with ones is the fastest sum.
+            out[:, at] = part[:, :, 0] @ ones[:, None] if part.shape[2] == 1 else ones @ part
+            out[:, at] /= stop - start
+        planes = out.reshape(*shape[:k], count, *shape[k + 1 :])
+    return _from_planes(planes.reshape(planes.shape[0], *sizes, planes.shape[-1]), x)
 
 
-def averaging(n: int, count: int) -> Any:
-    """Return the matrix that takes the mean of each of `count` windows over `n` elements."""
-    matrix = np.zeros((count, n))
-    for row, (start, stop) in zip(matrix, _adaptive_edges(n, count), strict=True):
-        row[start:stop] = 1 / (stop - start)
-    return matrix
+@op(
+    grad=lambda g, grad_shape: adaptive_avg_pool(g, tuple(grad_shape[2:])),
+    label="AdaptiveAvgPool2DBackward",
+)
+def adaptive_avg_pool_backward(grad: Array, inputs: tuple[int, ...]) -> Array:
+    """Return the gradient of adaptive average pooling for its input, whose sizes are given."""
+    planes, sizes, counts = _merged(_planes(grad), inputs, grad.shape[2:])
+    for k in range(len(sizes), 0, -1):
+        n, count, shape = sizes[k - 1], counts[k - 1], planes.shape
+        parts = planes.reshape(math.prod(shape[:k]), count, math.prod(shape[k + 1 :]))
+        out = np.zeros((parts.shape[0], n, parts.shape[2]), grad.dtype)
+        for at, (start, stop) in enumerate(_adaptive_edges(n, count)):
+            part = parts[:, at : at + 1] / (stop - start)
+            if start == 0 and stop == n:
+                out[...] = part
+                continue
+            for place in range(start, stop):
+                out[:, place] += part[:, 0]
+        planes = out.reshape(*shape[:k], n, *shape[k + 1 :])
+    return _from_planes(planes.reshape(planes.shape[0], *inputs, planes.shape[-1]), grad)

@@ -13,12 +13,12 @@ from tinygrad_like.ops.pool_kernels import (
     Pool,
     adaptive_avg_pool,
     adaptive_max_pool,
-    averaging,
     avg_pool,
     max_pool,
     max_pool_with_indices,
     scatter_planes,
 )
+from tinygrad_like.ops.windows import Axis
 
 __all__ = [
     "adaptive_avg_pool1d",
@@ -128,7 +128,8 @@ def _pool_of(
             f"{name}: Given input size: ({'x'.join(map(str, (channels, *inputs)))}). Calculated output "
             f"size: ({'x'.join(map(str, (channels, *sizes)))}). Output size is too small"
         )
-    return Pool(kernel, steps, before, spread, tuple(sizes))
+    starts = (-p for p in before)
+    return tuple(map(Axis, kernel, starts, steps, spread, sizes))
 
 
 def _batched(count: int, input: Any) -> tuple[Any, bool]:
@@ -195,25 +196,25 @@ def _adaptive_sizes(name: str, count: int, input: Any, output_size: Any) -> tupl
 def _adaptive_avg(name: str, count: int, input: Any, output_size: Any) -> Any:
     sizes = _adaptive_sizes(name, count, input, output_size)
     x, unbatched = _batched(count, input)
-    inputs = tuple(x.shape[2:])
-    if min(sizes) > 0 and all(n % size == 0 for n, size in zip(inputs, sizes, strict=True)):
-        kernel = tuple(n // size for n, size in zip(inputs, sizes, strict=True))
-        pool = Pool(kernel, kernel, (0,) * count, (1,) * count, sizes)
-        out = _mean_of_all(x) if max(sizes) == 1 else avg_pool(x, pool, Mean(True, None))
-    else:
-        matrices = tuple(averaging(n, size) for n, size in zip(inputs, sizes, strict=True))
-        out = adaptive_avg_pool(x, matrices)
+    pool = _evenly(tuple(x.shape[2:]), sizes)
+    out = avg_pool(x, pool, Mean(True, None)) if pool else adaptive_avg_pool(x, sizes)
     return out[0] if unbatched else out
 
 
-def _mean_of_all(x: Any) -> Any:
-    return np.sum(x, axis=tuple(range(2, x.ndim)), keepdims=True) / math.prod(x.shape[2:])
+def _evenly(inputs: tuple[int, ...], sizes: tuple[int, ...]) -> Pool | None:
+    """Return the windows of adaptive pooling if they are as large as each other and apart."""
+    if max(sizes) == 1 or any(not size or n % size for n, size in zip(inputs, sizes, strict=True)):
+        return None
+    return tuple(
+        Axis(n // size, 0, n // size, 1, size) for n, size in zip(inputs, sizes, strict=True)
+    )
 
 
 def _adaptive_max(name: str, count: int, input: Any, output_size: Any, return_indices: bool) -> Any:
     sizes = _adaptive_sizes(name, count, input, output_size)
     x, unbatched = _batched(count, input)
-    out, indices = adaptive_max_pool(x, sizes)
+    pool = _evenly(tuple(x.shape[2:]), sizes)
+    out, indices = max_pool_with_indices(x, pool) if pool else adaptive_max_pool(x, sizes)
     if unbatched:
         out, indices = out[0], indices[0]
     return (out, indices) if return_indices else out
