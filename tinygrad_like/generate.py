@@ -20,6 +20,7 @@ from tinygrad_like import dtypes
 from tinygrad_like.graph import Traced, fill_missing, mark_inference, result_type
 from tinygrad_like.lines import internal, user_line
 from tinygrad_like.modes import departed, thread_mode
+from tinygrad_like.reuse import add_up
 from tinygrad_like.stamps import tick
 from tinygrad_like.views import remember_view
 
@@ -248,7 +249,11 @@ _passing_on = (lambda g: g).__code__.co_code
 
 def generate_backward(op_: Op) -> Callable[..., None]:
     """Write out how a node of this op sends gradients to its parents."""
-    namespace: dict[str, Any] = {"mend": op_.mend, "fill_missing": fill_missing}
+    namespace: dict[str, Any] = {
+        "mend": op_.mend,
+        "fill_missing": fill_missing,
+        "add_up": add_up,
+    }
     for n, rule in op_.rules.items():
         namespace[f"rule_{n}"] = rule
     if op_.joint:
@@ -267,8 +272,8 @@ def _lines_of_backward(op_: Op) -> list[str]:
     def receive(indent: str, n: str) -> None:
         add(f"{indent}if d_{n} is not None:")
         add(f"{indent}    if d_{n}.shape != parent.shape: d_{n} = mend(d_{n}, parent.shape, {n!r})")
-        add(f"{indent}    former = grads[parent]")
-        add(f"{indent}    grads[parent] = d_{n} if former is None else former + d_{n}")
+        add(f"{indent}    if grads[parent] is None: grads[parent] = d_{n}")
+        add(f"{indent}    else: add_up(grads, parent, d_{n})")
 
     def arguments(rule: Callable[..., Any]) -> str:
         names = names_of(rule)

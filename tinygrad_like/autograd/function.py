@@ -14,6 +14,7 @@ from tinygrad_like.graph import AccumulateGrad, Node, Traced, as_tensor, freed, 
 from tinygrad_like.lines import here
 from tinygrad_like.modes import set_mode, thread_mode
 from tinygrad_like.op import REGISTRY, pick
+from tinygrad_like.reuse import add_up
 from tinygrad_like.saving import packed, unpacked
 from tinygrad_like.stamps import tick
 from tinygrad_like.views import View, adopt
@@ -121,8 +122,10 @@ class FunctionNode(Node):
             if parent is None or part is None or parent not in grads:
                 continue
             own = self._fitted(part if recorded else part.array, parent)
-            known = grads[parent]
-            grads[parent] = own if known is None else known + own
+            if grads[parent] is None:
+                grads[parent] = own
+            else:
+                add_up(grads, parent, own)
 
     def _checked(self, found: Any) -> list[Any]:
         """Return the gradients `backward` gave, one for each argument of `forward`."""
