@@ -5,7 +5,19 @@ import numpy as np
 from tests.kernels.base import KernelRow
 from tinygrad_like import jit
 
-OPTIONS = {"elu": [(1.0, 1.0, 1.0), (0.7, 1.1, 1.3)], "softplus": [(1.0, 20.0), (2.0, 3.0)]}
+OPTIONS = {
+    "elu": [(1.0, 1.0, 1.0), (0.7, 1.1, 1.3)],
+    "softplus": [(1.0, 20.0), (2.0, 3.0)],
+    "hardtanh": [(-1.5, 2.0)],
+    "leaky_relu": [(0.1,), (-0.5,)],
+    "threshold": [(0.5, 7.0)],
+    "hardshrink": [(0.5,)],
+    "softshrink": [(0.5,)],
+}
+PIECES = [
+    "hardshrink", "hardsigmoid", "hardswish", "hardtanh", "leaky_relu", "relu", "softshrink",
+    "threshold",
+]  # fmt: skip
 WITH_SLOPE = ["elu", "gelu", "gelu_tanh", "logsigmoid", "mish", "silu", "softplus"]
 ALONE = ["atanh", "cosh", "erf", "erfc", "exp", "expm1", "log", "log1p", "sigmoid", "sinh", "tanh"]
 
@@ -21,14 +33,24 @@ def numbers(name, rng, dtype):
     return x.astype(dtype)
 
 
-def alone(name):
+def alone(name, options=()):
     """Return the row of a kernel that finds values."""
 
     def arguments(rng, dtype):
         x = numbers(name, rng, dtype)
-        return x, np.zeros_like(x)
+        return x, np.zeros_like(x), *map(dtype.type, options)
 
     return KernelRow(jit.KERNELS[f"pointwise.{name}"], arguments)
+
+
+def backward(name, options):
+    """Return the row of a kernel that lets gradients pass."""
+
+    def arguments(rng, dtype):
+        x = numbers(name, rng, dtype)
+        return rng.normal(size=x.size).astype(dtype), x, x * 0, *map(dtype.type, options)
+
+    return KernelRow(jit.KERNELS[f"pointwise.{name}_backward"], arguments)
 
 
 def with_slope(name, options, wanted):
@@ -44,6 +66,7 @@ def with_slope(name, options, wanted):
 
 ROWS = [
     *map(alone, ALONE),
+    *(f(name, o) for f in (alone, backward) for name in PIECES for o in OPTIONS.get(name, [()])),
     *(
         with_slope(name, options, wanted)
         for name in WITH_SLOPE

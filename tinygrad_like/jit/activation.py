@@ -158,3 +158,101 @@ def elu(x: Any, alpha: Any, scale: Any, inner: Any) -> Any:
     below = expm1(choose(above, like(x, 0), x) * inner) * (alpha * scale)
     slope = choose(above, scale, (below + alpha * scale) * inner)
     return choose(above, x * scale, below), slope
+
+
+# ----- Straight pieces: values, and what is left of a gradient ------------------------------------
+
+
+@inlined
+def relu(x: Any) -> Any:
+    """Return relu of `x`."""
+    return choose(x <= like(x, 0), like(x, 0), x)
+
+
+@inlined
+def relu_backward(g: Any, value: Any) -> Any:
+    """Return the gradient that passes where relu was `value`."""
+    return choose(value <= like(g, 0), like(g, 0), g)
+
+
+@inlined
+def hardtanh(x: Any, low: Any, high: Any) -> Any:
+    """Return `x` between two limits."""
+    x = choose(x < low, low, x)
+    return choose(x > high, high, x)
+
+
+@inlined
+def hardtanh_backward(g: Any, x: Any, low: Any, high: Any) -> Any:
+    """Return the gradient that passes between two limits."""
+    return choose((x > low) & (x < high), g, like(g, 0))
+
+
+@inlined
+def leaky_relu(x: Any, slope: Any) -> Any:
+    """Return `x`, or below 0 its product with a slope."""
+    return choose(x > like(x, 0), x, x * slope)
+
+
+@inlined
+def leaky_relu_backward(g: Any, x: Any, slope: Any) -> Any:
+    """Return the gradient that passes."""
+    return choose(x > like(x, 0), g, g * slope)
+
+
+@inlined
+def threshold(x: Any, limit: Any, value: Any) -> Any:
+    """Return `x`, or up to a limit a value."""
+    return choose(x <= limit, value, x)
+
+
+@inlined
+def threshold_backward(g: Any, x: Any, limit: Any, value: Any) -> Any:  # noqa: ARG001
+    """Return the gradient that passes above a limit."""
+    return choose(x <= limit, like(g, 0), g)
+
+
+@inlined
+def hardsigmoid(x: Any) -> Any:
+    """Return ``(x + 3) / 6`` between 0 and 1."""
+    return hardtanh(x + like(x, 3), like(x, 0), like(x, 6)) / like(x, 6)
+
+
+@inlined
+def hardsigmoid_backward(g: Any, x: Any) -> Any:
+    """Return the gradient that passes."""
+    return hardtanh_backward(g / like(g, 6), x, like(x, -3), like(x, 3))
+
+
+@inlined
+def hardswish(x: Any) -> Any:
+    """Return `x` times its hardsigmoid."""
+    return x * hardtanh(x + like(x, 3), like(x, 0), like(x, 6)) / like(x, 6)
+
+
+@inlined
+def hardswish_backward(g: Any, x: Any) -> Any:
+    """Return the gradient that passes."""
+    bent = choose(x >= like(x, 3), g, g * (x / like(x, 3) + like(x, 0.5)))
+    return choose(x <= like(x, -3), like(x, 0), bent)
+
+
+@inlined
+def hardshrink(x: Any, size: Any) -> Any:
+    """Return `x`, or 0 up to a size."""
+    return choose((x >= -size) & (x <= size), like(x, 0), x)
+
+
+@inlined
+def hardshrink_backward(g: Any, x: Any, size: Any) -> Any:
+    """Return the gradient that passes above a size."""
+    return choose((x < -size) | (x > size), g, like(g, 0))
+
+
+@inlined
+def softshrink(x: Any, size: Any) -> Any:
+    """Return `x` moved towards 0."""
+    return x - hardtanh(x, -size, size)
+
+
+softshrink_backward = hardshrink_backward

@@ -268,7 +268,7 @@ UFUNCS[np.invert] = bitwise_not
 
 # ----- Choosing -----------------------------------------------------------------------------------
 
-_SIGNED = {2: np.int16, 4: np.int32, 8: np.int64}
+SIGNED = {2: np.int16, 4: np.int32, 8: np.int64}
 
 
 def _bits(mask: Any, signed: Any) -> Any:
@@ -289,7 +289,7 @@ def keep_where(x: Array, mask: Array) -> Array:
     mask = _as_bool(mask)
     if isinstance(x, np.ndarray) and x.ndim and x.dtype.kind == "f":
         # Keeping or clearing bits is many times as fast as np.where on a mask without pattern.
-        signed = _SIGNED[x.itemsize]
+        signed = SIGNED[x.itemsize]
         return np.bitwise_and(x.view(signed), _bits(mask, signed)).view(x.dtype)
     return np.where(mask, x, x.dtype.type(0))
 
@@ -313,7 +313,7 @@ def choose(condition: Array, x: Array, y: Array) -> Array:
     if mask.size < 4096 or shaped.dtype.kind != "f" or not shaped.ndim:
         return np.where(mask, x, y)
     d = shaped.dtype
-    signed = _SIGNED[d.itemsize]
+    signed = SIGNED[d.itemsize]
     x, y = (np.asarray(v, d).view(signed) for v in (x, y))
     out = np.bitwise_and(np.bitwise_xor(x, y), _bits(mask, signed))
     return np.bitwise_xor(out, y, out=out).view(d)

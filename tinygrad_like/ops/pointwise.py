@@ -18,36 +18,62 @@ from tinygrad_like.modes import thread_mode
 from tinygrad_like.op import UFUNCS, op
 from tinygrad_like.ops.comparison import unsupported
 
-CHUNK = 16384  # elements of which a few arrays stay in the cache
+CHUNK = 65536  # elements of which a few arrays stay in the cache: of fewer, calls are what costs
 LEAST = 4096  # elements from which a kernel beats NumPy by more than it costs to call it
 
 
-def flat(x: Any) -> Any:
-    """Return the elements in the order of memory: a view of an array without gaps, else a copy."""
-    return x.ravel("K")
+def alike(
+    routine: Callable[..., None], *arrays: Any, also: tuple[Any, ...] = (), options: Any = ()
+) -> Any:
+    """Return what `routine` writes for arrays of one shape, in the layout of the last of them.
 
+    The routine is called, on several threads where there is much to do, with flat pieces of the
+    arrays, of the result and of those in `also`, and with the options in the result's type.
 
-def by_pieces(routine: Callable[..., None], arrays: tuple[Any, ...], *options: Any) -> None:
-    """Call `routine` with flat arrays of equal size (or None), on several threads if they are large."""
-    size = arrays[0].size
-    bytes_ = sum(a.nbytes for a in arrays if a is not None)
+    Args:
+        routine: ``routine(*arrays, out, *also, *options)``.
+        arrays: what to read.
+        also: further arrays to write, made like the last of `arrays`, or None.
+        options: numbers.
+    """
+    out = np.empty_like(arrays[-1])
+    if not out.size:
+        return out
+    laid_out = [a if a.strides == out.strides else _copied(a, out) for a in arrays]
+    flat = [None if a is None else a.ravel("K") for a in (*laid_out, out, *also)]
+    numbers = [out.dtype.type(option) for option in options]
+    bytes_ = out.nbytes * len(flat)
     if bytes_ < threads.LEAST_BYTES:
-        routine(*arrays, *options)
-        return
+        routine(*flat, *numbers)
+    else:
 
-    def work(start: int, stop: int) -> None:
-        routine(*(None if a is None else a[start:stop] for a in arrays), *options)
+        def work(start: int, stop: int) -> None:
+            routine(*(None if a is None else a[start:stop] for a in flat), *numbers)
 
-    threads.split(size, work, bytes_)
+        threads.split(out.size, work, bytes_)
+    return out
+
+
+def _copied(x: Any, like: Any) -> Any:
+    copy = np.empty_like(like)
+    copy[...] = x
+    return copy
 
 
 def in_chunks(compute: Callable[..., None]) -> Callable[..., None]:
-    """Return the routine that does `compute` for one chunk of flat arrays (or None) after the other."""
+    """Return the routine that does `compute` for one chunk of its flat arrays after the other.
 
-    def routine(x: Any, out: Any, slope: Any, *options: Any) -> None:
-        for start in range(0, x.size, CHUNK):
+    Arguments that are no arrays are the same for all chunks.
+    """
+
+    def routine(*args: Any) -> None:
+        size = args[0].size
+        if size <= CHUNK:
+            compute(*args)
+            return
+        for start in range(0, size, CHUNK):
             part = slice(start, start + CHUNK)
-            compute(x[part], out[part], None if slope is None else slope[part], *options)
+            compute(*(a[part] if isinstance(a, np.ndarray) else a for a in args))
 
     return routine
 
@@ -79,13 +105,8 @@ def smooth(
             if d.kind != "f":
                 raise unsupported(refusal or f"{name}_cpu", d)
             given = x.astype(F32) if d is F16 else x
-            out = np.empty_like(given)
-            if given.strides != out.strides:
-                given = given.copy("K")
-            slope = np.empty_like(out) if wanted else None
-            numbers = [given.dtype.type(option) for option in options]
-            arrays = (flat(given), flat(out), None if slope is None else flat(slope))
-            by_pieces(routine, arrays, *numbers)
+            slope = np.empty_like(given) if wanted else None
+            out = alike(routine, given, also=(slope,), options=options)
             if d is F16:
                 return out.astype(d), None if slope is None else slope.astype(d)
             return out, slope
@@ -101,6 +122,54 @@ def smooth(
             return made(input, options, wanted)
 
         call.routine = routine  # type: ignore[attr-defined]
+        return call
+
+    return declare
+
+
+def piecewise(
+    name: str,
+    passed: Callable[..., None],
+    *,
+    label: str | None = None,
+    kinds: str = "f",
+    bend: Callable[..., Any] | None = None,
+) -> Callable[[Callable[..., None]], Callable[..., Any]]:
+    """Declare an op that is made of straight pieces, with its backward, an op too.
+
+    The decorated ``compute(x, out, *options)`` writes the values for a flat array. Kernels called
+    `name` and ``name_backward`` stand in for it and for `passed`.
+
+    Args:
+        name: of the op.
+        passed: ``passed(g, x, out, *options)`` writes what is left of a gradient.
+        label: as for `op`.
+        kinds: the kinds of elements that it works on.
+        bend: the backward's gradient rule for `x`, ``bend(g, x, y, options)`` where `x` is the
+            gradient and `y` the operand; None if it is 0, pieces being straight.
+    """
+    backward_routine = jit.compiled(f"pointwise.{name}_backward", least=LEAST)(in_chunks(passed))
+    rules: dict[str, Any] = {"x": lambda g, y, options: backward(g, y, options)}
+    if bend is not None:
+        rules["y"] = bend
+
+    @op(name=f"{name}_backward", **rules)
+    def backward(x: Array, y: Array, options: tuple[float, ...]) -> Array:
+        return alike(backward_routine, x, y, options=options)
+
+    def declare(compute: Callable[..., None]) -> Callable[..., Any]:
+        routine = jit.compiled(f"pointwise.{name}", least=LEAST)(in_chunks(compute))
+
+        def forward(x: Array, options: tuple[float, ...]) -> Array:
+            if x.dtype.kind not in kinds:
+                raise unsupported(f"{name}_cpu", x.dtype)
+            return alike(routine, x, options=options)
+
+        made = op(x=lambda g, x, options: backward(g, x, options), name=name, label=label)(forward)
+
+        def call(input: Any, *options: float) -> Any:
+            return made(input, options)
+
         return call
 
     return declare
@@ -134,12 +203,7 @@ def elementary(
         def forward(x: Array) -> Array:
             if x.size < LEAST or (x.dtype is not F32 and x.dtype is not F64):
                 return compute(x)
-            out = np.empty_like(x)
-            if x.strides == out.strides:
-                by_pieces(routine, (flat(x), flat(out)))
-            else:
-                compute(x, out=out)
-            return out
+            return alike(routine, x)
 
         forward.__doc__ = described.__doc__
         made = op(x=rule, dtype="float", name=name, label=label)(forward)
