@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import warnings
 from typing import Any
 
@@ -11,7 +12,8 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 import tinygrad_like as ours
-from tinygrad_like.ops.accumulating import scatter_add_rows
+from tinygrad_like import jit
+from tinygrad_like.ops import accumulating
 
 torch = pytest.importorskip("torch")
 
@@ -187,7 +189,15 @@ def test_setting_is_torchs(case: Any, kind: str, in_graph: bool, data: Any) -> N
 # ----- Adding up ----------------------------------------------------------------------------------
 
 
+def _some_places(rng: Any, places: int, count: int, crowded: int) -> np.ndarray:
+    """Return places of which the first few come up far more often than others."""
+    idx = np.minimum(rng.integers(0, places, count), rng.integers(0, places, count) // 7)
+    idx[rng.random(count) < 0.5] %= crowded
+    return idx
+
+
 @pytest.mark.parametrize("dtype", ["float32", "float64", "int64"])
+@pytest.mark.parametrize("dim", [0, 1, 2])
 @pytest.mark.parametrize(
     ("places", "count", "width"),
     [
@@ -196,27 +206,75 @@ def test_setting_is_torchs(case: Any, kind: str, in_graph: bool, data: Any) -> N
         (300, 40, 3),
         (300, 900, 40),
         (5000, 900, 20),
-        (70000, 900, 20),
+        (70000, 90, 20),
+        (3, 1, 8),
         (9, 9, 0),
+        (9, 0, 9),
     ],
 )
-def test_rows_add_up(places: int, count: int, width: int, dtype: str) -> None:
+def test_slices_add_up(places: int, count: int, width: int, dim: int, dtype: str) -> None:
     rng = np.random.default_rng(0)
-    # Some places come up far more often than others.
-    idx = np.minimum(rng.integers(0, places, count), rng.integers(0, places, count) // 7)
-    rows = (10 * rng.standard_normal((count, width))).astype(dtype)
-    expected = np.zeros((places, width), dtype)
-    np.add.at(expected, idx, rows)
-    found = scatter_add_rows((places, width), idx, rows)
-    assert found.dtype == expected.dtype
+    idx = _some_places(rng, places, count, 3)
+    shape = np.insert([2, width] if dim else [width, 2], dim, count)
+    rows = (10 * rng.standard_normal(shape)).astype(dtype)
+    start = (10 * rng.standard_normal(np.where(np.arange(3) == dim, places, shape))).astype(dtype)
+    expected = start.copy()
+    np.add.at(expected, (slice(None),) * dim + (idx,), rows)
     slack = 1e-11 if dtype == "float64" else 1e-4
-    np.testing.assert_allclose(found, expected, rtol=slack, atol=10 * slack)
+    for switch in (jit.disabled, contextlib.nullcontext):
+        found = start.copy()
+        with switch():
+            accumulating.add_slices(found, dim, idx, rows)
+        np.testing.assert_allclose(found, expected, rtol=slack, atol=10 * slack)
 
 
 def test_an_infinite_row_stays_in_its_place() -> None:
-    rows = np.array([[np.inf, 1.0], [2.0, 3.0], [np.nan, 4.0], [1.0, 1.0]])
-    found = scatter_add_rows((3, 2), np.array([0, 1, 2, 1]), rows)
-    np.testing.assert_array_equal(found, [[np.inf, 1], [3, 4], [np.nan, 4]])
+    rows = np.array([[np.inf], [2.0], [np.nan], [1.0]]) * np.ones(40)
+    found = np.zeros((3, 40))
+    accumulating.add_slices(found, 0, np.array([0, 1, 2, 1]), rows)
+    np.testing.assert_array_equal(found[:, 0], [np.inf, 3, np.nan])
+
+
+KERNELS = {
+    "take_along": lambda torch, x, i, j, y: torch.gather(x, 0, i),
+    "put_along": lambda torch, x, i, j, y: torch.scatter(x, 1, j, y),
+    "add_along": lambda torch, x, i, j, y: torch.scatter_add(x, 0, i, y),
+    "add_slices": lambda torch, x, i, j, y: torch.index_add(x, 0, i[:, 0], y),
+}
+
+
+@pytest.mark.parametrize("name", KERNELS)
+def test_kernels_are_taken_and_agree(name: str, monkeypatch: Any) -> None:
+    pytest.importorskip("numba")
+    rng = np.random.default_rng(0)
+    x, y = rng.standard_normal((2, 90, 80))
+    i, j = rng.integers(0, 90, (90, 80)), rng.permuted(np.tile(np.arange(80), (90, 1)), axis=1)
+    wanted = KERNELS[name](torch, *map(torch.tensor, (x, i, j, y)))
+    taken = []
+    original = getattr(accumulating, f"_{name}")
+
+    def watched(*args: Any) -> None:
+        taken.append(all(a.flags.c_contiguous and a.ndim in (1, 3) for a in args))
+        original(*args)
+
+    monkeypatch.setattr(accumulating, f"_{name}", watched)
+    found = KERNELS[name](ours, *map(ours.tensor, (x, i, j, y)))
+    np.testing.assert_allclose(found.numpy(), wanted.numpy(), rtol=1e-12, atol=1e-12)
+    assert jit.enabled()
+    assert taken == [True]
+
+
+def test_a_place_out_of_range_is_passed_over_by_kernels() -> None:
+    pytest.importorskip("numba")
+    x, out = np.ones((2, 3, 2)), np.zeros((2, 2, 2))
+    wild = np.full((2, 3, 2), -1)
+    wild[1] = 2
+    for name in ("put_along", "add_along"):
+        jit.load(f"scatter.{name}")(wild, x, out)
+    jit.load("scatter.add_slices")(x, np.array([-1, 2, 1 << 40]), out)
+    assert not out.any()
+    jit.load("scatter.take_along")(wild, np.ones((2, 2, 2)), found := np.zeros((2, 3, 2)))
+    assert not found.any()
 
 
 # ----- Corners ------------------------------------------------------------------------------------
