@@ -246,6 +246,7 @@ KERNELS = {
 @pytest.mark.parametrize("name", KERNELS)
 def test_kernels_are_taken_and_agree(name: str, monkeypatch: Any) -> None:
     pytest.importorskip("numba")
+    monkeypatch.setattr(jit._switch, "on", True)
     rng = np.random.default_rng(0)
     x, y = rng.standard_normal((2, 90, 80))
     i, j = rng.integers(0, 90, (90, 80)), rng.permuted(np.tile(np.arange(80), (90, 1)), axis=1)
@@ -260,7 +261,7 @@ def test_kernels_are_taken_and_agree(name: str, monkeypatch: Any) -> None:
     monkeypatch.setattr(accumulating, f"_{name}", watched)
     found = KERNELS[name](ours, *map(ours.tensor, (x, i, j, y)))
     np.testing.assert_allclose(found.numpy(), wanted.numpy(), rtol=1e-12, atol=1e-12)
-    assert jit.enabled()
+    assert jit.enabled()  # it would be off if numba had failed
     assert taken == [True]
 
 

@@ -1,122 +1,33 @@
-"""Adding values up at places that may repeat, without `np.add.at`, which is slow."""
+"""Taking elements from places along a dimension, and writing or adding others to them.
+
+All work on memory seen in three dimensions, ``(before, along, after)``; places must lie in the range
+of the one in the middle, and may repeat.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from math import prod
 from typing import Any
 
 import numpy as np
 
+from tinygrad_like.jit import compiled
+
 NumpyArray = np.ndarray[Any, Any]
 
-
-def scatter_add_rows(shape: tuple[int, ...], idx: NumpyArray, rows: NumpyArray) -> NumpyArray:
-    """Return zeros of `shape` (P, ...) with each of `rows` (N, ...) added at its place in `idx` (N,).
-
-    Indices must lie in [0, P). Which way is fastest depends on how often places repeat:
-
-    * never: assign;
-    * narrow rows: `np.bincount`, which adds in float64;
-    * few places: multiply by a matrix of zeros and ones, since matrix products are cheap;
-    * otherwise: sort by place and add the first, second, ... row of all places at once, then what
-      is left of the few places that get many rows, by `np.add.reduceat`.
-    """
-    places, width, d = shape[0], prod(shape[1:]), rows.dtype
-    if idx.size == 0 or width == 0:
-        return np.zeros(shape, d)
-    if d.kind != "f":
-        out = np.zeros(shape, d)
-        np.add.at(out, idx, rows)
-        return out
-    if width == 1:
-        return np.bincount(idx, rows.reshape(-1), places).astype(d).reshape(shape)
-    counts = np.bincount(idx, minlength=places)
-    if counts.max() == 1:
-        out = np.zeros(shape, d)
-        out[idx] = rows
-        return out
-    flat = rows.reshape(len(idx), width)
-    if places <= 128:
-        chosen = np.zeros((places, len(idx)), d)
-        chosen[idx, np.arange(len(idx))] = 1
-        summed = chosen @ flat
-        if np.isfinite(summed).all():  # an infinity times zero would have spread
-            return summed.reshape(shape)
-    elif width <= 16:
-        at = (idx[:, None] * width + np.arange(width)).reshape(-1)
-        return np.bincount(at, flat.reshape(-1), places * width).astype(d).reshape(shape)
-    return _add_sorted(np.zeros((places, width), d), idx, flat, counts).reshape(shape)
+_LEAST = 4096  # elements that are worth a kernel
+_NARROW = 8  # rows of fewer elements are not added as rows
 
 
-def _add_sorted(
-    out: NumpyArray, idx: NumpyArray, rows: NumpyArray, counts: NumpyArray
-) -> NumpyArray:
-    """Add `rows` to the zeros in `out`, place by place."""
-    # Sorting 16-bit keys is linear.
-    order = np.argsort(idx.astype(np.uint16) if len(out) <= 65536 else idx, kind="stable")
-    used = np.flatnonzero(counts)
-    counts = counts[used]
-    starts = np.cumsum(counts) - counts
-    out[used] = rows[order[starts]]
-    done = 1
-    while True:
-        more = counts > done
-        used, starts, counts = used[more], starts[more], counts[more]
-        if len(used) <= 32:
-            break
-        out[used] += rows[order[starts + done]]
-        done += 1
-    if len(used):
-        parts = [
-            order[start + done : start + n]
-            for start, n in zip(starts.tolist(), counts.tolist(), strict=True)
-        ]
-        cuts = np.cumsum(counts - done) - (counts - done)
-        out[used] += np.add.reduceat(rows[np.concatenate(parts)], cuts, axis=0)
-    return out
+# ----- Three dimensions ---------------------------------------------------------------------------
 
 
-def _linear(arrays: list[NumpyArray], sizes: list[int]) -> NumpyArray:
-    """Return one array of places in a row-major block of `sizes` for several arrays of indices."""
-    place: Any = 0
-    for array, size in zip(arrays, sizes, strict=True):
-        if array.size and array.min() < 0:
-            array = np.where(array < 0, array + size, array)
-        place = place * size + array
-    return np.asarray(place)
-
-
-def add_at_index(x: NumpyArray, index: tuple[Any, ...], shape: tuple[int, ...]) -> NumpyArray:
-    """Return zeros of `shape` with `x` added up at an index of arrays and full slices.
-
-    `x` has the shape of ``zeros(shape)[index]``.
-    """
-    arrays = [i for i in index if isinstance(i, np.ndarray)]
-    if len(arrays) == 1 and arrays[0].dtype.kind == "b":  # no place twice
-        out = np.zeros(shape, x.dtype)
-        out[index] = x
-        return out
-    expanded: list[Any] = []
-    for i in index:
-        expanded += i.nonzero() if isinstance(i, np.ndarray) and i.dtype.kind == "b" else [i]
-    axes = [axis for axis, i in enumerate(expanded) if isinstance(i, np.ndarray)]
-    rest = [axis for axis in range(len(shape)) if axis not in axes]
-    picks = np.broadcast_arrays(*(expanded[axis] for axis in axes))
-    ndim = picks[0].ndim
-    # NumPy puts the picked dimensions first, unless the arrays stand next to each other.
-    first = axes[0] if axes[-1] - axes[0] == len(axes) - 1 else 0
-    if first:
-        picked = list(range(first, first + ndim))
-        x = x.transpose(picked + [axis for axis in range(x.ndim) if axis not in picked])
-    sizes = [shape[axis] for axis in axes]
-    others = tuple(shape[axis] for axis in rest)
-    place = _linear(list(picks), sizes).reshape(-1)
-    out = scatter_add_rows((prod(sizes), *others), place, x.reshape((place.size, *others)))
-    out = out.reshape((*sizes, *others))
-    order = axes + rest
-    if order != sorted(order):
-        out = out.transpose(np.argsort(order))
-    return out
+def _folded(x: NumpyArray, dim: int) -> NumpyArray:
+    """Return `x` in three dimensions, `dim` in the middle, and in order: a view, if it was."""
+    return np.ascontiguousarray(x).reshape(
+        prod(x.shape[:dim]), x.shape[dim], prod(x.shape[dim + 1 :])
+    )
 
 
 def along(dim: int, index: NumpyArray, shape: tuple[int, ...]) -> NumpyArray:
@@ -131,15 +42,158 @@ def along(dim: int, index: NumpyArray, shape: tuple[int, ...]) -> NumpyArray:
     return np.asarray(place)
 
 
-def add_along(x: NumpyArray, dim: int, index: NumpyArray, shape: tuple[int, ...]) -> NumpyArray:
-    """Return zeros of `shape` with each element of `x` added at its place in `index` along `dim`."""
-    x = x[tuple(slice(size) for size in index.shape)]
-    if not x.size:
-        return np.zeros(shape, x.dtype)
-    if index.shape[dim] == 1 and len(shape):  # no place twice
-        out = np.zeros(shape, x.dtype)
-        region = out[tuple(slice(None if a == dim else n) for a, n in enumerate(index.shape))]
-        np.put_along_axis(region, index, x, dim)
-        return out
-    place = along(dim, index, shape).reshape(-1)
-    return scatter_add_rows((prod(shape),), place, x.reshape(-1)).reshape(shape)
+# ----- One index per element ----------------------------------------------------------------------
+
+
+@compiled("scatter.take_along", least=_LEAST)
+def _take_along(index: NumpyArray, x: NumpyArray, out: NumpyArray) -> None:
+    # "clip" is the way that writes to `out` at once.
+    np.take(x.reshape(-1), along(1, index, x.shape), out=out, mode="clip")
+
+
+@compiled("scatter.put_along", least=_LEAST)
+def _put_along(index: NumpyArray, x: NumpyArray, out: NumpyArray) -> None:
+    out.reshape(-1)[along(1, index, out.shape)] = x
+
+
+@compiled("scatter.add_along", least=_LEAST)
+def _add_along(index: NumpyArray, x: NumpyArray, out: NumpyArray) -> None:
+    np.add.at(out.reshape(-1), along(1, index, out.shape).reshape(-1), x.reshape(-1))
+
+
+def _beside(x: NumpyArray, dim: int, index: NumpyArray) -> NumpyArray:
+    """Return the part of `x` that has the sizes of `index` but for `dim`."""
+    return x[tuple(slice(None if axis == dim else n) for axis, n in enumerate(index.shape))]
+
+
+def take_along(x: NumpyArray, dim: int, index: NumpyArray) -> NumpyArray:
+    """Return the elements of `x` at the places in `index` along `dim`, in the shape of `index`."""
+    out = np.empty(index.shape, x.dtype)
+    _take_along(_folded(index, dim), _folded(_beside(x, dim, index), dim), _folded(out, dim))
+    return out
+
+
+def put_along(out: NumpyArray, dim: int, index: NumpyArray, x: NumpyArray) -> None:
+    """Write the elements of `x` to the places in `index` along `dim` of `out`, which is contiguous."""
+    _change_along(_put_along, out, dim, index, x)
+
+
+def add_along(out: NumpyArray, dim: int, index: NumpyArray, x: NumpyArray) -> None:
+    """Add the elements of `x` to the places in `index` along `dim` of `out`, which is contiguous."""
+    _change_along(_add_along, out, dim, index, x)
+
+
+def _change_along(
+    change: Callable[..., None], out: NumpyArray, dim: int, index: NumpyArray, x: NumpyArray
+) -> None:
+    if not index.size:
+        return
+    part = _beside(out, dim, index)
+    memory = np.ascontiguousarray(part)
+    x = x[tuple(map(slice, index.shape))]
+    change(_folded(index, dim), _folded(x, dim), _folded(memory, dim))
+    if memory.shape != out.shape:
+        part[...] = memory
+
+
+# ----- One index per slice ------------------------------------------------------------------------
+
+
+@compiled("scatter.add_slices", least=_LEAST)
+def _add_slices(x: NumpyArray, index: NumpyArray, out: NumpyArray) -> None:
+    """Add each ``x[:, i]`` to ``out[:, index[i]]``."""
+    before, places, after = out.shape
+    if after < _NARROW:
+        each = np.broadcast_to(index[:, None], x.shape)
+        np.add.at(out.reshape(-1), along(1, each, out.shape).reshape(-1), x.reshape(-1))
+    elif before == 1:
+        _add_rows(out[0], index, x[0])
+    else:
+        moved = np.zeros((places, before * after), out.dtype)
+        _add_rows(moved, index, x.swapaxes(0, 1).reshape(len(index), -1))
+        out += moved.reshape(places, before, after).swapaxes(0, 1)
+
+
+def _order(keys: NumpyArray) -> NumpyArray:
+    """Return the order of numbers not below 0; it takes linear time where 16 bits hold them."""
+    short = keys.astype(np.uint16) if keys.max() <= 0xFFFF else keys
+    return np.argsort(short, kind="stable")
+
+
+def _add_rows(out: NumpyArray, index: NumpyArray, rows: NumpyArray) -> None:
+    """Add rows to those of `out`: the first ones of all places at once, the second ones, and so on.
+
+    The rows of the few places that get the most are summed place by place instead.
+    """
+    order = _order(index)
+    counts = np.bincount(index, minlength=len(out))
+    used = np.flatnonzero(counts)
+    counts = counts[used]
+    starts = np.cumsum(counts) - counts
+    falling = _order(counts)[::-1]
+    used, counts, starts = used[falling], counts[falling], starts[falling]
+    more = (len(used) - np.cumsum(np.bincount(counts))).tolist()  # places with more than so many
+    turns = next(n for n, places in enumerate(more) if places <= n)
+    crowded = more[turns]
+    sums = np.empty((len(used), rows.shape[1]), rows.dtype)
+    for i in range(crowded):
+        mine = order[starts[i] : starts[i] + counts[i]]
+        np.add.reduce(rows.take(mine, 0), 0, out=sums[i])
+    rest, starts = sums[crowded:], starts[crowded:]
+    rows.take(order[starts], 0, out=rest, mode="clip")  # which writes to `out` at once
+    spare = np.empty_like(rest[: more[1] - crowded])
+    for turn in range(1, turns):
+        n = more[turn] - crowded
+        rest[:n] += rows.take(order[starts[:n] + turn], 0, out=spare[:n], mode="clip")
+    out[used] += sums
+
+
+def add_slices(out: NumpyArray, dim: int, index: NumpyArray, x: NumpyArray) -> None:
+    """Add the slices of `x` along `dim` to those of `out`, which is contiguous, at the places `index`."""
+    if x.size:
+        _add_slices(_folded(x, dim), np.ascontiguousarray(index), _folded(out, dim))
+
+
+# ----- An index of several arrays -----------------------------------------------------------------
+
+
+def _linear(arrays: list[NumpyArray], sizes: list[int]) -> NumpyArray:
+    """Return one array of places in a row-major block of `sizes` for several arrays of indices."""
+    place: Any = 0
+    for array, size in zip(arrays, sizes, strict=True):
+        if array.size and array.min() < 0:
+            array = np.where(array < 0, array + size, array)
+        place = place * size + array
+    return np.asarray(place)
+
+
+def add_at_index(out: NumpyArray, index: tuple[Any, ...], x: NumpyArray) -> None:
+    """Add `x` to ``out[index]`` for an index of arrays and full slices, also where places repeat.
+
+    `out` is contiguous, and `x` has the shape of ``out[index]``.
+    """
+    arrays = [i for i in index if isinstance(i, np.ndarray)]
+    if len(arrays) == 1 and arrays[0].dtype.kind == "b":  # no place twice
+        out[index] += x
+        return
+    expanded: list[Any] = []
+    for i in index:
+        expanded += i.nonzero() if isinstance(i, np.ndarray) and i.dtype.kind == "b" else [i]
+    axes = [axis for axis, i in enumerate(expanded) if isinstance(i, np.ndarray)]
+    picks = np.broadcast_arrays(*(expanded[axis] for axis in axes))
+    first, last, ndim = axes[0], axes[-1], picks[0].ndim
+    sizes = [out.shape[axis] for axis in axes]
+    place = _linear(list(picks), sizes).reshape(-1)
+    if last - first == len(axes) - 1:
+        shape, picked = list(out.shape), list(x.shape)
+        shape[first : last + 1] = [prod(sizes)]
+        picked[first : first + ndim] = [place.size]
+        add_slices(out.reshape(shape), first, place, x.reshape(picked))
+        return
+    # NumPy puts the picked dimensions first where the arrays do not stand next to each other.
+    order = axes + [axis for axis in range(out.ndim) if axis not in axes]
+    moved = out.transpose(order)
+    others = moved.shape[len(axes) :]
+    added = np.zeros((prod(sizes), *others), out.dtype)
+    add_slices(added, 0, place, x.reshape(place.size, *others))
+    moved += added.reshape(moved.shape)
