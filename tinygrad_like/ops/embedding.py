@@ -8,7 +8,7 @@ import numpy as np
 
 from tinygrad_like.graph import Array, as_array
 from tinygrad_like.op import op
-from tinygrad_like.ops.accumulating import scatter_add_rows
+from tinygrad_like.ops.accumulating import add_slices
 from tinygrad_like.ops.cross_entropy import title
 from tinygrad_like.stamps import stamp
 
@@ -42,7 +42,9 @@ def embedding_backward(
     if factors is not None:
         grad = grad * factors.astype(grad.dtype)
     width = grad.shape[-1]
-    return scatter_add_rows((rows, width), indices.reshape(-1), grad.reshape(-1, width))
+    out = np.zeros((rows, width), grad.dtype)
+    add_slices(out, 0, indices.reshape(-1), grad.reshape(-1, width))
+    return out
 
 
 def _looked_up(

@@ -64,7 +64,9 @@ def take_index(x: Array, index: Any) -> Array:
 @op(x=lambda g, index: take_index(g, index))
 def put_index(x: Array, index: Any, shape: Any) -> Array:
     """Return zeros of `shape` with `x` added up at `index`: the adjoint of `take_index`."""
-    return add_at_index(x, index, shape)
+    out = np.zeros(shape, x.dtype)
+    add_at_index(out, index, x)
+    return out
 
 
 @op(
@@ -77,8 +79,9 @@ def _index_put(x: Array, y: Array, index: Any, accumulate: bool) -> Array:
     """Return `x` with `y` written, or added, at the elements that arrays pick."""
     try:
         if accumulate:
-            picked = x[index].shape
-            return x + add_at_index(np.broadcast_to(y, picked), index, x.shape)
+            out = np.array(x, order="C")
+            add_at_index(out, index, np.broadcast_to(y, x[index].shape))
+            return out
         out = np.array(x)
         out[index] = y
         return out

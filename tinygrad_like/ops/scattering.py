@@ -10,7 +10,13 @@ from tinygrad_like import dtypes
 from tinygrad_like.graph import Array, Traced, result_type
 from tinygrad_like.interchange import to_array
 from tinygrad_like.op import REGISTRY, implements, op
-from tinygrad_like.ops.accumulating import add_along, add_at_index
+from tinygrad_like.ops.accumulating import (
+    add_along,
+    add_at_index,
+    add_slices,
+    put_along,
+    take_along,
+)
 from tinygrad_like.ops.expanding import broadcast_to
 from tinygrad_like.ops.shaping import axis_of, cast, reshape
 from tinygrad_like.views import in_place
@@ -119,22 +125,19 @@ def scalar_of(name: str, value: Any, d: np.dtype[Any]) -> Any:
 # ----- Along a dimension, one index per element ---------------------------------------------------
 
 
-def _part(index: np.ndarray[Any, Any], dim: int) -> tuple[slice, ...]:
-    """Return the slices of an array that indices of this shape reach."""
-    return tuple(slice(None if axis == dim else n) for axis, n in enumerate(index.shape))
-
-
 @op(x=lambda g, dim, index, x_shape: ungather(g, dim, index, x_shape), name="gather")
 def _gather(x: Array, dim: int, index: Any) -> Array:
-    if not x.ndim:
-        return np.array(x)
-    return np.take_along_axis(x[_part(index, dim)], index, dim)
+    return take_along(x, dim, index) if x.ndim else np.array(x)
 
 
 @op(x=lambda g, dim, index: _gather(g, dim, index))
 def ungather(x: Array, dim: int, index: Any, shape: Any) -> Array:
     """Return zeros of `shape` with `x` added up where it was gathered from."""
-    return add_along(x, dim, index, shape) if shape else np.array(x)
+    if not shape:
+        return np.array(x)
+    out = np.zeros(shape, x.dtype)
+    add_along(out, dim, index, x)
+    return out
 
 
 def gather(input: Any, dim: int, index: Any, *, sparse_grad: bool = False) -> Any:
@@ -186,8 +189,8 @@ def take_along_dim(input: Any, indices: Any, dim: int | None = None) -> Any:
 def _scatter(x: Array, y: Array, dim: int, index: Any) -> Array:
     if not x.ndim:
         return y.reshape(()) if index.size else np.array(x)
-    out = np.array(x)
-    np.put_along_axis(out[_part(index, dim)], index, y, dim)
+    out = np.array(x, order="C")
+    put_along(out, dim, index, y)
     return out
 
 
@@ -265,7 +268,9 @@ _scatter_multiply = scatter_multiply
 def _scatter_add(x: Array, y: Array, dim: int, index: Any) -> Array:
     if not x.ndim:
         return x + y.sum(dtype=x.dtype)
-    return x + add_along(y, dim, index, x.shape)
+    out = np.array(x, order="C")
+    add_along(out, dim, index, y)
+    return out
 
 
 def scatter_add(input: Any, dim: int, index: Any, src: Any) -> Any:
@@ -314,7 +319,11 @@ def _index_select(x: Array, dim: int, index: Any) -> Array:
 @op(x=lambda g, dim, index: _index_select(g, dim, index))
 def unselect(x: Array, dim: int, index: Any, shape: Any) -> Array:
     """Return zeros of `shape` with the slices of `x` added up where they were selected from."""
-    return add_at_index(x, _at(dim, index), shape) if shape else np.array(x)
+    if not shape:
+        return np.array(x)
+    out = np.zeros(shape, x.dtype)
+    add_slices(out, dim, index, x)
+    return out
 
 
 def index_select(input: Any, dim: int, index: Any) -> Any:
@@ -361,7 +370,11 @@ def _slices_source(
 
 @op(x=lambda g: g, y=lambda g, dim, index: _index_select(g, dim, index), name="index_add")
 def _index_add(x: Array, y: Array, dim: int, index: Any) -> Array:
-    return x + (add_at_index(y, _at(dim, index), x.shape) if x.ndim else y)
+    if not x.ndim:
+        return x + y
+    out = np.array(x, order="C")
+    add_slices(out, dim, index, y)
+    return out
 
 
 def index_add(input: Any, dim: int, index: Any, source: Any, *, alpha: Any = 1) -> Any:
@@ -447,8 +460,9 @@ def _take(x: Array, index: Any) -> Array:
 @op(x=lambda g, index: _take(g, index))
 def untake(x: Array, index: Any, shape: Any) -> Array:
     """Return zeros of `shape` with the elements of `x` added up where they were taken from."""
-    size = int(np.prod(shape))
-    return add_at_index(x, (index,), (size,)).reshape(shape)
+    out = np.zeros(shape, x.dtype)
+    add_at_index(out.reshape(-1), (index,), x)
+    return out
 
 
 def take(input: Any, index: Any) -> Any:
