@@ -97,7 +97,7 @@ def test_long_training_in_float32_stays_with_pytorch(either, name):
         torch.manual_seed(1)
         model, head = getattr(torch.nn, name)(8, 48), torch.nn.Linear(48, 1)
         parameters = [*model.parameters(), *head.parameters()]
-        optimizer = torch.optim.SGD(parameters, 0.3, momentum=0.5)
+        optimizer = torch.optim.SGD(parameters, 0.02, momentum=0.5)
         inputs, targets = torch.tensor(x), torch.tensor(y)
         seen = []
         for _ in range(100):
@@ -107,8 +107,8 @@ def test_long_training_in_float32_stays_with_pytorch(either, name):
             optimizer.step()
             seen.append(loss.item())
         losses.append(seen)
-    assert losses[0][-1] < losses[0][0] / 2
-    np.testing.assert_allclose(*losses, rtol=2e-3)
+    assert losses[0][-1] < losses[0][0] * 0.8
+    np.testing.assert_allclose(*losses, rtol=1e-4)
 
 
 @pytest.mark.parametrize(("name", "options"), MODELS)

@@ -232,6 +232,8 @@ class RNNBase(Module):
             x = outs[0] if len(outs) == 1 else concatenate(outs, 1)
             if self.dropout and self.training and layer < self.num_layers - 1:
                 x = F.dropout(x, self.dropout)
+        if len(ends) == 1:
+            return x, [unsqueeze(end, 0) for end in ends[0]]
         return x, [stack(of_all) for of_all in zip(*ends, strict=True)]
 
     def _layer(

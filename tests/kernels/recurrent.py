@@ -10,16 +10,16 @@ def drawn(rng, dtype, *shape):
     return rng.normal(size=shape).astype(dtype)
 
 
-def forwards(function, gates, states):
+def forwards(function, gates, biases, states):
     """Return rows of a step: with `gates` matrices, the products of which are one fewer."""
 
     def arguments(count):
         def make(rng, dtype):
             z = drawn(rng, dtype, gates, 3 * BATCH, SIZE)
             products = drawn(rng, dtype, gates - 1, BATCH, SIZE)
-            bias = drawn(rng, dtype, 4, 1, SIZE)
-            rows = drawn(rng, dtype, 1 + states, 3 * BATCH, SIZE)
-            return z, products, bias, *rows, BATCH, BATCH + count
+            bias = drawn(rng, dtype, biases, SIZE)
+            rows = drawn(rng, dtype, states, 3 * BATCH, SIZE)
+            return z, products, *bias, *rows, BATCH, BATCH + count
 
         return make
 
@@ -42,8 +42,8 @@ def backwards(function, gates, states):
 
 
 ROWS = [
-    *forwards(lstm_step, 5, 2),
-    *forwards(gru_step, 4, 1),
+    *forwards(lstm_step, 5, 0, 3),
+    *forwards(gru_step, 4, 1, 2),
     *backwards(lstm_step_back, 5, 2),
     *backwards(gru_step_back, 4, 1),
 ]

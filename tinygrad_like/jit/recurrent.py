@@ -10,14 +10,7 @@ from tinygrad_like.jit.mathematics import exp, tanh
 
 @kernel
 def lstm_step(
-    gates: Any,
-    products: Any,
-    bias: Any,
-    before: Any,
-    after: Any,
-    hidden: Any,
-    start: int,
-    stop: int,
+    gates: Any, products: Any, before: Any, after: Any, hidden: Any, start: int, stop: int
 ) -> None:
     """Take one step of an LSTM."""
     size = before.shape[1]
@@ -25,10 +18,10 @@ def lstm_step(
     for k in range(stop - start):
         row = start + k
         for j in range(size):
-            gates[1, row, j] = tanh(gates[1, row, j] + (products[0, k, j] + bias[0, 0, j]))
+            gates[1, row, j] = tanh(gates[1, row, j] + products[0, k, j])
         for gate in range(1, 4):
             for j in range(size):
-                z = gates[gate + 1, row, j] + (products[gate, k, j] + bias[gate, 0, j])
+                z = gates[gate + 1, row, j] + products[gate, k, j]
                 gates[gate + 1, row, j] = one / (one + exp(z))
         for j in range(size):
             kept = gates[3, row, j] * before[row, j]
@@ -71,12 +64,12 @@ def gru_step(
         row = start + k
         for gate in range(2):
             for j in range(size):
-                z = gates[gate + 1, row, j] + (products[gate, k, j] + bias[gate + 1, 0, j])
+                z = gates[gate + 1, row, j] + products[gate, k, j]
                 gates[gate + 1, row, j] = one / (one + exp(z))
         for j in range(size):
-            gates[3, row, j] = products[2, k, j] + bias[3, 0, j]
+            gates[3, row, j] = products[2, k, j] + bias[j]
         for j in range(size):
-            z = gates[0, row, j] + bias[0, 0, j] + gates[1, row, j] * gates[3, row, j]
+            z = gates[0, row, j] + gates[1, row, j] * gates[3, row, j]
             gates[0, row, j] = tanh(z)
         for j in range(size):
             candidate = gates[0, row, j]

@@ -21,9 +21,9 @@ import numpy as np
 from tinygrad_like.backward import grad
 from tinygrad_like.graph import Array, Traced, as_tensor
 from tinygrad_like.op import op
-from tinygrad_like.ops.activation import relu
 from tinygrad_like.ops.joining import concatenate
 from tinygrad_like.ops.linalg import linear
+from tinygrad_like.ops.rectifiers import relu
 from tinygrad_like.ops.recurrent_steps import gru_step, gru_step_back, lstm_step, lstm_step_back
 from tinygrad_like.ops.shaping import reshape
 from tinygrad_like.ops.unary import sigmoid, tanh
@@ -170,11 +170,11 @@ def _by_gate(w: Any, gates: Sequence[tuple[int, int]]) -> Any:
     return parts.swapaxes(1, 2)
 
 
-def _biases(bias: Any, gates: Sequence[tuple[int, int]], like: Any) -> Any:
-    """Return a bias as ``(G, 1, H)`` likewise, or zeros where there is none."""
-    if bias is None:
-        return np.zeros((len(gates), 1, like.shape[0] // len(gates)), like.dtype)
-    return _by_gate(bias[:, None], gates)
+def _input_products(x: Any, w: Any, bias: Any, gates: Sequence[tuple[int, int]], out: Any) -> None:
+    """Write the products of all inputs for each of `gates`, with the bias, into `out`."""
+    np.matmul(x, _by_gate(w, gates), out=out)
+    if bias is not None:
+        out += _by_gate(bias[:, None], gates)
 
 
 def _input_gradients(d: Any, x: Any, w_ih: Any, needs: Sequence[bool]) -> list[Any]:
@@ -265,9 +265,9 @@ def lstm_layer(
     walk = _Walk(sizes, reverse)
     size = cx.shape[1]
     gates = np.empty((5, x.shape[0], size), x.dtype)
-    np.matmul(x, _by_gate(w_ih, _LSTM_GATES), out=gates[1:])
+    bias = b_ih if b_hh is None else b_hh if b_ih is None else b_ih + b_hh
+    _input_products(x, w_ih, bias, _LSTM_GATES, gates[1:])
     w = np.ascontiguousarray(_by_gate(w_hh, _LSTM_GATES))
-    bias = _biases(b_ih, _LSTM_GATES, w_ih) + _biases(b_hh, _LSTM_GATES, w_hh)
     states, out = walk.states(hx)
     cells, cells_after = walk.states(cx)
     hidden = out if w_hr is None else np.empty_like(cells)
@@ -275,7 +275,7 @@ def lstm_layer(
     with np.errstate(over="ignore"):
         for step, (begin, stop) in enumerate(walk.rows):
             np.matmul(states[begin:stop], w, out=products[:, : stop - begin])
-            lstm_step(gates, products, bias, cells, cells_after, hidden, begin, stop)
+            lstm_step(gates, products, cells, cells_after, hidden, begin, stop)
             if w_hr is not None:
                 np.matmul(hidden[begin:stop], w_hr.T, out=out[begin:stop])
             walk.carry(step, states, out)
@@ -355,18 +355,21 @@ def gru_layer(
     Machine Translation", 2014, with the reset gate after the product.
     """
     walk = _Walk(sizes, reverse)
-    gates = np.empty((4, x.shape[0], hx.shape[1]), x.dtype)
-    np.matmul(x, _by_gate(w_ih, _GRU_INPUTS), out=gates[:3])
+    size = hx.shape[1]
+    bias_of_new = np.zeros(size, x.dtype) if b_hh is None else b_hh[2 * size :]
+    bias = b_ih
+    if b_hh is not None:
+        bias = np.concatenate([b_hh[: 2 * size], np.zeros(size, x.dtype)])
+        bias = bias if b_ih is None else bias + b_ih
+    gates = np.empty((4, x.shape[0], size), x.dtype)
+    _input_products(x, w_ih, bias, _GRU_INPUTS, gates[:3])
     w = np.ascontiguousarray(_by_gate(w_hh, _GRU_STATES))
-    into, back = _biases(b_ih, _GRU_INPUTS, w_ih), _biases(b_hh, _GRU_STATES, w_hh)
-    bias = np.concatenate([into, back[2:]])
-    bias[1:3] += back[:2]
     states, after = walk.states(hx)
     products = np.empty((3, *hx.shape), x.dtype)
     with np.errstate(over="ignore"):
         for step, (begin, stop) in enumerate(walk.rows):
             np.matmul(states[begin:stop], w, out=products[:, : stop - begin])
-            gru_step(gates, products, bias, states, after, begin, stop)
+            gru_step(gates, products, bias_of_new, states, after, begin, stop)
             walk.carry(step, states, after)
     # A copy: what is returned may be written to, as PyTorch allows it, and `states` are kept.
     return (after.copy(), walk.last(after)), gates, states

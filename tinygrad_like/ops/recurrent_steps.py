@@ -14,26 +14,24 @@ import numpy as np
 
 from tinygrad_like.jit import compiled
 
-LEAST = 4096  # elements of all gates, below which loading a kernel does not pay
+_LEAST = 4096  # elements of all gates, below which loading a kernel does not pay
 
 
-def _finish_sigmoid(z: Any) -> None:
-    """Replace -z by the sigmoid of z."""
-    np.exp(z, out=z)  # inf for very negative z, whose reciprocal is the right 0
+def _sigmoid(z: Any, out: Any) -> None:
+    """Write the sigmoid of -z, which is lost, into `out`."""
+    np.exp(z, out=z)  # inf for very large z, whose reciprocal is the right 0
     z += 1
-    np.reciprocal(z, out=z)
+    np.reciprocal(z, out=out)
 
 
-@compiled("recurrent.lstm_step", least=LEAST)
+def _by_gate(d: Any, size: int) -> Any:
+    """Return a view ``(4, n, H)`` of ``(n, 4 * H)``."""
+    return d.reshape(len(d), 4, size).swapaxes(0, 1)
+
+
+@compiled("recurrent.lstm_step", least=_LEAST)
 def lstm_step(
-    gates: Any,
-    products: Any,
-    bias: Any,
-    before: Any,
-    after: Any,
-    hidden: Any,
-    start: int,
-    stop: int,
+    gates: Any, products: Any, before: Any, after: Any, hidden: Any, start: int, stop: int
 ) -> None:
     """Take one step of an LSTM.
 
@@ -41,27 +39,23 @@ def lstm_step(
         gates: ``(5, R, H)``: space for the tanh of the cells, then the products of the inputs for
             candidates and input, forget and output gates, which become those.
         products: ``(4, N, H)``: the products of the states.
-        bias: ``(4, 1, H)``.
         before: the cells before each step, ``(R, H)``.
         after: space for the cells after it.
         hidden: space for the hidden states after it.
         start: the first row of the step.
         stop: the row after its last.
     """
-    z = gates[1:, start:stop]
-    z += products[:, : stop - start]
-    z += bias
-    candidates, inputs, forgets, shown = z
-    np.tanh(candidates, out=candidates)
-    _finish_sigmoid(z[1:])
-    cells, tanh_cells = after[start:stop], gates[0, start:stop]
-    np.multiply(forgets, before[start:stop], out=cells)
+    tanh_cells, candidates, inputs, forgets, shown = gates[:, start:stop]
+    z = gates[1:, start:stop] + products[:, : stop - start]
+    np.tanh(z[0], out=candidates)
+    _sigmoid(z[1:], gates[2:, start:stop])
+    cells = np.multiply(forgets, before[start:stop], out=after[start:stop])
     cells += inputs * candidates
     np.tanh(cells, out=tanh_cells)
     np.multiply(shown, tanh_cells, out=hidden[start:stop])
 
 
-@compiled("recurrent.lstm_step_back", least=LEAST)
+@compiled("recurrent.lstm_step_back", least=_LEAST)
 def lstm_step_back(
     gates: Any, before: Any, d: Any, dh: Any, dc: Any, start: int, stop: int
 ) -> None:
@@ -78,28 +72,26 @@ def lstm_step_back(
         stop: the row after its last.
     """
     n, size = stop - start, dh.shape[1]
-    z = gates[:, start:stop]
-    tanh_cells, candidates, inputs, forgets, shown = z
-    dh, dc = dh[:n], dc[:n]
-    slopes = z * z
-    np.subtract(1, slopes[:2], out=slopes[:2])
-    np.subtract(z[2:], slopes[2:], out=slopes[2:])
-    s_cells, s_candidates, s_inputs, s_forgets, s_shown = slopes
-    s_cells *= shown
-    s_cells *= dh
-    dc += s_cells
-    s_candidates *= inputs
-    s_inputs *= candidates
-    s_forgets *= before[start:stop]
-    s_shown *= tanh_cells
-    parts = d[start:stop].reshape(n, 4, size).swapaxes(0, 1)
-    np.multiply(slopes[2:4], dc, out=parts[:2])
-    np.multiply(s_candidates, dc, out=parts[2])
-    np.multiply(s_shown, dh, out=parts[3])
+    tanh_cells, candidates, inputs, forgets, shown = gates[:, start:stop]
+    d_inputs, d_forgets, d_candidates, d_shown = _by_gate(d[start:stop], size)
+    dc = dc[:n]
+    through = dh[:n] * shown
+    part = through * tanh_cells
+    np.subtract(part, part * shown, out=d_shown)
+    part *= tanh_cells
+    through -= part
+    dc += through
+    np.multiply(dc, inputs, out=through)
+    np.multiply(through, candidates, out=part)
+    np.subtract(part, part * inputs, out=d_inputs)
+    part *= candidates
+    np.subtract(through, part, out=d_candidates)
     dc *= forgets
+    np.multiply(dc, before[start:stop], out=part)
+    np.subtract(part, part * forgets, out=d_forgets)
 
 
-@compiled("recurrent.gru_step", least=LEAST)
+@compiled("recurrent.gru_step", least=_LEAST)
 def gru_step(
     gates: Any, products: Any, bias: Any, before: Any, after: Any, start: int, stop: int
 ) -> None:
@@ -110,28 +102,24 @@ def gru_step(
             which become those, then space for the states' part of the candidates before its reset.
         products: ``(3, N, H)``: the products of the states for reset and update gates and
             candidates.
-        bias: ``(4, 1, H)``: of candidates (input's part), reset, update, candidates (state's part).
+        bias: of the states' part of the candidates, ``(H,)``.
         before: the states before each step, ``(R, H)``.
         after: space for the states after it.
         start: the first row of the step.
         stop: the row after its last.
     """
-    z = gates[:, start:stop]
     products = products[:, : stop - start]
-    candidates, resets, _, kept = z
-    z[1:3] += products[:2]
-    z[:3] += bias[:3]
-    _finish_sigmoid(z[1:3])
-    np.add(products[2], bias[3], out=kept)
-    candidates += resets * kept
+    candidates, resets, updates, recurrent = gates[:, start:stop]
+    _sigmoid(gates[1:3, start:stop] + products[:2], gates[1:3, start:stop])
+    np.add(products[2], bias, out=recurrent)
+    candidates += resets * recurrent
     np.tanh(candidates, out=candidates)
-    states = after[start:stop]
-    np.subtract(before[start:stop], candidates, out=states)
-    states *= z[2]
+    states = np.subtract(before[start:stop], candidates, out=after[start:stop])
+    states *= updates
     states += candidates
 
 
-@compiled("recurrent.gru_step_back", least=LEAST)
+@compiled("recurrent.gru_step_back", least=_LEAST)
 def gru_step_back(gates: Any, before: Any, d: Any, dh: Any, start: int, stop: int) -> None:
     """Go one step of a GRU back.
 
@@ -146,22 +134,20 @@ def gru_step_back(gates: Any, before: Any, d: Any, dh: Any, start: int, stop: in
         stop: the row after its last.
     """
     n, size = stop - start, dh.shape[1]
-    z = gates[:3, start:stop]
-    candidates, resets, updates = z
+    candidates, resets, updates, recurrent = gates[:, start:stop]
+    d_candidates, d_resets, d_updates, d_recurrent = _by_gate(d[start:stop], size)
     dh = dh[:n]
-    slopes = z * z
-    np.subtract(1, slopes[0], out=slopes[0])
-    np.subtract(z[1:], slopes[1:], out=slopes[1:])
-    s_candidates, s_resets, s_updates = slopes
-    parts = d[start:stop].reshape(n, 4, size).swapaxes(0, 1)
-    s_updates *= dh
-    np.subtract(before[start:stop], candidates, out=parts[2])
-    parts[2] *= s_updates
-    np.multiply(dh, updates, out=s_updates)
-    dh -= s_updates
-    s_candidates *= dh
-    np.multiply(s_candidates, 1, out=parts[0])
-    np.multiply(s_candidates, resets, out=parts[3])
-    s_resets *= s_candidates
-    np.multiply(s_resets, gates[3, start:stop], out=parts[1])
-    np.multiply(s_updates, 1, out=dh)
+    through = dh * updates
+    part = before[start:stop] - candidates
+    part *= through
+    np.subtract(part, part * updates, out=d_updates)
+    dh -= through
+    np.multiply(dh, candidates, out=part)
+    part *= candidates
+    np.subtract(dh, part, out=part)
+    d_candidates[...] = part
+    part *= resets
+    d_recurrent[...] = part
+    part *= recurrent
+    np.subtract(part, part * resets, out=d_resets)
+    np.multiply(through, 1, out=dh)
