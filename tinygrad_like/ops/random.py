@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_like import dtypes
+from tinygrad_like import dtypes, jit
 from tinygrad_like.graph import Array, Traced, as_array, result_type
 from tinygrad_like.op import op
 from tinygrad_like.ops.creation import dtype_of, finish, shape_from, size_keyword
@@ -140,6 +140,15 @@ def randint(
     return finish("randint", array, requires_grad, device, layout, pin_memory)
 
 
+@jit.compiled("random.shuffle", least=1000)
+def _shuffle(order: Any, partners: Any) -> None:
+    """Swap each element of `order`, from the first on, with the one at its partner's place."""
+    listed = order.tolist()  # of which elements are taken several times as fast
+    for i, j in enumerate(partners.tolist()):
+        listed[i], listed[j] = listed[j], listed[i]
+    order[:] = listed
+
+
 def randperm(
     n: int,
     *,
@@ -160,14 +169,13 @@ def randperm(
     count = _whole("randperm", "n", n)
     if count < 0:
         raise RuntimeError(f"randperm: Trying to create tensor with negative dimension {count}")
-    order = list(range(count))
+    order = np.arange(count)
     if count > 1:
         raw = chosen(generator).words(count - 1)
         raw %= np.arange(count, 1, -1, dtype=np.uint64)
         raw += np.arange(count - 1, dtype=np.uint64)
-        for i, j in enumerate(raw.tolist()):
-            order[i], order[j] = order[j], order[i]
-    array = np.array(order, dtype_of("randperm", dtype, dtypes.I64))
+        _shuffle(order, raw.view(np.int64))
+    array = order.astype(dtype_of("randperm", dtype, dtypes.I64), copy=False)
     return finish("randperm", array, requires_grad, device, layout, pin_memory)
 
 
