@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_like.graph import Array
+from tinygrad_like.graph import Array, Traced
 from tinygrad_like.op import op
 from tinygrad_like.ops.arithmetic import divide, subtract
 from tinygrad_like.ops.comparison import choose, unsupported
@@ -259,11 +259,12 @@ def tanhshrink(input: Any) -> Any:
     return subtract(input, tanh(input))
 
 
-@op(x=lambda g, x, dim: _glu_slope(g, x, dim), name="glu")
-def _glu(x: Array, dim: int) -> Array:
+@op(x=lambda g, x, s, dim: _glu_slope(g, x, s, dim), keeps=("s",), name="glu")
+def _glu(x: Array, dim: int) -> Any:
     _refuse_whole("glu_cpu", x)
     a, b = _halves(x, dim)
-    return a * sigmoid(b)
+    s = sigmoid(b)
+    return a * s, s
 
 
 def _halves(x: Any, dim: int) -> Any:
@@ -282,9 +283,10 @@ def _halves(x: Any, dim: int) -> Any:
     return x[(*before, slice(None, size // 2))], x[(*before, slice(size // 2, None))]
 
 
-def _glu_slope(g: Any, x: Any, dim: int) -> Any:
+def _glu_slope(g: Any, x: Any, s: Any, dim: int) -> Any:
     a, b = _halves(x, dim)
-    s = sigmoid(b)
+    if isinstance(x, Traced):  # to be differentiated again
+        s = sigmoid(b)
     part = g * s
     return np.concatenate([part, part * (a * (1 - s))], dim % x.ndim)
 

@@ -15,11 +15,12 @@ from tinygrad_like.op import REGISTRY, UFUNCS, implements, op
 from tinygrad_like.ops.arithmetic import ArithmeticMethods
 from tinygrad_like.ops.comparison import (
     ComparisonMethods,
+    choose,
     keep_where,
     tensors_only,
     unsupported,
 )
-from tinygrad_like.ops.unary import UnaryMethods, sigmoid
+from tinygrad_like.ops.unary import LN2, UnaryMethods, sigmoid
 from tinygrad_like.views import in_place, write
 
 __all__ = [
@@ -246,6 +247,18 @@ def hypot(x: Array, y: Array) -> Array:
     return np.hypot(x, y)
 
 
+def _log_of_sum(name: str, x: Any, y: Any, base: float) -> Any:
+    """Return the logarithm of a sum of powers of a base, given by its natural logarithm."""
+    _refuse_whole(name, x)
+    # max(x, y) + log(1 + exp(-|x - y|)); of equal infinities there is no difference.
+    distance = np.subtract(x, y)
+    distance = np.absolute(distance, out=distance if distance.ndim else None) * base
+    rest = REGISTRY["logsigmoid"].call(np.asarray(distance), (), False)
+    out = np.maximum(x, y) - (rest / base if base != 1 else rest)
+    missing = np.isnan(out)
+    return np.where(missing & (x == y), x, out) if missing.any() else out
+
+
 @tensors_only
 @op(
     x=lambda g, x, y: g * sigmoid(x - y),
@@ -255,21 +268,19 @@ def hypot(x: Array, y: Array) -> Array:
 )
 def logaddexp(x: Array, y: Array) -> Array:
     """Return ``log(exp(input) + exp(other))`` without overflow."""
-    _refuse_whole("logaddexp_cpu", x)
-    return np.logaddexp(x, y)
+    return _log_of_sum("logaddexp_cpu", x, y, 1.0)
 
 
 @tensors_only
 @op(
-    x=lambda g, x, y: g / (1 + np.exp2(y - x)),
-    y=lambda g, x, y: g / (1 + np.exp2(x - y)),
+    x=lambda g, x, y: g * sigmoid((x - y) * LN2),
+    y=lambda g, x, y: g * sigmoid((y - x) * LN2),
     broadcasts=True,
     dtype="promote",
 )
 def logaddexp2(x: Array, y: Array) -> Array:
     """Return ``log2(2**input + 2**other)`` without overflow."""
-    _refuse_whole("logaddexp2_cpu", x)
-    return np.logaddexp2(x, y)
+    return _log_of_sum("logaddexp2_cpu", x, y, LN2)
 
 
 @op(
@@ -338,7 +349,11 @@ def _lerp_number(x: Array, y: Array, weight: float) -> Array:
 )
 def _lerp(x: Array, y: Array, weight: Array) -> Array:
     _refuse_whole("lerp", x)
-    return np.where(np.abs(weight) < 0.5, x + weight * (y - x), y - (y - x) * (1 - weight))
+    # From the nearer end, so that both ends are met exactly.
+    far = np.abs(weight) >= 0.5
+    out = (y - x) * (weight - far.astype(weight.dtype))
+    out += choose(far, y, x)
+    return out
 
 
 def lerp(input: Any, end: Any, weight: Any) -> Any:
@@ -442,8 +457,8 @@ def copy_(self: Any, src: Any, non_blocking: bool = False) -> Any:
     return write(self, "copy_", lambda: copied(src, target.shape, target.dtype))
 
 
-def fill_(self: Any, value: Any) -> Any:
-    """Write `value`, a number or a tensor without dimensions, into every element.
+def _filled(self: Any, value: Any) -> Any:
+    """Return `value`, a number or a tensor without dimensions, in the shape and dtype of a tensor.
 
     Raises:
         RuntimeError: if `value` has dimensions, or is a number that the dtype can't hold.
@@ -455,7 +470,7 @@ def fill_(self: Any, value: Any) -> Any:
                 "fill_ only supports 0-dimension value tensor but got tensor with "
                 f"{value.array.ndim} dimensions; use copy_"
             )
-        return write(self, "fill_", lambda: copied(value, target.shape, target.dtype))
+        return copied(value, target.shape, target.dtype)
     if not isinstance(value, bool | int | float | np.generic):
         raise TypeError(
             f"fill_(): argument 'value' (position 1) must be a number or a Tensor, not "
@@ -471,12 +486,17 @@ def fill_(self: Any, value: Any) -> Any:
         raise RuntimeError(
             f"fill_: value cannot be converted to type {dtypes.named(d)} without overflow: {value!r}"
         ) from None
-    return write(self, "fill_", lambda: np.broadcast_to(number, target.shape))
+    return np.broadcast_to(number, target.shape)
 
 
-def zero_(self: Any) -> Any:
-    """Write zeros into this tensor and return it."""
-    return fill_(self, 0)
+def _fill_at_once(memory: Any, value: Any) -> None:
+    if np.ndim(value) or (type(value) is int and value.bit_length() > 64):
+        raise ValueError
+    memory.fill(value)
+
+
+fill_ = in_place("fill_", _filled, _fill_at_once)
+zero_ = in_place("zero_", lambda self: _filled(self, 0), lambda memory: memory.fill(0))
 
 
 # ----- What optimizers do at once -----------------------------------------------------------------

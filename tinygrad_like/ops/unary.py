@@ -226,7 +226,7 @@ def sigmoid_backward(x: Array, y: Array) -> Array:
 def _logit(x: Array, eps: Any = None) -> Array:
     if eps is not None:
         x = np.clip(x, eps, 1 - eps)
-    return np.log(x / (1 - x))
+    return log(x / (1 - x))
 
 
 def _logit_slope(g: Any, x: Any, eps: Any) -> Any:
@@ -317,16 +317,22 @@ def atanh(x: Array) -> Array:
     """Return the inverse hyperbolic tangent of each element."""
 
 
-@op(x=lambda g: g * (math.pi / 180), dtype="float", label="Deg2Rad", ufunc=np.deg2rad)
+@op(x=lambda g: g * (math.pi / 180), dtype="float", label="Deg2Rad")
 def deg2rad(x: Array) -> Array:
     """Return angles in radians for angles in degrees."""
     return np.multiply(x, math.pi / 180)
 
 
-@op(x=lambda g: g * (180 / math.pi), dtype="float", label="Rad2Deg", ufunc=np.rad2deg)
+UFUNCS[np.deg2rad] = deg2rad
+
+
+@op(x=lambda g: g * (180 / math.pi), dtype="float", label="Rad2Deg")
 def rad2deg(x: Array) -> Array:
     """Return angles in degrees for angles in radians."""
     return np.multiply(x, 180 / math.pi)
+
+
+UFUNCS[np.rad2deg] = rad2deg
 
 
 @op(x=lambda g, x: g * _sinc_slope(x), dtype="float")
