@@ -77,6 +77,35 @@ def test_large_float32_gradients_do_not_overflow_where_pytorchs_do_not():
     close(tg.nn.utils.clip_grad_norm_(mine, 1.0), pytorch.nn.utils.clip_grad_norm_(wanted, 1.0))
 
 
+@pytest.mark.parametrize("order", [2.0, 0, float("inf"), -1.0])
+@pytest.mark.parametrize("dtype", ["float16", "float32"])
+def test_norms_of_large_small_and_transposed_gradients(dtype, order):
+    generator = np.random.default_rng(2)
+    values = [
+        generator.normal(size=shape).astype(dtype) for shape in ((90, 70), (4,), (2, 3), (5000,))
+    ]
+    mine, wanted = (
+        [tensor(v).T if v.ndim == 2 else tensor(v) for v in values] for tensor in (ours, theirs)
+    )
+    found = tg.nn.utils.get_total_norm(mine, order)
+    assert kind(found) == kind(pytorch.nn.utils.get_total_norm(wanted, order))
+    np.testing.assert_allclose(
+        found.item(), pytorch.nn.utils.get_total_norm(wanted, order).item(), rtol=2e-3
+    )
+
+
+def test_only_gradients_that_are_clipped_count_as_written():
+    p = tg.ones(2, requires_grad=True)
+    p.grad = tg.ones(2)
+    x = tg.ones(2, requires_grad=True)
+    loss = (x * p.grad).sum()
+    tg.nn.utils.clip_grad_norm_(p, 10.0)
+    loss.backward(retain_graph=True)
+    tg.nn.utils.clip_grad_norm_(p, 1.0)
+    with pytest.raises(RuntimeError, match=r"modified by an inplace operation.*test_nn_utils\.py"):
+        loss.backward()
+
+
 def test_the_norm_alone():
     mine, wanted = pair()
     grads = [p.grad for p in mine[:3]]

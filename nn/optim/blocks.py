@@ -123,9 +123,10 @@ class BlockOptimizer(Optimizer):
             options = self.read(group)
             layout = self._layouts.get(index)
             if layout is None or not layout.step(self, group, options, line):
-                layout = None  # the former holds the parameters' memory
+                members = set() if layout is None else set(layout.members)
+                layout = None  # nor kept any longer: it holds the parameters' memory
                 self._layouts.pop(index, None)
-                layout = self._layouts[index] = Layout(self, group, options)
+                layout = self._layouts[index] = Layout(self, group, options, members)
                 stepped = layout.step(self, group, options, line)
                 assert stepped
             if layout.again:

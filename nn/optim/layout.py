@@ -11,7 +11,7 @@ parameters are copied side by side, so one that the user keeps stays what it was
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from functools import partial
 from inspect import unwrap
 from itertools import chain
@@ -37,6 +37,7 @@ Array = np.ndarray[Any, Any]
 Flags = tuple[bool, ...]
 
 PACK = 65536  # how many elements lie in one block at most
+CHUNK = 131072  # how many of a large parameter one thread updates at once
 LEAST = 1024  # what is smaller NumPy updates, whether there are compiled rules or not
 
 _SLOW_COPY = 2048  # bytes: see `_copy`
@@ -78,7 +79,7 @@ _OWN, _LOOKED_INTO = _holders(result_type.make(np.empty(2)[:1]).requires_grad_()
 def movable(p: Tensor) -> bool:
     """Return True if nobody else can see the memory of `p`, and a move would not change its strides."""
     own, *others = _holders(p)
-    if own > _OWN or any(count > _LOOKED_INTO for count in others) or p._view is not None:
+    if own > _OWN or any(count > _LOOKED_INTO for count in others):
         return False
     flags, lender = p.array.flags, owner(p.array).base
     alone = lender is None or type(lender) is Block  # or else it is another library's, or a file
@@ -144,25 +145,31 @@ def _apply(
 class Whole:
     """A large parameter, updated where it is."""
 
-    __slots__ = ("kept", "members", "numbers", "p", "rule")
+    __slots__ = ("chunks", "members", "numbers", "rule")
 
     def __init__(
         self, members: list[Tensor], kept: tuple[Flat, ...], rule: Rule, numbers: Numbers
     ) -> None:
-        self.members, self.kept, self.rule, self.numbers = members, kept, rule, numbers
-        self.p = members[0].array.reshape(-1)
+        self.members, self.rule, self.numbers = members, rule, numbers
+        p = members[0].array.reshape(-1)
+        count = -(-p.size // CHUNK)
+        bounds = [p.size * i // count for i in range(count + 1)]
+        self.chunks = [
+            (where, p[where], tuple(k[where] for k in kept))
+            for where in map(slice, bounds, bounds[1:])
+        ]
 
-    def update(self, g: Flat, flags: Flags, start: int, stop: int) -> None:
-        """Update its elements from `start` up to `stop`."""
-        p, kept = self.p, self.kept
-        if stop - start != p.size:
-            p, g, kept = p[start:stop], g[start:stop], tuple(k[start:stop] for k in kept)
-        _apply(self.rule, p, g, kept, self.numbers, flags)
+    def update_chunk(self, chunk: int, g: Flat, flags: Flags) -> None:
+        """Update a part of the parameter, always by the same way to compute."""
+        where, p, kept = self.chunks[chunk]
+        _apply(self.rule, p, g[where], kept, self.numbers, flags)
 
     def update_member(self, index: int, grad: Array, flags: Flags) -> None:
         """Update the parameter."""
         del index
-        self.update(grad.reshape(-1), flags, 0, self.p.size)
+        g = grad.reshape(-1)
+        for chunk in range(len(self.chunks)):
+            self.update_chunk(chunk, g, flags)
 
 
 class Pack:
@@ -233,12 +240,22 @@ class Pack:
 class Layout:
     """The arrangement of the parameters of one group that have had a gradient.
 
+    Args:
+        optimizer: whose group it is.
+        group: one of its groups.
+        options: what the rule depends on in it.
+        former: the members there were before.
+
     Raises:
         RuntimeError: if a gradient, or what is remembered, has another shape than its parameter.
     """
 
     def __init__(
-        self, optimizer: BlockOptimizer, group: dict[str, Any], options: tuple[Any, ...]
+        self,
+        optimizer: BlockOptimizer,
+        group: dict[str, Any],
+        options: tuple[Any, ...],
+        former: Container[Tensor] = (),
     ) -> None:
         self.params: list[Tensor] = list(group["params"])
         self.names = optimizer.state_names(group)
@@ -249,10 +266,10 @@ class Layout:
         for p in self.params:
             if p in seen:
                 self.again.append(p)
-            elif p._grad is None and not any(n in optimizer.state.get(p, ()) for n in self.names):
-                self.idle.append(p)
-            else:
+            elif p._grad is not None or self._has_moved(optimizer, p, former):
                 by_type.setdefault(p.array.dtype, []).append(p)
+            else:
+                self.idle.append(p)
             seen.add(p)
         least = optimizer.whole_size(group)
         self.ages = optimizer.ages(group)
@@ -263,8 +280,9 @@ class Layout:
         self.numbers = {d: Numbers(d) for d in by_type}
         self.units: list[tuple[Whole | Pack, int]] = []  # each with the place of its first member
         self.packs: list[tuple[Pack, slice]] = []  # with the place of its members
-        self.wholes: list[tuple[Whole, int, int]] = []  # with where it lies in all of them
-        self.size, self.bytes = 0, 0  # of all that is updated where it is
+        self.chunks: list[tuple[Whole, int, int]] = []  # of each large one, with its member's place
+        self.large: list[int] = []  # the places of their members
+        self.bytes = 0  # of all that chunks read and write
         stop = 0
         for kind, members in plan:
             d = members[0].array.dtype
@@ -274,19 +292,25 @@ class Layout:
             if isinstance(unit, Pack):
                 self.packs.append((unit, slice(stop, stop + len(members))))
             else:
-                self.wholes.append((unit, stop, self.size))
-                self.size += unit.p.size
-                self.bytes += unit.p.nbytes * (3 + 2 * len(self.names))
+                self.chunks += [(unit, i, stop) for i in range(len(unit.chunks))]
+                self.large.append(stop)
+                self.bytes += members[0].array.nbytes * (3 + 2 * len(self.names))
             stop += len(members)
         self.pairs = [(p, p.array) for p in self.members]
         self.notes = [noted(array) for _, array in self.pairs]
         saved = ("step", *self.names) if optimizer.counts_steps else self.names
         self.take: Any = itemgetter(*saved) if saved else None
         self.take_several = len(saved) > 1
-        self.state = list(self._state_arrays(optimizer))
+        self.state = [] if self.take is None else list(self._state_arrays(optimizer))
         self._read_options(optimizer, group, options)
 
     # ----- Making it ------------------------------------------------------------------------------
+
+    def _has_moved(self, optimizer: BlockOptimizer, p: Tensor, former: Container[Tensor]) -> bool:
+        """Return True if `p` has had a gradient before, as far as is known."""
+        if self.names:
+            return any(n in optimizer.state.get(p, ()) for n in self.names)
+        return p in former
 
     def _count_steps(self, optimizer: BlockOptimizer) -> None:
         """Lay the step counts of all members side by side, if they matter."""
@@ -365,9 +389,9 @@ class Layout:
             try:
                 for pack, place in self.packs:
                     pack.update(grads[place], self.flags)
-                if self.wholes:
-                    flat = [grads[index].reshape(-1) for _, index, _ in self.wholes]
-                    split(self.size, partial(self._update_wholes, flat), self.bytes)
+                if self.chunks:
+                    flat = {place: grads[place].reshape(-1) for place in self.large}
+                    split(len(self.chunks), partial(self._update_chunks, flat), self.bytes)
             finally:
                 mark(self.notes, line)
         return True
@@ -382,12 +406,13 @@ class Layout:
         for p in self.idle:
             if p._grad is not None:
                 return False
-        try:
-            if not all(map(is_, self._state_arrays(optimizer), self.state)):
+        if self.take is not None:
+            try:
+                if not all(map(is_, self._state_arrays(optimizer), self.state)):
+                    return False
+            except (KeyError, TypeError, AttributeError):  # something is missing, or no tensor
                 return False
-        except (KeyError, TypeError, AttributeError):  # something is missing, or no tensor
-            return False
-        if self.options is None or not all(map(is_, options, self.options)):
+        if options != self.options:
             if optimizer.state_names(group) != self.names or optimizer.ages(group) != self.ages:
                 return False
             self._read_options(optimizer, group, options)
@@ -395,8 +420,6 @@ class Layout:
 
     def _state_arrays(self, optimizer: BlockOptimizer) -> Iterable[Array]:
         """Return the arrays that are now in the members' state."""
-        if self.take is None:
-            return ()
         found = map(self.take, map(optimizer.state.get, self.members))
         return map(_array, chain.from_iterable(found) if self.take_several else found)
 
@@ -414,12 +437,10 @@ class Layout:
         self.counted = steps.tobytes()
         return True
 
-    def _update_wholes(self, grads: Sequence[Flat], start: int, stop: int) -> None:
-        """Update, of all elements that are where they were, those from `start` up to `stop`."""
-        for g, (whole, _, low) in zip(grads, self.wholes, strict=True):
-            first, last = max(start - low, 0), min(stop - low, g.size)
-            if first < last:
-                whole.update(g, self.flags, first, last)
+    def _update_chunks(self, grads: dict[int, Flat], start: int, stop: int) -> None:
+        """Update the chunks from `start` up to `stop`."""
+        for whole, chunk, place in self.chunks[start:stop]:
+            whole.update_chunk(chunk, grads[place], self.flags)
 
     def _update_each(
         self, optimizer: BlockOptimizer, group: dict[str, Any], line: Line | None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from typing import Any
 
@@ -9,6 +10,10 @@ import numpy as np
 
 from tinygrad_like.autograd.grad_mode import no_grad
 from tinygrad_like.graph import Traced, result_type
+from tinygrad_like.lines import here
+from tinygrad_like.stamps import mark, noted
+
+_SMALL = 4096  # elements; what is smaller is copied together, to call less
 
 
 def _listed(tensors: Any) -> list[Any]:
@@ -43,7 +48,7 @@ def get_total_norm(
     if not arrays:
         return result_type.make(np.zeros((), np.float32))
     dtype = np.result_type(*arrays)
-    norms = np.array([_norm(array.ravel(), norm_type) for array in arrays], dtype)
+    norms = np.array([_norm(vector, norm_type) for vector in _vectors(arrays, norm_type)], dtype)
     total = np.asarray(_norm(norms, norm_type), dtype)
     if error_if_nonfinite and not np.isfinite(total):
         raise RuntimeError(
@@ -54,8 +59,26 @@ def get_total_norm(
     return result_type.make(total)
 
 
+def _vectors(arrays: list[Any], order: float) -> list[Any]:
+    """Return vectors with all elements of `arrays`, the small ones of a type in one if that may be."""
+    if order == 0:  # the norm of norms, by which PyTorch finds it, is not that of all elements
+        return [array.ravel() for array in arrays]
+    small: dict[Any, list[Any]] = {}
+    vectors = []
+    for array in arrays:
+        if array.size < _SMALL:
+            small.setdefault(array.dtype, []).append(array)
+        else:
+            vectors.append(array.ravel())
+    return vectors + [np.concatenate(few, None) for few in small.values()]
+
+
 def _norm(vector: Any, order: float) -> Any:
-    return np.linalg.norm(vector, order) if vector.size else 0.0
+    if not vector.size:
+        return 0.0
+    if vector.dtype.itemsize < 4:
+        vector = vector.astype(np.float32)
+    return math.sqrt(np.dot(vector, vector)) if order == 2 else np.linalg.norm(vector, order)
 
 
 @no_grad()
@@ -72,9 +95,16 @@ def clip_grads_with_norm_(
     """
     del foreach
     factor = min(float(max_norm) / (total_norm.item() + 1e-6), 1.0)
-    for parameter in _listed(parameters):
-        if parameter.grad is not None:
-            parameter.grad.mul_(factor)
+    if factor == 1.0:
+        return
+    grads = [
+        parameter._grad.array for parameter in _listed(parameters) if parameter._grad is not None
+    ]
+    try:
+        for grad in grads:
+            np.multiply(grad, factor, grad)
+    finally:
+        mark([noted(grad) for grad in grads], here())
 
 
 def clip_grad_norm_(
