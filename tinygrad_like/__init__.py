@@ -71,6 +71,7 @@ from tinygrad_like.ops.convolution import *
 from tinygrad_like.ops.creation import *
 from tinygrad_like.ops.creation import tensor as _tensor
 from tinygrad_like.ops.diagonals import *
+from tinygrad_like.ops.distances import *
 from tinygrad_like.ops.einsum import *
 from tinygrad_like.ops.elementwise import *
 from tinygrad_like.ops.expanding import *
@@ -80,6 +81,7 @@ from tinygrad_like.ops.joining import *
 from tinygrad_like.ops.linalg import *
 from tinygrad_like.ops.loss import *
 from tinygrad_like.ops.masking import *
+from tinygrad_like.ops.matrix_functions import *
 from tinygrad_like.ops.normalization import *
 from tinygrad_like.ops.norms import *
 from tinygrad_like.ops.pooling import *
@@ -103,13 +105,13 @@ from tinygrad_like.tensor import Tensor
 from tinygrad_like.threads import *
 
 if _CHECKING:
-    from tinygrad_like import func, testing, viz
+    from tinygrad_like import func, linalg, testing, viz
 
 __version__ = "0.1.0"
 
 
 def __getattr__(name: str) -> _Any:
-    if name in ("func", "testing", "viz"):  # imported when first asked for
+    if name in ("func", "linalg", "testing", "viz"):  # imported when first asked for
         import importlib
 
         return importlib.import_module(f"{__name__}.{name}")

@@ -37,6 +37,7 @@ from tinygrad_like.ops.indexing import IndexingMethods
 from tinygrad_like.ops.joining import JoiningMethods
 from tinygrad_like.ops.linalg import LinalgMethods
 from tinygrad_like.ops.masking import MaskingMethods
+from tinygrad_like.ops.matrix_functions import MatrixMethods
 from tinygrad_like.ops.norms import NormMethods
 from tinygrad_like.ops.products import ProductMethods
 from tinygrad_like.ops.random import RandomMethods
@@ -62,6 +63,7 @@ class Tensor(
     SortingMethods,
     LinalgMethods,
     ProductMethods,
+    MatrixMethods,
     ShapingMethods,
     ExpandingMethods,
     JoiningMethods,

@@ -1,0 +1,166 @@
+"""Products of vectors and matrices, and what needs no more than them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from tinygrad_like.graph import result_type
+from tinygrad_like.linalg.results import fills_out
+from tinygrad_like.linalg.solving import inv
+from tinygrad_like.ops import diagonals, products
+from tinygrad_like.ops import linalg as ops
+from tinygrad_like.ops.joining import cat
+from tinygrad_like.ops.matrices import needs_float, needs_matrices
+from tinygrad_like.ops.shaping import reshape, unsqueeze
+
+__all__ = [
+    "cross",
+    "diagonal",
+    "matmul",
+    "matrix_power",
+    "multi_dot",
+    "vander",
+    "vecdot",
+]
+
+matmul = fills_out(ops.matmul)
+
+
+@fills_out
+def cross(input: Any, other: Any, *, dim: int = -1) -> Any:
+    """Return the vector products along `dim`, which has size 3; other dimensions broadcast.
+
+    Raises:
+        RuntimeError: if it has another size, or shapes do not fit.
+
+    >>> import tinygrad_like as torch
+    >>> torch.linalg.cross(torch.tensor([1.0, 0.0, 0.0]), torch.tensor([0.0, 1.0, 0.0]))
+    tensor([0., 0., 1.])
+    """
+    return products.cross(input, other, dim)
+
+
+def diagonal(A: Any, *, offset: int = 0, dim1: int = -2, dim2: int = -1) -> Any:
+    """Return the diagonals of matrices ``(..., M, N)`` as a view.
+
+    >>> import tinygrad_like as torch
+    >>> torch.linalg.diagonal(torch.eye(2))
+    tensor([1., 1.])
+    """
+    return diagonals.diagonal(A, offset, dim1, dim2)
+
+
+@fills_out
+def matrix_power(A: Any, n: int) -> Any:
+    """Return the product of `n` copies of square matrices ``(..., N, N)``, of their inverses if negative.
+
+    Raises:
+        RuntimeError: if they are not square.
+        LinAlgError: if `n` is negative and one is singular.
+
+    >>> import tinygrad_like as torch
+    >>> torch.linalg.matrix_power(torch.tensor([[2.0]]), -2)
+    tensor([[0.2500]])
+    """
+    if isinstance(n, bool) or not isinstance(n, int):
+        raise TypeError(
+            f"linalg_matrix_power(): argument 'n' (position 2) must be int, not {type(n).__name__}"
+        )
+    if n < 0:
+        needs_matrices("linalg.matrix_power", A.array, True)
+        return products.matrix_power(inv(A), -n)
+    return products.matrix_power(A, n)
+
+
+@fills_out
+def multi_dot(tensors: Any) -> Any:
+    """Return the product of two or more matrices, in the order with the fewest multiplications.
+
+    The first may be a vector, a row, and the last one, a column.
+
+    Raises:
+        RuntimeError: if there are fewer than two, or sizes do not fit.
+
+    >>> import tinygrad_like as torch
+    >>> torch.linalg.multi_dot([torch.ones(1, 3), torch.ones(3, 2), torch.ones(2, 1)])
+    tensor([[6.]])
+    """
+    given = list(tensors)
+    if len(given) < 2:
+        raise RuntimeError(f"multi_dot(): expected at least 2 tensors but got {len(given)}")
+    for position, x in enumerate(given):
+        end = position in (0, len(given) - 1)
+        if x.ndim != 2 and not (end and x.ndim == 1):
+            where = (
+                "first tensor" if not position else "last tensor" if end else f"tensor {position}"
+            )
+            allowed = "1D or 2D" if end else "2D"
+            raise RuntimeError(f"multi_dot(): the {where} must be {allowed} but got {x.ndim}D")
+    shape: tuple[int, ...] = ()
+    if given[0].ndim == 2:
+        shape += (given[0].shape[0],)
+    else:
+        given[0] = unsqueeze(given[0], 0)
+    if given[-1].ndim == 2:
+        shape += (given[-1].shape[1],)
+    else:
+        given[-1] = unsqueeze(given[-1], 1)
+    for i in range(len(given) - 1):
+        if given[i].shape[1] != given[i + 1].shape[0]:
+            raise RuntimeError(
+                f"multi_dot(): tensors {i} and {i + 1} with shapes {list(given[i].shape)} and "
+                f"{list(given[i + 1].shape)} cannot be multiplied"
+            )
+    return reshape(products.chain_matmul(*given), shape)
+
+
+def vander(x: Any, N: int | None = None) -> Any:
+    """Return rows of powers, ``x^0`` to ``x^(N - 1)``, for each element of ``(..., M)``; N is M if None.
+
+    Raises:
+        RuntimeError: if N is less than 2.
+
+    >>> import tinygrad_like as torch
+    >>> torch.linalg.vander(torch.tensor([2, 3]), N=3)
+    tensor([[1, 2, 4],
+            [1, 3, 9]])
+    """
+    if not x.ndim:
+        x = reshape(x, (1,))
+    count = x.shape[-1] if N is None else N
+    if N is not None and N < 2:
+        raise RuntimeError(f"N must be greater than 1, got {N}")
+    return powers(x, count)
+
+
+def powers(x: Any, count: int) -> Any:
+    """Return rows of the powers from 0 to ``count - 1`` of each element."""
+    d = x.array.dtype if x.array.dtype.kind == "f" else np.dtype(np.int64)
+    ones = result_type.make(np.ones((*x.shape, 1), d))
+    if count < 2:
+        return ones[..., :count]
+    wide = unsqueeze(x, x.ndim).expand(*x.shape, count - 1)
+    return cat([ones, wide.cumprod(-1)], -1)
+
+
+@fills_out
+def vecdot(x: Any, y: Any, *, dim: int = -1) -> Any:
+    """Return the sums of products along `dim`; other dimensions broadcast.
+
+    Raises:
+        RuntimeError: if dtypes differ or are not floating-point, or shapes do not broadcast.
+
+    >>> import tinygrad_like as torch
+    >>> torch.linalg.vecdot(torch.ones(2, 3), torch.ones(3))
+    tensor([3., 3.])
+    """
+    if x.array.dtype.kind != "f":
+        needs_float("linalg.vecdot", x.array)
+    if x.array.dtype is not y.array.dtype:
+        raise RuntimeError(
+            f"linalg.vecdot: Expected x and y to have the same dtype, but found x of type {x.dtype} and y "
+            f"of type {y.dtype} instead"
+        )
+    return (x * y).sum(dim)
