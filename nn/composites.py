@@ -25,7 +25,6 @@ __all__ = [
     "multilabel_margin_loss",
     "multilabel_soft_margin_loss",
     "pairwise_distance",
-    "pdist",
     "poisson_nll_loss",
     "soft_margin_loss",
     "triplet_margin_loss",
@@ -83,17 +82,6 @@ def cosine_similarity(x1: Any, x2: Any, dim: int = 1, eps: float = 1e-8) -> Any:
     """
     first = x1 / _at_least(x1.norm(2, dim, True), eps)
     return (first * (x2 / _at_least(x2.norm(2, dim, True), eps))).sum(dim)
-
-
-def pdist(input: Any, p: float = 2.0) -> Any:
-    """Return the p-norms between all pairs of rows: `(N, D)` to `(N * (N - 1) / 2)`.
-
-    Args:
-        input: the rows.
-        p: which norm.
-    """
-    first, second = np.triu_indices(input.shape[0], 1)
-    return (input[result_type.make(first)] - input[result_type.make(second)]).norm(p, -1)
 
 
 # ----- Distributions ------------------------------------------------------------------------------

@@ -11,7 +11,6 @@ from tinygrad_like.nn.composites import (
     multilabel_margin_loss,
     multilabel_soft_margin_loss,
     pairwise_distance,
-    pdist,
     poisson_nll_loss,
     soft_margin_loss,
     triplet_margin_loss,
@@ -41,6 +40,7 @@ from tinygrad_like.ops.arranging import (
     pad,
 )
 from tinygrad_like.ops.attention import scaled_dot_product_attention
+from tinygrad_like.ops.channels import channel_shuffle, pixel_shuffle, pixel_unshuffle
 from tinygrad_like.ops.convolution import (
     conv1d,
     conv2d,
@@ -52,6 +52,7 @@ from tinygrad_like.ops.convolution import (
     unfold,
 )
 from tinygrad_like.ops.cross_entropy import cross_entropy, nll_loss, one_hot
+from tinygrad_like.ops.distances import pdist
 from tinygrad_like.ops.dropout import (
     alpha_dropout,
     dropout,
@@ -127,6 +128,14 @@ from tinygrad_like.ops.rectifiers import (
     threshold_,
 )
 from tinygrad_like.ops.unary import sigmoid, tanh
+from tinygrad_like.ops.resampling import (
+    affine_grid,
+    grid_sample,
+    interpolate,
+    upsample,
+    upsample_bilinear,
+    upsample_nearest,
+)
 
 __all__ = [
     "adaptive_avg_pool1d",
@@ -138,6 +147,7 @@ __all__ = [
     "adaptive_max_pool2d_with_indices",
     "adaptive_max_pool3d",
     "adaptive_max_pool3d_with_indices",
+    "affine_grid",
     "alpha_dropout",
     "avg_pool1d",
     "avg_pool2d",
@@ -148,6 +158,7 @@ __all__ = [
     "binary_cross_entropy_with_logits",
     "celu",
     "celu_",
+    "channel_shuffle",
     "conv1d",
     "conv2d",
     "conv3d",
@@ -169,6 +180,7 @@ __all__ = [
     "gaussian_nll_loss",
     "gelu",
     "glu",
+    "grid_sample",
     "group_norm",
     "gumbel_softmax",
     "hardshrink",
@@ -179,6 +191,7 @@ __all__ = [
     "hinge_embedding_loss",
     "huber_loss",
     "instance_norm",
+    "interpolate",
     "kl_div",
     "l1_loss",
     "layer_norm",
@@ -212,6 +225,8 @@ __all__ = [
     "pad",
     "pairwise_distance",
     "pdist",
+    "pixel_shuffle",
+    "pixel_unshuffle",
     "poisson_nll_loss",
     "prelu",
     "relu",
@@ -239,4 +254,7 @@ __all__ = [
     "triplet_margin_loss",
     "triplet_margin_with_distance_loss",
     "unfold",
+    "upsample",
+    "upsample_bilinear",
+    "upsample_nearest",
 ]

@@ -65,6 +65,7 @@ from tinygrad_like.ops import numpy_functions as _numpy_functions
 from tinygrad_like.ops.activation import *
 from tinygrad_like.ops.arithmetic import *
 from tinygrad_like.ops.arranging import *
+from tinygrad_like.ops.channels import *
 from tinygrad_like.ops.comparison import *
 from tinygrad_like.ops.conversion import *
 from tinygrad_like.ops.convolution import *
@@ -96,6 +97,7 @@ from tinygrad_like.ops.scattering import *
 from tinygrad_like.ops.shaping import *
 from tinygrad_like.ops.sorting import *
 from tinygrad_like.ops.special import *
+from tinygrad_like.ops.statistics import *
 from tinygrad_like.ops.unary import *
 from tinygrad_like.printing import set_printoptions
 from tinygrad_like.random import *

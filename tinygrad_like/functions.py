@@ -14,6 +14,7 @@ __all__ = [
     "abs_",
     "acos_",
     "acosh_",
+    "addmv_",
     "arccos_",
     "arccosh_",
     "arcsin_",
@@ -107,6 +108,7 @@ def _function(name: str) -> Any:
 abs_ = _function("abs_")
 acos_ = _function("acos_")
 acosh_ = _function("acosh_")
+addmv_ = _function("addmv_")
 arccos_ = _function("arccos_")
 arccosh_ = _function("arccosh_")
 arcsin_ = _function("arcsin_")

@@ -46,6 +46,7 @@ from tinygrad_like.ops.scanning import ScanningMethods
 from tinygrad_like.ops.scattering import ScatteringMethods
 from tinygrad_like.ops.shaping import ShapingMethods
 from tinygrad_like.ops.sorting import SortingMethods
+from tinygrad_like.ops.statistics import StatisticsMethods
 from tinygrad_like.protocols import ProtocolMethods
 from tinygrad_like.size import Size
 from tinygrad_like.stamps import version
@@ -64,6 +65,7 @@ class Tensor(
     LinalgMethods,
     ProductMethods,
     MatrixMethods,
+    StatisticsMethods,
     ShapingMethods,
     ExpandingMethods,
     JoiningMethods,

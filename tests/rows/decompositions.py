@@ -416,4 +416,82 @@ ROWS = [
         )
         for p in (0.0, 0.5, 1.0, 1.5, 2.0, 3.0, float("inf"))
     ),
+    # ----- Statistics -----------------------------------------------------------------------------
+    Row(
+        "matmul",
+        lambda torch, x: [torch.cov(x), torch.cov(x[0], correction=0), x.cov(correction=2)],
+        [(R((3, 4)),)],
+        name="cov",
+    ),
+    Row(
+        "matmul",
+        lambda torch, x, w: [
+            torch.cov(x, aweights=w),
+            torch.cov(x, correction=2, fweights=torch.tensor([1, 2, 0, 3]), aweights=w),
+        ],
+        [(R((3, 4)), R((4,), 0.5, 1))],
+        name="cov weighted",
+    ),
+    Row(
+        "matmul",
+        lambda torch, x: [torch.corrcoef(x)[0, 1:], torch.corrcoef(x[0])],
+        [(R((3, 4)),)],
+        name="corrcoef",
+    ),
+    Row(
+        "multiply",
+        lambda torch, y: [
+            torch.trapezoid(y),
+            torch.trapezoid(y, dx=0.5, dim=0),
+            torch.trapz(y, y, dim=0),
+            torch.cumulative_trapezoid(y, dx=2, dim=0),
+        ],
+        [(R((2, 4)),), (R((3, 2, 1)),)],
+        name="trapezoid, dx",
+    ),
+    Row(
+        "multiply",
+        lambda torch, y, x: [torch.trapezoid(y, x), torch.cumulative_trapezoid(y, x)],
+        [(R((2, 4)), R((4,))), (R((3, 2, 4)), R((2, 4)))],
+        name="trapezoid",
+    ),
+    Row(
+        "divide",
+        lambda torch, y, x: [
+            *torch.gradient(y, edge_order=1),
+            *torch.gradient(y, dim=-1, edge_order=2, spacing=0.5),
+            *torch.gradient(y, spacing=(2.0, 3.0)),
+            *torch.gradient(y, dim=1, spacing=(x,)),
+            *torch.gradient(y, dim=(1,), spacing=(x,), edge_order=2),
+        ],
+        [(R((2, 4)), R((4,), distinct=True, grad=False)), (R((2, 3)), R((3,), grad=False))],
+        name="gradient",
+    ),
+    *(
+        Row(
+            "norm, where",
+            lambda torch, x, p=p: [torch.renorm(x, p, 0, 1.5), x.renorm(p, -1, 2.5)],
+            [(R((3, 4)),), (R((2, 3, 2)),)],
+            name=f"renorm {p}",
+        )
+        for p in (1, 2, 3.0, float("inf"))
+    ),
+    Row(
+        "cumprod",
+        lambda torch, x: [
+            torch.vander(x),
+            torch.vander(x, 4, increasing=True),
+            torch.vander(x, N=1),
+        ],
+        [(R((3,)),)],
+        order=0,  # PyTorch can't: it overwrites what its backward needs
+        name="vander",
+    ),
+    Row(
+        "svdvals",
+        lambda torch, x: [torch.norm(x, "nuc"), x.norm("nuc", dim=(1, 0), keepdim=True)],
+        [(R((3, 4)),)],
+        name="norm nuc",
+        **loose,
+    ),
 ]

@@ -4,15 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
-from tinygrad_like.graph import result_type
 from tinygrad_like.linalg.results import fills_out
-from tinygrad_like.linalg.solving import inv
 from tinygrad_like.ops import diagonals, products
 from tinygrad_like.ops import linalg as ops
-from tinygrad_like.ops.joining import cat
-from tinygrad_like.ops.matrices import needs_float, needs_matrices
+from tinygrad_like.ops.matrices import needs_float
+from tinygrad_like.ops.matrix_functions import powers
 from tinygrad_like.ops.shaping import reshape, unsqueeze
 
 __all__ = [
@@ -26,6 +22,7 @@ __all__ = [
 ]
 
 matmul = fills_out(ops.matmul)
+matrix_power = fills_out(products.matrix_power)
 
 
 @fills_out
@@ -50,28 +47,6 @@ def diagonal(A: Any, *, offset: int = 0, dim1: int = -2, dim2: int = -1) -> Any:
     tensor([1., 1.])
     """
     return diagonals.diagonal(A, offset, dim1, dim2)
-
-
-@fills_out
-def matrix_power(A: Any, n: int) -> Any:
-    """Return the product of `n` copies of square matrices ``(..., N, N)``, of their inverses if negative.
-
-    Raises:
-        RuntimeError: if they are not square.
-        LinAlgError: if `n` is negative and one is singular.
-
-    >>> import tinygrad_like as torch
-    >>> torch.linalg.matrix_power(torch.tensor([[2.0]]), -2)
-    tensor([[0.2500]])
-    """
-    if isinstance(n, bool) or not isinstance(n, int):
-        raise TypeError(
-            f"linalg_matrix_power(): argument 'n' (position 2) must be int, not {type(n).__name__}"
-        )
-    if n < 0:
-        needs_matrices("linalg.matrix_power", A.array, True)
-        return products.matrix_power(inv(A), -n)
-    return products.matrix_power(A, n)
 
 
 @fills_out
@@ -133,16 +108,6 @@ def vander(x: Any, N: int | None = None) -> Any:
     if N is not None and N < 2:
         raise RuntimeError(f"N must be greater than 1, got {N}")
     return powers(x, count)
-
-
-def powers(x: Any, count: int) -> Any:
-    """Return rows of the powers from 0 to ``count - 1`` of each element."""
-    d = x.array.dtype if x.array.dtype.kind == "f" else np.dtype(np.int64)
-    ones = result_type.make(np.ones((*x.shape, 1), d))
-    if count < 2:
-        return ones[..., :count]
-    wide = unsqueeze(x, x.ndim).expand(*x.shape, count - 1)
-    return cat([ones, wide.cumprod(-1)], -1)
 
 
 @fills_out

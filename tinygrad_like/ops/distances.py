@@ -11,15 +11,15 @@ import numpy as np
 from tinygrad_like import dtypes
 from tinygrad_like.dtypes import F16
 from tinygrad_like.graph import Array, as_array
-from tinygrad_like.op import REGISTRY, op
+from tinygrad_like.op import op
 from tinygrad_like.ops.expanding import broadcast_to
+from tinygrad_like.ops.norms import norm
 from tinygrad_like.ops.reduction import total
 from tinygrad_like.ops.shaping import reshape
 
 __all__ = ["cdist", "pdist"]
 FUNCTIONAL = ["pdist"]
 
-_norm = REGISTRY["norm"].call
 _BLOCK = 32768  # differences at a time: they stay in the cache
 
 
@@ -161,7 +161,7 @@ def _pair_slopes(
 def _recorded_slopes(g: Any, x: Any, y: Any, p: float) -> tuple[Any, Any]:
     """Return the gradients by both collections, in ops, to be differentiated again."""
     d = x[..., :, None, :] - y[..., None, :, :]
-    slopes = _slopes(g[..., None], d, _norm(d, p, -1, True) if x.shape[-1] else g[..., None], p)
+    slopes = _slopes(g[..., None], d, norm(d, p, -1, True) if x.shape[-1] else g[..., None], p)
     return slopes.sum(-2), -slopes.sum(-3)
 
 

@@ -14,7 +14,9 @@ from tinygrad_like.ops import decompositions as ops
 from tinygrad_like.ops.comparison import unsupported
 from tinygrad_like.ops.conversion import convert
 from tinygrad_like.ops.decompositions import matrix_exp
+from tinygrad_like.ops.joining import cat
 from tinygrad_like.ops.matrices import needs_matrices
+from tinygrad_like.ops.shaping import unsqueeze
 
 __all__ = [
     "cholesky",
@@ -37,6 +39,7 @@ __all__ = [
     "slogdet",
     "svd",
     "triangular_solve",
+    "vander",
 ]
 
 
@@ -253,6 +256,43 @@ def lu_unpack(
     if not unpack_data:
         L, U = empty, empty
     return return_types.lu_unpack(P if unpack_pivots else empty, L, U)
+
+
+# ----- Powers -------------------------------------------------------------------------------------
+
+
+def powers(x: Any, count: int) -> Any:
+    """Return rows of the powers from 0 to ``count - 1`` of each element."""
+    d = x.array.dtype
+    ones = result_type.make(np.ones((*x.shape, 1), d if d.kind != "b" else np.int64))
+    if count < 2:
+        return ones[..., :count]
+    rest = unsqueeze(x, x.ndim).expand(*x.shape, count - 1).cumprod(-1)
+    return cat([ones, convert(rest, ones.array.dtype)], -1)
+
+
+def vander(x: Any, N: int | None = None, increasing: bool = False) -> Any:
+    """Return rows of falling powers, ``x^(N - 1)`` to ``x^0``, for each element of ``(M,)``.
+
+    Args:
+        x: the elements.
+        N: how many powers, M if None.
+        increasing: from ``x^0`` on.
+
+    Raises:
+        RuntimeError: if there is not one dimension, or N is negative.
+
+    >>> import tinygrad_like as torch
+    >>> torch.vander(torch.tensor([2, 3]), 3)
+    tensor([[4, 2, 1],
+            [9, 3, 1]])
+    """
+    if x.ndim != 1:
+        raise RuntimeError(f"x must be a one-dimensional tensor, got {x.ndim} dimensions")
+    if N is not None and N < 0:
+        raise RuntimeError(f"N must be non-negative, got {N}")
+    out = powers(x, x.shape[0] if N is None else N)
+    return out if increasing else out.flip(1)
 
 
 # ----- Methods ------------------------------------------------------------------------------------

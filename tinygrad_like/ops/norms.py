@@ -80,7 +80,8 @@ def norm(
 ) -> Any:
     """Return the p-norm over dimensions `dim`, all if None, of the elements seen as one vector.
 
-    `p` may be any number, infinities included; "fro" means 2. The gradient at 0 is 0.
+    `p` may be any number, infinities included; "fro" means 2, and "nuc" the sum of a matrix's singular
+    values. The gradient at 0 is 0.
 
     Raises:
         RuntimeError: if the elements are not floating-point, or `p` is a name it does not know.
@@ -93,8 +94,15 @@ def norm(
         input = convert(input, dtypes.of(dtype))
     if p is None or p == "fro":
         p = 2
+    if p == "nuc":
+        from tinygrad_like.linalg import matrix_norm  # imported when it is first wanted
+
+        dims = tuple(range(input.ndim)) if dim is None and input.ndim > 2 else dim
+        return matrix_norm(
+            input, "nuc", (-2, -1) if dims is None else axes_of(dims, input.ndim), keepdim
+        )
     if isinstance(p, str):
-        raise RuntimeError(f"norm: p is {p!r}, expected a number or 'fro'")
+        raise RuntimeError(f"norm: p is {p!r}, expected a number, 'fro' or 'nuc'")
     return _norm(input, float(p), dim, keepdim)
 
 

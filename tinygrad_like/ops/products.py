@@ -231,20 +231,23 @@ def _chain(matrices: list[Any]) -> Any:
 
 
 def matrix_power(input: Any, n: int) -> Any:
-    """Return the product of `n` copies of square matrices ``(..., N, N)``.
+    """Return the product of `n` copies of square matrices ``(..., N, N)``, of their inverses if negative.
 
     Raises:
         RuntimeError: if they are not square.
-        NotImplementedError: if `n` is negative.
+        LinAlgError: if `n` is negative and one is singular.
+        TypeError: if `n` is no int.
     """
     if input.ndim < 2 or input.shape[-1] != input.shape[-2]:
         raise RuntimeError(
             f"linalg.matrix_power: A must be batches of square matrices, but they are {tuple(input.shape)}"
         )
-    if n < 0:
-        raise NotImplementedError(
-            f"matrix_power: n is {n}, expected at least 0; invert the matrices first"
+    if isinstance(n, bool) or not isinstance(n, int):
+        raise TypeError(
+            f"matrix_power(): argument 'n' (position 2) must be int, not {type(n).__name__}"
         )
+    if n < 0:
+        input, n = REGISTRY["inverse"].call(input), -n
     if n == 0:
         eye = np.eye(input.shape[-1], dtype=input.array.dtype)
         return REGISTRY["clone"].call(broadcast_to(input.new_tensor(eye), tuple(input.shape)))
