@@ -127,7 +127,6 @@ from tinygrad_like.ops.rectifiers import (
     threshold,
     threshold_,
 )
-from tinygrad_like.ops.unary import sigmoid, tanh
 from tinygrad_like.ops.resampling import (
     affine_grid,
     grid_sample,
@@ -136,6 +135,7 @@ from tinygrad_like.ops.resampling import (
     upsample_bilinear,
     upsample_nearest,
 )
+from tinygrad_like.ops.unary import sigmoid, tanh
 
 __all__ = [
     "adaptive_avg_pool1d",

@@ -1,0 +1,91 @@
+"""Corners of `interpolate`, `grid_sample`, `affine_grid` and of shuffled channels."""
+
+import numpy as np
+import pytest
+
+import tinygrad_like as tg
+
+torch = pytest.importorskip("torch")
+
+IMAGE = np.random.default_rng(0).normal(size=(2, 4, 3, 5)).astype("float32")
+
+WRONG = [
+    lambda t, x: t.nn.functional.interpolate(x),
+    lambda t, x: t.nn.functional.interpolate(x, size=2, scale_factor=2),
+    lambda t, x: t.nn.functional.interpolate(x, size=(2, 2, 2)),
+    lambda t, x: t.nn.functional.interpolate(x, scale_factor=(2.0,)),
+    lambda t, x: t.nn.functional.interpolate(x, size=2, mode="linear"),
+    lambda t, x: t.nn.functional.interpolate(x, size=2, mode="cubic"),
+    lambda t, x: t.nn.functional.interpolate(x[0, 0], size=2),
+    lambda t, x: t.nn.functional.interpolate(x, size=2, align_corners=True),
+    lambda t, x: t.nn.functional.interpolate(x, size=2, recompute_scale_factor=True),
+    lambda t, x: t.nn.functional.interpolate(x, size=0),
+    lambda t, x: t.nn.functional.interpolate(x[:, :, :0], size=2),
+    lambda t, x: t.nn.functional.grid_sample(x, t.zeros(2, 1, 1, 2), "linear"),
+    lambda t, x: t.nn.functional.grid_sample(x, t.zeros(2, 1, 1, 2), padding_mode="edge"),
+    lambda t, x: t.nn.functional.grid_sample(x, t.zeros(1, 1, 1, 2), align_corners=True),
+    lambda t, x: t.nn.functional.grid_sample(x, t.zeros(2, 1, 1, 3), align_corners=True),
+    lambda t, x: t.nn.functional.grid_sample(x, t.zeros(2, 1, 2), align_corners=True),
+    lambda t, x: t.nn.functional.grid_sample(x, t.zeros(2, 1, 1, 2).double(), align_corners=True),
+    lambda t, x: t.nn.functional.affine_grid(t.zeros(1, 2, 2), (1, 1, 2, 2), True),
+    lambda t, x: t.nn.functional.affine_grid(t.zeros(1, 2, 3), (1, 1, 2, 0), True),
+    lambda t, x: t.nn.functional.affine_grid(t.zeros(1, 2, 3).long(), (1, 1, 2, 2), True),
+    lambda t, x: t.pixel_shuffle(x, 3),
+    lambda t, x: t.pixel_shuffle(x[0, 0], 2),
+    lambda t, x: t.pixel_shuffle(x, 0),
+    lambda t, x: t.pixel_unshuffle(x, 2),
+    lambda t, x: t.pixel_unshuffle(x[:, :, :2], 2),
+    lambda t, x: t.pixel_unshuffle(x, -1),
+    lambda t, x: t.channel_shuffle(x, 3),
+    lambda t, x: t.channel_shuffle(x, 0),
+    lambda t, x: t.channel_shuffle(x[:, :, 0, 0], 2),
+]
+
+
+@pytest.mark.parametrize("call", WRONG)
+@pytest.mark.filterwarnings("ignore:Default grid_sample")
+def test_wrong_calls_raise_what_pytorch_raises(call):
+    with pytest.raises(Exception) as theirs:  # noqa: PT011
+        call(torch, torch.tensor(IMAGE))
+    with pytest.raises(theirs.type):
+        call(tg, tg.tensor(IMAGE))
+
+
+def test_the_same_size_is_a_copy():
+    x = tg.tensor(IMAGE)
+    for mode in ("nearest", "bilinear", "bicubic"):
+        out = tg.nn.functional.interpolate(x, size=(3, 5), mode=mode)
+        np.testing.assert_allclose(out.numpy(), IMAGE, rtol=1e-6)
+        assert not np.shares_memory(out.numpy(), x.numpy())
+
+
+def test_old_names_warn():
+    x = tg.tensor(IMAGE)
+    f = tg.nn.functional
+    with pytest.warns(UserWarning, match="deprecated"):
+        assert f.upsample(x, scale_factor=2).shape == (2, 4, 6, 10)
+    with pytest.warns(UserWarning, match="deprecated"):
+        assert f.upsample_nearest(x, 4).shape == (2, 4, 4, 4)
+    with pytest.warns(UserWarning, match="deprecated"):
+        assert f.upsample_bilinear(x, 4).shape == (2, 4, 4, 4)
+    with pytest.warns(UserWarning, match="align_corners"):
+        f.grid_sample(x, tg.zeros(2, 1, 1, 2))
+    with pytest.warns(UserWarning, match="align_corners"):
+        f.affine_grid(tg.zeros(1, 2, 3), (1, 1, 2, 2))
+
+
+def test_an_identity_map_reads_the_image_itself():
+    x = tg.tensor(IMAGE)
+    theta = tg.eye(2, 3).repeat(2, 1, 1)
+    for align_corners in (True, False):
+        grid = tg.nn.functional.affine_grid(theta, x.shape, align_corners)
+        out = tg.nn.functional.grid_sample(x, grid, align_corners=align_corners)
+        np.testing.assert_allclose(out.numpy(), IMAGE, atol=1e-5)
+
+
+def test_shuffles_undo_each_other():
+    x = tg.tensor(IMAGE)
+    up = tg.pixel_shuffle(x, 2)
+    assert up.shape == (2, 1, 6, 10)
+    assert tg.equal(tg.pixel_unshuffle(up, 2), x)
+    assert tg.equal(tg.channel_shuffle(tg.channel_shuffle(x, 2), 2), x)
