@@ -16,7 +16,7 @@ def forwards(function, gates, biases, states):
     def arguments(count):
         def make(rng, dtype):
             z = drawn(rng, dtype, gates, 3 * BATCH, SIZE)
-            products = drawn(rng, dtype, gates - 1, BATCH, SIZE)
+            products = drawn(rng, dtype, BATCH, (gates - 1) * SIZE)
             bias = drawn(rng, dtype, biases, SIZE)
             rows = drawn(rng, dtype, states, 3 * BATCH, SIZE)
             return z, products, *bias, *rows, BATCH, BATCH + count

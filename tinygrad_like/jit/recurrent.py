@@ -18,10 +18,10 @@ def lstm_step(
     for k in range(stop - start):
         row = start + k
         for j in range(size):
-            gates[1, row, j] = tanh(gates[1, row, j] + products[0, k, j])
+            gates[1, row, j] = tanh(gates[1, row, j] + products[k, j])
         for gate in range(1, 4):
             for j in range(size):
-                z = gates[gate + 1, row, j] + products[gate, k, j]
+                z = gates[gate + 1, row, j] + products[k, gate * size + j]
                 gates[gate + 1, row, j] = one / (one + exp(z))
         for j in range(size):
             kept = gates[3, row, j] * before[row, j]
@@ -64,10 +64,10 @@ def gru_step(
         row = start + k
         for gate in range(2):
             for j in range(size):
-                z = gates[gate + 1, row, j] + products[gate, k, j]
+                z = gates[gate + 1, row, j] + products[k, gate * size + j]
                 gates[gate + 1, row, j] = one / (one + exp(z))
         for j in range(size):
-            gates[3, row, j] = products[2, k, j] + bias[j]
+            gates[3, row, j] = products[k, 2 * size + j] + bias[j]
         for j in range(size):
             z = gates[0, row, j] + gates[1, row, j] * gates[3, row, j]
             gates[0, row, j] = tanh(z)

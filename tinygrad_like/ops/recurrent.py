@@ -163,18 +163,25 @@ def _recorded(
 
 
 def _by_gate(w: Any, gates: Sequence[tuple[int, int]]) -> Any:
-    """Return weights ``(G * H, K)`` as a matrix ``(K, H)`` for each of `gates`: its place and sign."""
+    """Return weights ``(G * H, K)`` as ``(G, H, K)``, for each of `gates`: its place and its sign."""
     places, signs = zip(*gates, strict=True)
     parts = w.reshape(len(gates), -1, w.shape[1])[list(places)]
     parts *= np.array(signs, w.dtype)[:, None, None]
-    return parts.swapaxes(1, 2)
+    return parts
 
 
 def _input_products(x: Any, w: Any, bias: Any, gates: Sequence[tuple[int, int]], out: Any) -> None:
     """Write the products of all inputs for each of `gates`, with the bias, into `out`."""
-    np.matmul(x, _by_gate(w, gates), out=out)
-    if bias is not None:
-        out += _by_gate(bias[:, None], gates)
+    if bias is not None:  # the weight of one more input, which is 1: cheaper than another pass
+        w = np.concatenate([w, bias[:, None]], axis=1)
+        given, x = x, np.ones((x.shape[0], w.shape[1]), x.dtype)
+        x[:, :-1] = given
+    np.matmul(x, _by_gate(w, gates).swapaxes(1, 2), out=out)
+
+
+def _state_weights(w: Any, gates: Sequence[tuple[int, int]]) -> Any:
+    """Return what states are multiplied with for all of `gates` at once, ``(K, G * H)``."""
+    return _by_gate(w, gates).reshape(w.shape).T
 
 
 def _input_gradients(d: Any, x: Any, w_ih: Any, needs: Sequence[bool]) -> list[Any]:
@@ -267,14 +274,14 @@ def lstm_layer(
     gates = np.empty((5, x.shape[0], size), x.dtype)
     bias = b_ih if b_hh is None else b_hh if b_ih is None else b_ih + b_hh
     _input_products(x, w_ih, bias, _LSTM_GATES, gates[1:])
-    w = np.ascontiguousarray(_by_gate(w_hh, _LSTM_GATES))
+    w = _state_weights(w_hh, _LSTM_GATES)
     states, out = walk.states(hx)
     cells, cells_after = walk.states(cx)
     hidden = out if w_hr is None else np.empty_like(cells)
-    products = np.empty((4, *cx.shape), x.dtype)
+    products = np.empty((walk.most, 4 * size), x.dtype)
     with np.errstate(over="ignore"):
         for step, (begin, stop) in enumerate(walk.rows):
-            np.matmul(states[begin:stop], w, out=products[:, : stop - begin])
+            np.matmul(states[begin:stop], w, out=products[: stop - begin])
             lstm_step(gates, products, cells, cells_after, hidden, begin, stop)
             if w_hr is not None:
                 np.matmul(hidden[begin:stop], w_hr.T, out=out[begin:stop])
@@ -363,12 +370,12 @@ def gru_layer(
         bias = bias if b_ih is None else bias + b_ih
     gates = np.empty((4, x.shape[0], size), x.dtype)
     _input_products(x, w_ih, bias, _GRU_INPUTS, gates[:3])
-    w = np.ascontiguousarray(_by_gate(w_hh, _GRU_STATES))
+    w = _state_weights(w_hh, _GRU_STATES)
     states, after = walk.states(hx)
-    products = np.empty((3, *hx.shape), x.dtype)
+    products = np.empty((walk.most, 3 * size), x.dtype)
     with np.errstate(over="ignore"):
         for step, (begin, stop) in enumerate(walk.rows):
-            np.matmul(states[begin:stop], w, out=products[:, : stop - begin])
+            np.matmul(states[begin:stop], w, out=products[: stop - begin])
             gru_step(gates, products, bias_of_new, states, after, begin, stop)
             walk.carry(step, states, after)
     # A copy: what is returned may be written to, as PyTorch allows it, and `states` are kept.

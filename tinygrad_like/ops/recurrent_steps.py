@@ -24,9 +24,10 @@ def _sigmoid(z: Any, out: Any) -> None:
     np.reciprocal(z, out=out)
 
 
-def _by_gate(d: Any, size: int) -> Any:
-    """Return a view ``(4, n, H)`` of ``(n, 4 * H)``."""
-    return d.reshape(len(d), 4, size).swapaxes(0, 1)
+def _by_gate(rows: Any, like: Any) -> Any:
+    """Return a view ``(G, n, H)`` of ``(n, G * H)``, where `like` has H columns."""
+    size = like.shape[1]
+    return rows.reshape(len(rows), rows.shape[1] // size, size).swapaxes(0, 1)
 
 
 @compiled("recurrent.lstm_step", least=_LEAST)
@@ -38,7 +39,7 @@ def lstm_step(
     Args:
         gates: ``(5, R, H)``: space for the tanh of the cells, then the products of the inputs for
             candidates and input, forget and output gates, which become those.
-        products: ``(4, N, H)``: the products of the states.
+        products: the products of the states for those four, ``(N, 4 * H)``.
         before: the cells before each step, ``(R, H)``.
         after: space for the cells after it.
         hidden: space for the hidden states after it.
@@ -46,7 +47,7 @@ def lstm_step(
         stop: the row after its last.
     """
     tanh_cells, candidates, inputs, forgets, shown = gates[:, start:stop]
-    z = gates[1:, start:stop] + products[:, : stop - start]
+    z = np.add(gates[1:, start:stop], _by_gate(products[: stop - start], before), order="C")
     np.tanh(z[0], out=candidates)
     _sigmoid(z[1:], gates[2:, start:stop])
     cells = np.multiply(forgets, before[start:stop], out=after[start:stop])
@@ -71,9 +72,9 @@ def lstm_step_back(
         start: the first row of the step.
         stop: the row after its last.
     """
-    n, size = stop - start, dh.shape[1]
+    n = stop - start
     tanh_cells, candidates, inputs, forgets, shown = gates[:, start:stop]
-    d_inputs, d_forgets, d_candidates, d_shown = _by_gate(d[start:stop], size)
+    d_inputs, d_forgets, d_candidates, d_shown = _by_gate(d[start:stop], before)
     dc = dc[:n]
     through = dh[:n] * shown
     part = through * tanh_cells
@@ -100,17 +101,18 @@ def gru_step(
     Args:
         gates: ``(4, R, H)``: the products of the inputs for candidates and reset and update gates,
             which become those, then space for the states' part of the candidates before its reset.
-        products: ``(3, N, H)``: the products of the states for reset and update gates and
-            candidates.
+        products: the products of the states for reset and update gates and candidates,
+            ``(N, 3 * H)``.
         bias: of the states' part of the candidates, ``(H,)``.
         before: the states before each step, ``(R, H)``.
         after: space for the states after it.
         start: the first row of the step.
         stop: the row after its last.
     """
-    products = products[:, : stop - start]
+    products = _by_gate(products[: stop - start], before)
     candidates, resets, updates, recurrent = gates[:, start:stop]
-    _sigmoid(gates[1:3, start:stop] + products[:2], gates[1:3, start:stop])
+    z = np.add(gates[1:3, start:stop], products[:2], order="C")
+    _sigmoid(z, gates[1:3, start:stop])
     np.add(products[2], bias, out=recurrent)
     candidates += resets * recurrent
     np.tanh(candidates, out=candidates)
@@ -133,9 +135,9 @@ def gru_step_back(gates: Any, before: Any, d: Any, dh: Any, start: int, stop: in
         start: the first row of the step.
         stop: the row after its last.
     """
-    n, size = stop - start, dh.shape[1]
+    n = stop - start
     candidates, resets, updates, recurrent = gates[:, start:stop]
-    d_candidates, d_resets, d_updates, d_recurrent = _by_gate(d[start:stop], size)
+    d_candidates, d_resets, d_updates, d_recurrent = _by_gate(d[start:stop], before)
     dh = dh[:n]
     through = dh * updates
     part = before[start:stop] - candidates
