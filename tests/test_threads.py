@@ -172,12 +172,18 @@ def test_pieces_are_the_same_every_time(two: None) -> None:
     assert len(found) == 1
 
 
-@pytest.mark.parametrize("count", [0, 1, 2, 3, 7, 8, 9])
-def test_few_parts(two: None, count: int) -> None:
+@pytest.mark.parametrize("count", [*range(14), 100, 12345])
+@pytest.mark.parametrize("num", [2, 3, 5])
+def test_pieces(two: None, count: int, num: int) -> None:
+    ours.set_num_threads(num)
     pieces = Pieces(0)
     threads.split(count, pieces, LARGE)
+    sizes = [stop - start for start, stop, _ in sorted(pieces.done)]
     assert pieces.covered() == list(range(count))
-    assert len(pieces.done) == max(1, min(count, 8))
+    assert len(sizes) >= min(count, num)
+    assert len(sizes) < 4 * num
+    assert sizes == sorted(sizes, reverse=True)
+    assert sizes[0] <= max(1, count / num)
 
 
 @pytest.mark.parametrize("small", [True, False])

@@ -6,14 +6,15 @@ passes, norms, convolutions, compiled kernels, batched products) is cut by rows 
 done by Python threads, for NumPy and compiled kernels let others run while they compute. The two
 never work at once: while pieces run, BLAS is told to use one thread.
 
-A hand-over to a Python thread takes 10 to 30 microseconds, so only work that takes several times
-as long is cut: see `LEAST_BYTES`. The caller works too and takes pieces like everybody else: where
+A hand-over to a Python thread takes 30 to 50 microseconds if its core is asleep, so only work that
+takes several times as long is cut. The caller works too and takes pieces like everybody else: where
 a worker comes late, because its core is busy, the caller has done its pieces instead of waiting.
 """
 
 from __future__ import annotations
 
 import contextvars
+import itertools
 import os
 import threading
 from _thread import allocate_lock
@@ -32,9 +33,7 @@ __all__ = [
 
 Work = Callable[[int, int], object]
 
-LEAST_BYTES = 1 << 20  # less memory than this is not worth a hand-over
-_LEAST_PIECE = 1 << 18  # nor a piece of less than this taking one up
-_PIECES_EACH = 4  # so that threads of unequal speed end together
+LEAST_BYTES = 1 << 22  # less than this is not worth a hand-over, see `split`
 
 
 # ----- How many -----------------------------------------------------------------------------------
@@ -213,7 +212,10 @@ def split(count: int, work: Work, bytes_: int) -> None:
     Args:
         count: into how many parts the work can be cut, usually rows.
         work: does the parts from `start` up to `stop`; NumPy or compiled code, on arrays only.
-        bytes_: how much memory it reads and writes in all.
+        bytes_: what it costs, told by the memory it reads and writes. Compiled exponentials were
+            measured: `LEAST_BYTES` take them a quarter of a millisecond, where two threads gain a
+            third. Give several times the memory for several passes, or for products, and a third
+            of it for what hardly computes, like a sum or a ReLU.
 
     Raises:
         BaseException: what `work` raised, for the first of the pieces that failed.
@@ -231,20 +233,45 @@ def split(count: int, work: Work, bytes_: int) -> None:
         pool.busy.release()
 
 
+class _Job:
+    """Work cut into pieces that whoever is free takes.
+
+    They grow smaller, so that threads that began at different times, or are not equally fast, end
+    together. Where they lie does not depend on who takes them.
+    """
+
+    __slots__ = ("_bounds", "_next", "_work", "failed")
+
+    def __init__(self, count: int, work: Work, threads: int) -> None:
+        self._work = work
+        bounds, start, least = [0], 0, max(1, count // (3 * threads))
+        while start < count:
+            start = min(count, start + max(least, 2 * (count - start) // (3 * threads)))
+            bounds.append(start)
+        self._bounds = bounds
+        self._next = itertools.count(1).__next__  # atomic, as a list's `append` is
+        self.failed: list[tuple[int, BaseException]] = []
+
+    def run(self) -> None:
+        """Do one piece after the other until none is left or one has failed."""
+        bounds = self._bounds
+        while (piece := self._next()) < len(bounds) and not self.failed:
+            try:
+                self._work(bounds[piece - 1], bounds[piece])
+            except BaseException as error:
+                self.failed.append((piece, error))
+
+
 def _share_out(pool: _Pool, count: int, work: Work, bytes_: int) -> None:
     threads = _threads
-    most = min(count, bytes_ // _LEAST_PIECE)
-    workers = pool.enlist(min(threads, most) - 1)
-    pieces = min(most, _PIECES_EACH * (len(workers) + 1))
-    bounds = [count * i // pieces for i in range(pieces + 1)]
-    todo = list(zip(bounds[-2::-1], bounds[:0:-1], strict=True))  # the first piece is the last here
-    failed: list[tuple[int, BaseException]] = []
+    workers = pool.enlist(min(threads, count, 2 * bytes_ // LEAST_BYTES) - 1)
+    job = _Job(count, work, len(workers) + 1)
     for_products = blas.get()
     blas.set(1)
     try:
         for worker in workers:  # a context of its own for each: NumPy's errstate is kept there
-            worker.give(partial(contextvars.copy_context().run, _work_off, todo, work, failed))
-        _work_off(todo, work, failed)
+            worker.give(partial(contextvars.copy_context().run, job.run))
+        job.run()
         for worker in workers:
             worker.finish()
     except BaseException:  # interrupted while waiting: who knows which workers will be free
@@ -253,26 +280,10 @@ def _share_out(pool: _Pool, count: int, work: Work, bytes_: int) -> None:
     finally:
         if for_products is not None:
             blas.set(for_products if threads == _threads else _threads)
-    if failed:
-        error = min(failed, key=itemgetter(0))[1]
-        failed.clear()  # an error refers to this frame: no cycle
+    if job.failed:
+        error = min(job.failed, key=itemgetter(0))[1]
+        job.failed.clear()  # an error refers to this frame: no cycle
         try:
             raise error
         finally:
             del error
-
-
-def _work_off(
-    todo: list[tuple[int, int]], work: Work, failed: list[tuple[int, BaseException]]
-) -> None:
-    """Do one piece after the other until none is left or one has failed."""
-    while True:
-        try:
-            start, stop = todo.pop()
-        except IndexError:
-            return
-        try:
-            work(start, stop)
-        except BaseException as error:
-            todo.clear()
-            failed.append((start, error))
