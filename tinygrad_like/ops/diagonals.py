@@ -8,7 +8,7 @@ import numpy as np
 
 from tinygrad_like.graph import Array, Traced, result_type
 from tinygrad_like.op import REGISTRY, op
-from tinygrad_like.ops.comparison import choose
+from tinygrad_like.ops.comparison import choose, keep_where
 from tinygrad_like.ops.shaping import axis_of, reshape
 from tinygrad_like.views import in_place, write
 
@@ -103,18 +103,6 @@ def _matrix(x: Array, name: str) -> None:
         raise RuntimeError(f"{name}: input tensor must have at least 2 dimensions, got {x.ndim}")
 
 
-def _triangle(x: Array, diagonal: int, lower: bool) -> Array:
-    rows, columns = x.shape[-2:]
-    if x.size < 512 * rows:
-        return (np.tril if lower else np.triu)(x, diagonal)
-    out = np.zeros(x.shape, x.dtype)
-    for i in range(rows):  # half the time of a mask
-        border = min(max(i + diagonal + lower, 0), columns)
-        part = (..., i, slice(None, border) if lower else slice(border, None))
-        out[part] = x[part]
-    return out
-
-
 @op(x=lambda g, diagonal: tril(g, diagonal))
 def tril(x: Array, diagonal: int = 0) -> Array:
     """Return the lower triangles of matrices ``(..., M, N)``, up to a diagonal, zeros elsewhere.
@@ -128,7 +116,7 @@ def tril(x: Array, diagonal: int = 0) -> Array:
             [3., 4.]])
     """
     _matrix(x, "tril")
-    return _triangle(x, diagonal, True)
+    return keep_where(x, np.tri(*x.shape[-2:], diagonal, np.bool_))
 
 
 @op(x=lambda g, diagonal: triu(g, diagonal))
@@ -144,7 +132,7 @@ def triu(x: Array, diagonal: int = 0) -> Array:
             [0., 0.]])
     """
     _matrix(x, "triu")
-    return _triangle(x, diagonal, False)
+    return keep_where(x, ~np.tri(*x.shape[-2:], diagonal - 1, np.bool_))
 
 
 # ----- Methods ------------------------------------------------------------------------------------
