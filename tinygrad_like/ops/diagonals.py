@@ -103,6 +103,11 @@ def _matrix(x: Array, name: str) -> None:
         raise RuntimeError(f"{name}: input tensor must have at least 2 dimensions, got {x.ndim}")
 
 
+def _lower(shape: tuple[int, ...], diagonal: int) -> Any:
+    """Return where the lower triangle of matrices of a shape is."""
+    return np.tri(shape[-2], shape[-1], diagonal, dtype=np.bool_)
+
+
 @op(x=lambda g, diagonal: tril(g, diagonal))
 def tril(x: Array, diagonal: int = 0) -> Array:
     """Return the lower triangles of matrices ``(..., M, N)``, up to a diagonal, zeros elsewhere.
@@ -116,7 +121,7 @@ def tril(x: Array, diagonal: int = 0) -> Array:
             [3., 4.]])
     """
     _matrix(x, "tril")
-    return keep_where(x, np.tri(*x.shape[-2:], diagonal, np.bool_))
+    return keep_where(x, _lower(x.shape, diagonal))
 
 
 @op(x=lambda g, diagonal: triu(g, diagonal))
@@ -132,7 +137,7 @@ def triu(x: Array, diagonal: int = 0) -> Array:
             [0., 0.]])
     """
     _matrix(x, "triu")
-    return keep_where(x, ~np.tri(*x.shape[-2:], diagonal - 1, np.bool_))
+    return keep_where(x, ~_lower(x.shape, diagonal - 1))
 
 
 # ----- Methods ------------------------------------------------------------------------------------
