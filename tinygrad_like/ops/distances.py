@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_like import dtypes
+from tinygrad_like import dtypes, jit
 from tinygrad_like.dtypes import F16
 from tinygrad_like.graph import Array, as_array
 from tinygrad_like.op import op
@@ -134,14 +134,47 @@ def _euclidean_slopes(g: Array, x: Array, y: Array, out: Array) -> tuple[Array, 
 # ----- Between two collections --------------------------------------------------------------------
 
 
+@jit.compiled("distances.sums")
+def _sums(x: Array, y: Array, out: Array, upper: bool) -> None:
+    _by_differences(x, y, out, 1, upper)
+
+
+def _by_differences(x: Array, y: Array, out: Array, p: float, upper: bool) -> None:
+    for rows, others, d in _blocks(x, y, upper):
+        out[rows, others] = _lengths(d, p)
+
+
 def _pair_lengths(x: Array, y: Array, p: float, products: bool, upper: bool) -> Array:
     """Return the distances ``(P, R)`` of rows; below the diagonal they may be anything if `upper`."""
     if products:
         return _euclidean(x, y)
     out = np.empty((len(x), len(y)), x.dtype)
-    for rows, others, d in _blocks(x, y, upper):
-        out[rows, others] = _lengths(d, p)
+    if p == 1:
+        _sums(x, y, out, upper)
+    else:
+        _by_differences(x, y, out, p, upper)
     return out
+
+
+@jit.compiled("distances.signs")
+def _signs(
+    x: Array,
+    y: Array,
+    g: Array,
+    length: Array,
+    of_x: Array,
+    of_y: Array,
+    largest: bool,
+    upper: bool,
+) -> None:
+    for rows, others, d in _blocks(x, y, upper):
+        away = np.abs(d) < length[rows, others, None] if largest else None
+        np.sign(d, out=d)
+        if away is not None:
+            d[away] = 0
+        of_x[rows] += np.matmul(g[rows, None, others], d)[:, 0]
+        d *= g[rows, others, None]
+        of_y[others] -= d[0] if len(d) == 1 else d.sum(0)
 
 
 def _pair_slopes(
@@ -151,10 +184,13 @@ def _pair_slopes(
     if products:
         return _euclidean_slopes(g, x, y, out)
     of_x, of_y = np.zeros_like(x), np.zeros_like(y)
-    for rows, others, d in _blocks(x, y, upper):
-        slopes = _slopes(g[rows, others, None], d, out[rows, others, None], p)
-        of_x[rows] += total(slopes, (1,))
-        of_y[others] -= total(slopes, (0,))
+    if p == 1 or math.isinf(p):
+        _signs(x, y, g, out, of_x, of_y, math.isinf(p), upper)
+    else:
+        for rows, others, d in _blocks(x, y, upper):
+            slopes = _slopes(g[rows, others, None], d, out[rows, others, None], p)
+            of_x[rows] += total(slopes, (1,))
+            of_y[others] -= total(slopes, (0,))
     return of_x, of_y
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_like import dtypes
+from tinygrad_like import dtypes, jit
 from tinygrad_like.graph import Array
 
 
@@ -78,29 +78,38 @@ def attempt(compute: Callable[[Array], Any], x: Array, words: str) -> Any:
 def solve_triangle(a: Array, b: Array, upper: bool, unit: bool) -> Array:
     """Return what times the triangle of `a` is `b`; the other triangle is not looked at."""
     batch = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
-    out = np.array(np.broadcast_to(b, (*batch, *b.shape[-2:])))
-    _substitute(a, out, upper, unit)
+    out = np.array(np.broadcast_to(b, (*batch, *b.shape[-2:])), order="C")
+    _solve_in_place(np.broadcast_to(a, (*batch, *a.shape[-2:])), out, upper, unit)
     return out
 
 
-def _substitute(a: Array, out: Array, upper: bool, unit: bool) -> None:
-    """Solve in place: by rows where it is small, else by halves, so that products do the work."""
+def _solve_in_place(a: Array, out: Array, upper: bool, unit: bool) -> None:
+    """Solve by halves, so that products do the work, down to small triangles."""
     size = a.shape[-1]
-    if size > 16:
-        half = size // 2
-        first, second = slice(half), slice(half, None)
-        if upper:
-            first, second = second, first
-        _substitute(a[..., first, first], out[..., first, :], upper, unit)
-        out[..., second, :] -= a[..., second, first] @ out[..., first, :]
-        _substitute(a[..., second, second], out[..., second, :], upper, unit)
+    if size <= 32:
+        count = math.prod(out.shape[:-2])
+        part = np.ascontiguousarray(out).reshape(count, *out.shape[-2:])
+        _substitute(np.ascontiguousarray(a).reshape(count, size, size), part, upper, unit)
+        if not np.shares_memory(part, out):
+            out[...] = part.reshape(out.shape)
         return
-    for i in range(size)[:: -1 if upper else 1]:
+    half = size // 2
+    first, second = slice(half), slice(half, None)
+    if upper:
+        first, second = second, first
+    _solve_in_place(a[..., first, first], out[..., first, :], upper, unit)
+    out[..., second, :] -= a[..., second, first] @ out[..., first, :]
+    _solve_in_place(a[..., second, second], out[..., second, :], upper, unit)
+
+
+@jit.compiled("matrices.substitute")
+def _substitute(a: Array, out: Array, upper: bool, unit: bool) -> None:
+    for i in range(a.shape[-1])[:: -1 if upper else 1]:
         known = slice(i + 1, None) if upper else slice(i)
-        row = out[..., i : i + 1, :]
-        row -= a[..., i : i + 1, known] @ out[..., known, :]
+        row = out[:, i : i + 1]
+        row -= a[:, i : i + 1, known] @ out[:, known]
         if not unit:
-            row /= a[..., i : i + 1, i : i + 1]
+            row /= a[:, i : i + 1, i : i + 1]
 
 
 # ----- LU -----------------------------------------------------------------------------------------
@@ -110,7 +119,7 @@ def lu_factors(x: Array) -> tuple[Array, Array]:
     """Return L and U in one matrix, and with which row, counted from 1, each was swapped in turn."""
     rows, columns = x.shape[-2:]
     size = min(rows, columns)
-    flat = np.array(x).reshape(math.prod(x.shape[:-2]), rows, columns)
+    flat = np.array(x, order="C").reshape(math.prod(x.shape[:-2]), rows, columns)
     swaps = np.empty((len(flat), size), np.int32)
     _factor(flat, swaps, 0, size)
     if columns > size:
@@ -121,14 +130,19 @@ def lu_factors(x: Array) -> tuple[Array, Array]:
 
 def _factor(a: Array, swaps: Array, start: int, stop: int) -> None:
     """Factor columns from `start` to `stop`, by halves (Toledo 1997), swapping whole rows."""
-    if stop - start > 8:
-        middle = (start + stop) // 2
-        done, rest = slice(start, middle), slice(middle, stop)
-        _factor(a, swaps, start, middle)
-        _substitute(a[:, done, done], a[:, done, rest], False, True)
-        a[:, middle:, rest] -= a[:, middle:, done] @ a[:, done, rest]
-        _factor(a, swaps, middle, stop)
+    if stop - start <= 16:
+        _panel(a, swaps, start, stop)
         return
+    middle = (start + stop) // 2
+    done, rest = slice(start, middle), slice(middle, stop)
+    _factor(a, swaps, start, middle)
+    _solve_in_place(a[:, done, done], a[:, done, rest], False, True)
+    a[:, middle:, rest] -= a[:, middle:, done] @ a[:, done, rest]
+    _factor(a, swaps, middle, stop)
+
+
+@jit.compiled("matrices.panel")
+def _panel(a: Array, swaps: Array, start: int, stop: int) -> None:
     batch = np.arange(len(a))
     for j in range(start, stop):
         chosen = j + np.abs(a[:, j:, j]).argmax(1)
