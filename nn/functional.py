@@ -40,6 +40,7 @@ from tinygrad_like.ops.arranging import (
     pad,
 )
 from tinygrad_like.ops.attention import scaled_dot_product_attention
+from tinygrad_like.ops.bags import embedding_bag
 from tinygrad_like.ops.channels import channel_shuffle, pixel_shuffle, pixel_unshuffle
 from tinygrad_like.ops.convolution import (
     conv1d,
@@ -52,6 +53,7 @@ from tinygrad_like.ops.convolution import (
     unfold,
 )
 from tinygrad_like.ops.cross_entropy import cross_entropy, nll_loss, one_hot
+from tinygrad_like.ops.ctc import ctc_loss
 from tinygrad_like.ops.distances import pdist
 from tinygrad_like.ops.dropout import (
     alpha_dropout,
@@ -168,6 +170,7 @@ __all__ = [
     "cosine_embedding_loss",
     "cosine_similarity",
     "cross_entropy",
+    "ctc_loss",
     "dropout",
     "dropout1d",
     "dropout2d",
@@ -175,6 +178,7 @@ __all__ = [
     "elu",
     "elu_",
     "embedding",
+    "embedding_bag",
     "feature_alpha_dropout",
     "fold",
     "gaussian_nll_loss",

@@ -71,6 +71,7 @@ from tinygrad_like.ops.conversion import *
 from tinygrad_like.ops.convolution import *
 from tinygrad_like.ops.creation import *
 from tinygrad_like.ops.creation import tensor as _tensor
+from tinygrad_like.ops.ctc import *
 from tinygrad_like.ops.diagonals import *
 from tinygrad_like.ops.distances import *
 from tinygrad_like.ops.einsum import *
