@@ -18,6 +18,7 @@ from tinygrad_like.ops.windows import (
     Geometry,
     axes_of,
     batch_first,
+    batch_last,
     geometry_of,
     images,
     kinds_of_pixels,
@@ -40,12 +41,22 @@ fold, unfold = _windows.fold, _windows.unfold
 # ----- The three ops ------------------------------------------------------------------------------
 
 
+def _channel_sums(g: Any) -> Any:
+    """Return the sum of each channel of ``(N, C, ...)``."""
+    rows = batch_last(g) if isinstance(g, np.ndarray) and g.ndim > 3 else g
+    if rows is g or not rows.flags.c_contiguous:
+        return np.sum(g, axis=(0, *range(2, g.ndim)))
+    # Products with ones are the fastest sums; in parts, which rounds less.
+    rows = rows.reshape(*rows.shape[:2], -1)
+    return np.add.reduce(rows @ np.ones(rows.shape[2], rows.dtype), axis=1)
+
+
 @op(
     x=lambda g, x_shape, weight, geometry: convolution_input(g, weight, x_shape[2:], geometry),
     weight=lambda g, x, weight_shape, geometry: convolution_weight(
         x, g, weight_shape[2:], geometry
     ),
-    bias=lambda g: np.sum(g, axis=(0, *range(2, g.ndim))),
+    bias=lambda g: _channel_sums(g),
     dtype="same",
 )
 def convolution(x: Array, weight: Array, bias: Array | None, geometry: Geometry) -> Array:

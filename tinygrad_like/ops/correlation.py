@@ -19,16 +19,16 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_like import threads
-from tinygrad_like.ops.windows import Axis, clear_outside, taps
+from tinygrad_like import jit, threads
+from tinygrad_like.ops.windows import Axis, as_numbers, clear_outside, from_numbers, taps
 
 # Bytes of unfolded rows, and of products, to have at a time.
 _SCRATCH = 1 << 21
 
 
-def _product(x: Any, y: Any) -> Any:
+def _product(x: Any, y: Any, out: Any = None) -> Any:
     """Return the products of matrices; where the inner size is 1 NumPy's own is 20 times slower."""
-    return np.multiply(x, y) if x.shape[-1] == 1 else np.matmul(x, y)
+    return np.multiply(x, y, out=out) if x.shape[-1] == 1 else np.matmul(x, y, out=out)
 
 
 def _unfolded(x: Any, axes: tuple[Axis, ...]) -> Any:
@@ -155,10 +155,25 @@ def correlate(
     x: Any, weight: Any, axes: tuple[Axis, ...], groups: int, out: Any, bias: Any = None
 ) -> None:
     """Write the correlation of ``(C, H, ..., N)`` with ``(O, C/groups, ...)`` into ``(O, ..., N)``."""
-    outputs, kernel = weight.shape[0] // groups, weight.shape[2:]
     if not x.size:
         out[...] = 0
-        return
+    elif weight.shape[1] == 1 and _for_kernels(x, out):
+        w = np.ascontiguousarray(weight).reshape(len(out), -1)
+        bias = np.zeros(len(out), out.dtype) if bias is None else bias
+        images, results, numbers = _rows(x), _rows(out), as_numbers(axes, x.shape[1:-1])
+
+        def work(start: int, stop: int) -> None:
+            _single(images, w, bias, results, numbers, start, stop)
+
+        threads.split(len(out), work, out.nbytes * (1 + w.shape[1]))
+    else:
+        _correlate(x, weight, axes, groups, out, bias)
+
+
+def _correlate(
+    x: Any, weight: Any, axes: tuple[Axis, ...], groups: int, out: Any, bias: Any
+) -> None:
+    outputs, kernel = weight.shape[0] // groups, weight.shape[2:]
     weight = weight.reshape(groups, outputs, *weight.shape[1:])
     x = x.reshape(groups, -1, *x.shape[1:])
     out = out.reshape(groups, outputs, *out.shape[1:])
@@ -177,22 +192,39 @@ def correlate(
                 _add_products(w, x, axes, out)
                 if bias is not None:
                     out += bias.reshape(*bias.shape[::2], *(1,) * (out.ndim - 2))
-            else:
-                part = _product(w, _matrices(x, axes))
-                if bias is not None:
-                    part += bias
-                target = out.swapaxes(1, 2)
-                target[...] = part.reshape(target.shape)
+                continue
+            target = out.swapaxes(1, 2)
+            direct = out[0, 0, 0].flags.c_contiguous
+            rows = target.reshape(*target.shape[:3], -1) if direct else None
+            rows = _product(w, _matrices(x, axes), rows)
+            if bias is not None:
+                rows += bias
+            if not direct:
+                target[...] = rows.reshape(target.shape)
 
     threads.split(len(blocks), work, out.nbytes * (2 + math.prod(kernel) * x.shape[1] // 16))
 
 
 def correlate_for_weight(x: Any, grad: Any, axes: tuple[Axis, ...], groups: int) -> Any:
     """Return the gradient ``(O, C/groups, ...)`` of `correlate` for its weight."""
+    shape = (len(grad), len(x) // groups, *(a.taps for a in axes))
+    if not x.size:
+        return np.zeros(shape, x.dtype)
+    if shape[1] > 1 or not _for_kernels(x, grad):
+        return _correlate_for_weight(x, grad, axes, groups)
+    out = np.empty((len(grad), math.prod(shape[1:])), x.dtype)
+    images, results, numbers = _rows(x), _rows(grad), as_numbers(axes, x.shape[1:-1])
+
+    def work(start: int, stop: int) -> None:
+        _single_weight(images, results, out, numbers, start, stop)
+
+    threads.split(len(out), work, grad.nbytes * (1 + out.shape[1]))
+    return out.reshape(shape)
+
+
+def _correlate_for_weight(x: Any, grad: Any, axes: tuple[Axis, ...], groups: int) -> Any:
     kernel = [a.taps for a in axes]
     channels, outputs = x.shape[0] // groups, grad.shape[0] // groups
-    if not x.size:
-        return np.zeros((grad.shape[0], channels, *kernel), x.dtype)
     x = x.reshape(groups, channels, *x.shape[1:])
     grad = grad.reshape(groups, outputs, *grad.shape[1:])
     blocks = _blocks(x, axes, grad)
@@ -208,3 +240,45 @@ def correlate_for_weight(x: Any, grad: Any, axes: tuple[Axis, ...], groups: int)
     threads.split(len(blocks), work, grad.nbytes * (2 + math.prod(kernel) * channels // 16))
     total = np.add.reduce(sums, axis=0).reshape(-1, *kernel, channels)
     return np.ascontiguousarray(np.moveaxis(total, -1, 1))
+
+
+# ----- Outputs that see one channel ---------------------------------------------------------------
+
+
+def _for_kernels(x: Any, out: Any) -> bool:
+    """Return whether there are kernels for such arrays; else their NumPy versions only take longer."""
+    return jit.enabled() and x.ndim <= 5 and x.flags.c_contiguous and out.flags.c_contiguous
+
+
+def _rows(x: Any) -> Any:
+    """Return ``(C, ..., W, N)`` as ``(C, rows, W * N)``."""
+    return x.reshape(x.shape[0], math.prod(x.shape[1:-2]), -1)
+
+
+def _spatial(x: Any, out: Any, numbers: Any) -> tuple[Any, Any, tuple[Axis, ...]]:
+    """Undo `_rows` for pixels and for windows, and return the axes."""
+    axes, sizes = from_numbers(numbers)
+    counts = (a.count for a in axes)
+    return x.reshape(len(x), *sizes, -1), out.reshape(len(out), *counts, -1), axes
+
+
+@jit.compiled("convolution.single", least=1024)
+def _single(x: Any, weight: Any, bias: Any, out: Any, numbers: Any, start: int, stop: int) -> None:
+    """Correlate the one channel that each output from `start` to `stop` sees with its kernel.
+
+    The arrays are ``(C, D * H, W * N)``, ``(O, taps)``, ``(O)`` and ``(O, windows, windows * N)``.
+    """
+    x, out, axes = _spatial(x, out, numbers)
+    for o in range(start, stop):
+        c, kernel = o * len(x) // len(out), (a.taps for a in axes)
+        w = weight[o].reshape(1, 1, *kernel)
+        _correlate(x[c : c + 1], w, axes, 1, out[o : o + 1], bias[o : o + 1])
+
+
+@jit.compiled("convolution.single_weight", least=1024)
+def _single_weight(x: Any, grad: Any, out: Any, numbers: Any, start: int, stop: int) -> None:
+    """Find the gradient of `_single` for the kernels of outputs from `start` to `stop`."""
+    x, grad, axes = _spatial(x, grad, numbers)
+    for o in range(start, stop):
+        c = o * len(x) // len(out)
+        out[o] = _correlate_for_weight(x[c : c + 1], grad[o : o + 1], axes, 1).reshape(-1)

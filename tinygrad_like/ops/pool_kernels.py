@@ -17,7 +17,14 @@ import numpy as np
 from tinygrad_like import jit, threads
 from tinygrad_like.graph import Array
 from tinygrad_like.op import op
-from tinygrad_like.ops.windows import Axis, batch_first, batch_last, taps
+from tinygrad_like.ops.windows import (
+    Axis,
+    as_numbers,
+    batch_first,
+    batch_last,
+    from_numbers,
+    taps,
+)
 
 Pool = tuple[Axis, ...]  # how windows lie on each spatial dimension
 
@@ -48,8 +55,7 @@ def _by_planes(
     if arrays[0].shape[-1] < 8:  # the kernels' inner loops
         function = jit.plain(function)
     flat = [a.reshape(a.shape[0], math.prod(a.shape[1:-1]), a.shape[-1]) for a in arrays]
-    axes = [(*axis, n) for axis, n in zip(pool, sizes, strict=True)]
-    numbers = np.array([(1, 0, 1, 1, 1, 1)] * (3 - len(axes)) + axes, np.int64)
+    numbers = as_numbers(pool, sizes)
 
     def work(start: int, stop: int) -> None:
         function(*(a[start:stop] for a in flat), numbers)
@@ -59,9 +65,9 @@ def _by_planes(
 
 def _spatial(x: Any, windows: Any, numbers: Any) -> tuple[Any, list[Any], Pool]:
     """Undo what `_by_planes` does to arrays of pixels, of windows, and to the axes."""
-    pool = tuple(Axis(*row[:5]) for row in numbers.tolist())
+    pool, sizes = from_numbers(numbers)
     counts = [axis.count for axis in pool]
-    x = x.reshape(x.shape[0], *numbers[:, 5], x.shape[-1])
+    x = x.reshape(x.shape[0], *sizes, x.shape[-1])
     return x, [w.reshape(w.shape[0], *counts, w.shape[-1]) for w in windows], pool
 
 

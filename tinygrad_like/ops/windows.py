@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from tinygrad_like import jit, threads
 from tinygrad_like.graph import Array
 from tinygrad_like.op import op
 
@@ -84,12 +85,35 @@ def batch_first(x: Any) -> Any:
     return x.transpose(x.ndim - 1, *range(x.ndim - 1))
 
 
+@jit.compiled("convolution.transpose", least=4096)
+def _transpose(x: Any, out: Any, start: int, stop: int) -> None:
+    """Write the columns of ``(N, M)`` from `start` to `stop` into the rows of ``(M, N)``."""
+    if x.shape[0] <= 8 or x.strides[0] % 1024:
+        out[start:stop] = x[:, start:stop].T
+        return
+    # Numbers that lie a multiple of such a distance apart are in each other's place in the cache.
+    nearer = np.empty((x.shape[0], 1024 + 16), x.dtype)
+    for first in range(start, stop, 1024):
+        part = nearer[:, : min(1024, stop - first)]
+        part[...] = x[:, first : first + part.shape[1]]
+        out[first : first + part.shape[1]] = part.T
+
+
 def images(x: Any) -> Any:
     """Return ``(N, C, ...)`` as ``(C, ..., N)`` with the batch innermost in memory too."""
     xt = batch_last(x)
-    if xt.shape[-1] == 1 or xt.strides[-1] == xt.itemsize:
+    if xt.shape[-1] < 2 or xt.strides[-1] == xt.itemsize:
         return xt
-    return np.ascontiguousarray(xt)
+    if not x.flags.c_contiguous:
+        return np.ascontiguousarray(xt)
+    out = np.empty(xt.shape, x.dtype)
+    flat, columns = x.reshape(x.shape[0], -1), out.reshape(-1, x.shape[0])
+
+    def work(start: int, stop: int) -> None:
+        _transpose(flat, columns, start, stop)
+
+    threads.split(len(columns), work, x.nbytes + out.nbytes)
+    return out
 
 
 def axes_of(kernel: Any, counts: Any, geometry: Geometry) -> tuple[Axis, ...]:
@@ -121,6 +145,17 @@ def clear_outside(x: Any, box: Sequence[slice], first: int) -> None:
         for outside in (slice(0, side.start), slice(side.stop, n)):
             if outside.start < outside.stop:
                 x[(*(slice(None),) * k, outside)] = 0
+
+
+def as_numbers(axes: Sequence[Axis], sizes: Sequence[int]) -> Any:
+    """Return three axes and the sizes of what they lie on as an array, which is what kernels take."""
+    rows = [(*axis, n) for axis, n in zip(axes, sizes, strict=True)]
+    return np.array([(1, 0, 1, 1, 1, 1)] * (3 - len(rows)) + rows, np.int64)
+
+
+def from_numbers(numbers: Any) -> tuple[tuple[Axis, ...], list[int]]:
+    """Undo `as_numbers`."""
+    return tuple(Axis(*row[:5]) for row in numbers.tolist()), numbers[:, 5].tolist()
 
 
 def kinds_of_pixels(
