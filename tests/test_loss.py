@@ -6,8 +6,11 @@ import numpy as np
 import pytest
 
 import tinygrad_like as ours
+from tests.watching import watch
+from tinygrad_like import jit, threads
 from tinygrad_like.graph import result_type
 from tinygrad_like.nn import functional as F
+from tinygrad_like.ops import loss_rows, row_blocks
 
 torch = pytest.importorskip("torch")
 
@@ -228,3 +231,189 @@ def test_one_hot():
             one_hot(side.zeros(0, dtype=side.int64))
     with pytest.raises(TypeError, match="must be Tensor, not list"):
         F.one_hot([1])
+
+
+# ----- Ways through memory ------------------------------------------------------------------------
+
+INDICES = np.random.default_rng(0).integers(0, 40, 90)
+IGNORED = np.where(INDICES % 5 == 0, -100, INDICES)
+SHARES = np.random.default_rng(0).random((90, 40)).astype(np.float32)
+# What is called on scores (90, 40), and the routine that then does it.
+FUSED = {
+    "classes": ("cross_entropy", [INDICES], {}, "cross_entropy_rows"),
+    "ignored": ("cross_entropy", [IGNORED], {}, "cross_entropy_rows"),
+    "weighted": (
+        "cross_entropy",
+        [IGNORED],
+        {"weight": np.abs(random(40))},
+        "cross_entropy_rows",
+    ),
+    "probabilities": ("cross_entropy", [SHARES], {}, "soft_cross_entropy_rows"),
+    "logits": ("binary_cross_entropy_with_logits", [SHARES], {}, "logits"),
+    "binary": ("binary_cross_entropy", [SHARES], {}, "binary"),
+}
+
+
+def scores(name):
+    return SHARES.T.reshape(90, 40) if name == "binary" else random(90, 40) * 3
+
+
+@REDUCTIONS
+@pytest.mark.parametrize("compiled", [False, True])
+@pytest.mark.parametrize("name", FUSED)
+def test_fused_losses_are_taken_and_give_what_torch_gives(name, compiled, reduction, monkeypatch):
+    function, args, options, routine = FUSED[name]
+    if compiled:
+        asked = watch(monkeypatch, loss_rows, routine)
+        both(function, scores(name), *args, reduction=reduction, **options)
+        assert asked() == {routine}
+    else:
+        with jit.disabled():
+            both(function, scores(name), *args, reduction=reduction, **options)
+
+
+def test_blocks_and_threads_change_nothing(monkeypatch):
+    def all_of_them():
+        found = []
+        for name, (function, args, options, _) in FUSED.items():
+            x = make(scores(name), True)
+            named = {k: make(v) for k, v in options.items()}
+            loss = getattr(F, function)(x, *map(make, args), reduction="none", **named)
+            loss.sum().backward()
+            found += [loss.array, x.grad.array]
+        return found
+
+    pieces = []
+
+    def one_by_one(count, work, bytes_):
+        pieces.append(count)
+        for i in reversed(range(count)):
+            work(i, i + 1)
+
+    whole = all_of_them()
+    monkeypatch.setattr(row_blocks, "BLOCK", 1 << 11)
+    monkeypatch.setattr(threads, "split", one_by_one)
+    for a, b in zip(all_of_them(), whole, strict=True):
+        np.testing.assert_allclose(a, b, rtol=2e-6, atol=1e-7)
+    assert pieces == [8] * 4
+
+
+def test_nothing_is_kept_of_losses_that_nobody_differentiates():
+    x = make(scores("classes"))
+    for tensor, recorded in ((x, False), (x.clone().requires_grad_(), True)):
+        loss = F.cross_entropy(tensor, make(INDICES))
+        assert (loss.grad_fn is not None) == recorded
+    with ours.no_grad():
+        assert F.cross_entropy(x.requires_grad_(), make(INDICES)).grad_fn is None
+
+
+def test_backward_leaves_what_is_kept_as_it_is():
+    for name, (function, args, options, _) in FUSED.items():
+        x = make(scores(name), True)
+        loss = getattr(F, function)(x, *map(make, args), **{k: make(v) for k, v in options.items()})
+        loss.backward(retain_graph=True)
+        first = x.grad.array.copy()
+        loss.backward()
+        np.testing.assert_array_equal(x.grad.array, 2 * first)
+
+
+@REDUCTIONS
+def test_few_and_many_logits_have_one_loss(reduction):
+    x, y = random(100, 30) * 20, (random(100, 30, seed=1) > 0).astype(np.float32)
+    both("binary_cross_entropy_with_logits", x, y, reduction=reduction)
+    both("binary_cross_entropy_with_logits", x[:9], y[:9], reduction=reduction)
+
+
+SPECIAL = np.array(
+    [[np.inf, 1, 2], [-np.inf, 1, 2], [-np.inf] * 3, [np.nan, 1, 2], [1, 2, np.inf], [3, 2, 1]]
+)
+
+
+@REDUCTIONS
+@pytest.mark.parametrize("times", [1, 400])
+@pytest.mark.parametrize("compiled", [False, True])
+def test_infinities_and_nans(times, compiled, reduction, monkeypatch):
+    monkeypatch.setattr(jit._switch, "on", compiled and jit.enabled())
+    x = np.tile(SPECIAL.astype(np.float32), (times, 1))
+    target = np.tile([0, 1, 2, 0, 2, 1], times)
+    y = (random(*x.shape) > 0).astype(np.float32)
+    both("cross_entropy", x, target, reduction=reduction)
+    both("cross_entropy", x, np.where(target == 0, -100, target), reduction=reduction)
+    both("cross_entropy", x, y, reduction=reduction)
+    for name in (
+        "binary_cross_entropy_with_logits",
+        "mse_loss",
+        "l1_loss",
+        "smooth_l1_loss",
+        "huber_loss",
+    ):
+        both(name, x, y, reduction=reduction)
+
+
+@REDUCTIONS
+def test_targets_that_all_count_nothing(reduction):
+    x, nothing = random(4, 3), np.zeros(3, np.float32)
+    both("cross_entropy", x, np.array([0, 1, 2, 0]), weight=nothing, reduction=reduction)
+    both("cross_entropy", x, np.array([0, -100, -100, 0]), weight=nothing, reduction=reduction)
+    both("nll_loss", x, np.array([0, -100, -100, 0]), weight=nothing, reduction=reduction)
+
+
+def test_bytes_as_targets_of_many_scores():
+    x, t = make(random(3, 40, 5, 4)), np.random.default_rng(0).integers(0, 40, (3, 5, 4))
+    for function in (F.cross_entropy, F.nll_loss):
+        expected = function(x, make(t)).array
+        np.testing.assert_array_equal(function(x, make(t.astype(np.uint8))).array, expected)
+
+
+@REDUCTIONS
+@pytest.mark.parametrize("shape", [(0, 3), (0, 3, 4), (2, 3, 0)])
+def test_no_scores(shape, reduction):
+    target = np.zeros((shape[0], *shape[2:]), np.int64)
+    for name in ("cross_entropy", "nll_loss"):
+        both(name, np.zeros(shape, np.float32), target, reduction=reduction)
+
+
+@REDUCTIONS
+@pytest.mark.parametrize("size", [3, 60])
+def test_half_precision_is_kept_and_summed_in_single(size, reduction):
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(size, 50)).astype("f2"), rng.random((size, 50)).astype("f2")
+    calls = [
+        ("cross_entropy", rng.integers(0, 50, size), {}),
+        ("cross_entropy", rng.integers(0, 50, size), {"label_smoothing": 0.1}),
+        *((name, y, {}) for name in ("mse_loss", "l1_loss", "smooth_l1_loss", "huber_loss")),
+        ("binary_cross_entropy_with_logits", y, {}),
+    ]
+    for name, target, options in calls:
+        mine, theirs = make(x, True), torch.tensor(x.astype("f8"), requires_grad=True)
+        loss = getattr(F, name)(mine, make(target), reduction=reduction, **options)
+        wide = target if target.dtype == np.int64 else target.astype("f8")
+        exact = getattr(torch.nn.functional, name)(
+            theirs, torch.tensor(wide), reduction=reduction, **options
+        )
+        loss.sum().backward()
+        exact.sum().backward()
+        assert loss.array.dtype == mine.grad.array.dtype == np.float16
+        np.testing.assert_allclose(loss.array, exact.detach().numpy(), rtol=4e-3, atol=2e-3)
+        scale = np.abs(theirs.grad.numpy()).max()
+        np.testing.assert_allclose(mine.grad.array, theirs.grad.numpy(), atol=5e-3 * scale)
+
+
+def test_the_second_derivative_at_an_edge_is_torchs():
+    for name in ("smooth_l1_loss", "huber_loss"):
+        seconds = []
+        for side in (ours, torch):
+            x = side.tensor([0.0, 1.0, -1.0, 0.5, 2.0], requires_grad=True)
+            loss = getattr(side.nn.functional, name)(x, side.zeros(5), reduction="sum")
+            (first,) = side.autograd.grad(loss, x, create_graph=True)
+            (second,) = side.autograd.grad(first.sum(), x)
+            seconds.append(second.numpy())
+        np.testing.assert_array_equal(*seconds)
+
+
+def test_whole_numbers_are_refused():
+    for side in (torch, ours):
+        for name in ("smooth_l1_loss", "huber_loss"):
+            words = f"{name.removesuffix('_loss')}_cpu.* not implemented for 'Long'"
+            with pytest.raises(NotImplementedError, match=words):
+                getattr(side.nn.functional, name)(side.zeros(3).long(), side.zeros(3).long())

@@ -4,9 +4,11 @@ import numpy as np
 import pytest
 
 import tinygrad_like as ours
+from tests.watching import watch
+from tinygrad_like import jit, threads
 from tinygrad_like.graph import result_type
 from tinygrad_like.nn import functional as F
-from tinygrad_like.ops import row_blocks
+from tinygrad_like.ops import norm_rows, row_blocks
 
 torch = pytest.importorskip("torch")
 
@@ -67,6 +69,139 @@ def test_a_large_mean_costs_no_precision():
         np.testing.assert_allclose(mine(make(x), None, None, **options).array, exact, atol=2e-3)
     exact = torch.layer_norm(torch.tensor(x.astype(np.float64)), (8, 8)).numpy()
     np.testing.assert_allclose(F.layer_norm(make(x), (8, 8)).array, exact, atol=2e-3)
+
+
+# ----- Ways through memory ------------------------------------------------------------------------
+
+
+def _channels_last(a):
+    return np.ascontiguousarray(np.moveaxis(a, 1, -1)).transpose(
+        0, a.ndim - 1, *range(1, a.ndim - 1)
+    )
+
+
+def _batch_last(a):
+    return np.ascontiguousarray(np.moveaxis(a, 0, -1)).transpose(a.ndim - 1, *range(a.ndim - 1))
+
+
+def _batch_norm(F_, x, w, b):
+    return F_.batch_norm(x, None, None, w, b, training=True)
+
+
+def _evaluated(F_, x, w, b):
+    # Of both packages, so that the statistics are alike.
+    return F_.batch_norm(x, w.detach() * 0 + 0.5, w.detach() * 0 + 2, w, b)
+
+
+def _group_norm(F_, x, w, b):
+    return F_.group_norm(x, 2, w, b)
+
+
+LAYER = "standardize standardize_backward"
+ROWS = "moments scale products combine"
+COLUMNS = "column_moments column_scale column_products column_combine"
+# What is called, with which shape and layout, and the routines that then do it.
+WAYS = {
+    "layer": (lambda F_, x, w, b: F_.layer_norm(x, w.shape, w, b), (70, 40), None, LAYER),
+    "rms": (lambda F_, x, w, b: F_.rms_norm(x, w.shape, w) + b, (70, 40), None, LAYER),
+    "batch": (_batch_norm, (5, 6, 12, 11), None, ROWS),
+    "batch-short": (_batch_norm, (90, 6, 2, 3), None, COLUMNS),
+    "batch-columns": (_batch_norm, (70, 40), None, COLUMNS),
+    "batch-last": (_batch_norm, (40, 6, 4, 5), _batch_last, ROWS),
+    "batch-long": (_batch_norm, (3, 2, 90, 100), _batch_last, ROWS),
+    "channels-last": (_batch_norm, (10, 6, 12, 11), _channels_last, COLUMNS),
+    "evaluated": (_evaluated, (5, 6, 12, 11), None, "scale products"),
+    "group": (_group_norm, (5, 6, 12, 11), None, ROWS),
+    "group-short": (_group_norm, (70, 40), None, LAYER),
+}
+EACH_WAY = pytest.mark.parametrize("way", WAYS)
+
+
+def through(way, side, tensor, dtype="float32"):
+    """Return the result and the gradients of one of `WAYS` as arrays."""
+    call, shape, layout, _ = WAYS[way]
+    size = shape[-1] if way in ("layer", "rms") else shape[1]
+    x, g = random(*shape) + 1, random(*shape, seed=1)
+    x, g, w, b = (a.astype(dtype) for a in (x, g, random(size, seed=2), random(size, seed=3)))
+    if layout is not None:
+        x = layout(x)
+    leaves = [tensor(a) for a in (x, w, b)]
+    out = call(side.nn.functional, *leaves)
+    out.backward(tensor(g).detach())
+    return [t.detach().numpy() for t in (out, *(leaf.grad for leaf in leaves))]
+
+
+def by_us(way):
+    return through(way, ours, lambda a: make(a, True))
+
+
+@EACH_WAY
+@pytest.mark.parametrize("compiled", [False, True])
+def test_every_way_gives_what_torch_gives(way, compiled, monkeypatch):
+    asked = watch(monkeypatch, norm_rows, WAYS[way][3]) if compiled else None
+    if compiled:
+        found = by_us(way)
+        assert asked() == set(WAYS[way][3].split())
+    else:
+        with jit.disabled():
+            found = by_us(way)
+    exact = through(way, torch, lambda a: torch.tensor(a, requires_grad=True), "float64")
+    for a, b in zip(found, exact, strict=True):
+        assert a.dtype == np.float32
+        np.testing.assert_allclose(a, b, rtol=1e-5, atol=2e-6 * np.abs(b).max())
+
+
+@EACH_WAY
+@pytest.mark.parametrize("compiled", [False, True])
+def test_neither_blocks_nor_threads_change_anything(way, compiled, monkeypatch):
+    monkeypatch.setattr(jit._switch, "on", compiled and jit.enabled())
+    monkeypatch.setattr(row_blocks, "BLOCK", 1 << 11)
+    pieces = []
+
+    def one_by_one(count, work, bytes_):
+        pieces.append(count)
+        for i in reversed(range(count)):
+            work(i, i + 1)
+
+    found = by_us(way)
+    monkeypatch.setattr(threads, "split", one_by_one)
+    for a, b in zip(by_us(way), found, strict=True):
+        np.testing.assert_array_equal(a, b)
+    assert max(pieces) > 1
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
+@EACH_WAY
+def test_results_keep_their_dtype_and_are_as_precise(way, dtype):
+    if way == "evaluated" and dtype == "float16":
+        tolerance = 4e-3  # the statistics are rounded, too
+    else:
+        tolerance = {"float16": 2e-3, "float32": 4e-6, "float64": 1e-13}[dtype]
+    found = through(way, ours, lambda a: make(a, True), dtype)
+    exact = through(
+        way, torch, lambda a: torch.tensor(a.astype(dtype).astype("f8"), requires_grad=True), dtype
+    )
+    for a, b in zip(found, exact, strict=True):
+        assert a.dtype == dtype
+        np.testing.assert_allclose(a, b, rtol=tolerance, atol=tolerance * np.abs(b).max())
+
+
+def test_layouts_are_kept():
+    for layout in (_batch_last, _channels_last):
+        x = make(layout(random(10, 6, 12, 11)), True)
+        out = F.batch_norm(x, None, None, training=True)
+        out.backward(make(random(10, 6, 12, 11)))
+        assert out.array.strides == x.array.strides == x.grad.array.strides
+
+
+def test_rows_are_combined_without_numpys_buffer():
+    sizes = []
+    routine = row_blocks.unbuffered(lambda x: sizes.append(np.getbufsize()))
+    usual = np.getbufsize()
+    for shape in ((64, 512), (2, 512), (512, 64), (4, 65536)):
+        routine(np.empty(shape))
+    assert sizes == [16, usual, usual, usual]
+    assert np.getbufsize() == usual
 
 
 @pytest.mark.parametrize("size", [7, 5000])

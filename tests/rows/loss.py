@@ -29,13 +29,13 @@ def _rows(reduction):
     positive = Real((4,), 0.5, 1.5, grad=False)
     return [
         Row(
-            "cross_entropy, cross_entropy_backward",
+            "cross_entropy",
             _functional("cross_entropy", reduction),
             [(SCORES, CLASSES), (PLANES, PLANE_CLASSES)],
             name=reduction,
         ),
         Row(
-            "cross_entropy, cross_entropy_backward",
+            "cross_entropy",
             _weighted("cross_entropy", reduction, ignore_index=2, label_smoothing=0.2),
             [(SCORES, CLASSES, weights), (Real((2, 5, 3)), Ints((2, 3), 0, 5), weights)],
             name=f"weighted-{reduction}",

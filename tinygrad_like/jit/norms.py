@@ -8,7 +8,7 @@ import numpy as np
 
 from tinygrad_like.jit.compiler import inlined_sum, kernel
 
-_RUN = 4096  # long rows are summed in runs, whose sums are then added: far fewer roundings in a row
+RUN = 4096  # long rows are summed in runs, whose sums are then added: far fewer roundings in a row
 
 
 @inlined_sum
@@ -16,9 +16,9 @@ def total(row: Any) -> Any:
     """Return the sum of a row."""
     real = row.dtype.type
     result = real(0)
-    for start in range(0, row.size, _RUN):
+    for start in range(0, row.size, RUN):
         part = real(0)
-        for j in range(start, min(start + _RUN, row.size)):
+        for j in range(start, min(start + RUN, row.size)):
             part += row[j]
         result += part
     return result
@@ -29,9 +29,9 @@ def squares(row: Any, mean: Any) -> Any:
     """Return the sum of a row's squared differences from `mean`."""
     real = row.dtype.type
     result = real(0)
-    for start in range(0, row.size, _RUN):
+    for start in range(0, row.size, RUN):
         part = real(0)
-        for j in range(start, min(start + _RUN, row.size)):
+        for j in range(start, min(start + RUN, row.size)):
             part += (row[j] - mean) * (row[j] - mean)
         result += part
     return result
@@ -42,9 +42,9 @@ def dots(g: Any, row: Any, mean: Any) -> Any:
     """Return the sums of `g` and of its products with a row's differences from `mean`."""
     real = row.dtype.type
     result, products = real(0), real(0)
-    for start in range(0, row.size, _RUN):
+    for start in range(0, row.size, RUN):
         part, product = real(0), real(0)
-        for j in range(start, min(start + _RUN, row.size)):
+        for j in range(start, min(start + RUN, row.size)):
             part += g[j]
             product += g[j] * (row[j] - mean)
         result += part
@@ -57,9 +57,9 @@ def scaled_dots(g: Any, row: Any, scale: Any, mean: Any) -> Any:
     """Return what `dots` does for ``g * scale``."""
     real = row.dtype.type
     result, products = real(0), real(0)
-    for start in range(0, row.size, _RUN):
+    for start in range(0, row.size, RUN):
         part, product = real(0), real(0)
-        for j in range(start, min(start + _RUN, row.size)):
+        for j in range(start, min(start + RUN, row.size)):
             h = g[j] * scale[j]
             part += h
             product += h * (row[j] - mean)

@@ -8,10 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_like.dtypes import F32, I64
+from tinygrad_like.dtypes import F16, F32, I64
 from tinygrad_like.graph import Array, Traced, as_array, result_type
-from tinygrad_like.op import REGISTRY, op
+from tinygrad_like.modes import thread_mode
+from tinygrad_like.op import op
+from tinygrad_like.ops import loss_rows
 from tinygrad_like.ops.reduction import ones_vector
+from tinygrad_like.ops.row_blocks import by_blocks
+from tinygrad_like.ops.unary import exp
 
 __all__: list[str] = []
 FUNCTIONAL = ["cross_entropy", "nll_loss", "one_hot"]
@@ -47,12 +51,25 @@ def quotient(total: Any, count: int | float) -> float:
     return math.nan if total == 0 or math.isnan(total) else math.copysign(math.inf, total)
 
 
-def reduced(values: Any, reduction: str) -> Any:
-    """Return the elementwise losses in `values` reduced, in the forward of a loss."""
+def reduced(values: Any, reduction: str, total: float | None = None) -> Any:
+    """Return losses reduced, in the forward of a loss; a mean divides by `total`, or their number."""
     if reduction == "none":
         return values
-    total = np.add.reduce(values, axis=None)
-    return total if reduction == "sum" else total / values.dtype.type(values.size)
+    result = sum_of(values)
+    if reduction == "mean":
+        # An empty batch has the mean nan, 0 / 0.
+        result = np.true_divide(result, result.dtype.type(values.size if total is None else total))
+    return result if result.dtype is values.dtype else result.astype(values.dtype)
+
+
+def sum_of(values: Any) -> Any:
+    """Return the sum of all elements, which of half precision is a single one."""
+    d = values.dtype
+    if d is F16:
+        return np.add.reduce(values, axis=None, dtype=F32)
+    if 0 < values.size <= 4096 and values.flags.c_contiguous:  # half the time for a few
+        return np.dot(values.reshape(-1), ones_vector(values.size, d))
+    return np.add.reduce(values, axis=None)
 
 
 def scale_of(reduction: str, shape: tuple[int, ...]) -> float:
@@ -63,27 +80,23 @@ def scale_of(reduction: str, shape: tuple[int, ...]) -> float:
 # ----- Targets ------------------------------------------------------------------------------------
 
 
-def _class_index(target: Any) -> tuple[Any, ...]:
-    """Return the index that picks from scores ``(N, C, d1, ...)`` each target's own."""
-    if target.ndim == 1:
-        return (np.arange(target.shape[0]), target)
-    n, *rest = np.ogrid[tuple(slice(size) for size in target.shape)]
-    return (n, target, *rest)
+def _places(shape: Any, target: Any) -> Any:
+    """Return where among all scores of a shape ``(N, C, d1, ...)`` each target's own stands."""
+    n, classes, *sizes = shape
+    if not sizes:
+        return np.arange(0, n * classes, classes) + target
+    each = math.prod(sizes)
+    first = (np.arange(n) * (classes * each)).reshape(n, *(1 for _ in sizes))
+    return first + target.astype(np.int64) * each + np.arange(each).reshape(sizes)
 
 
-def _sum_of_classes(p: Any) -> Any:
-    """Return the sums over dimension 1, which is kept."""
-    if p.ndim == 2 and p.dtype is F32:
-        return np.dot(p, ones_vector(p.shape[1], F32))[:, None]  # half the time of a reduction
-    return np.add.reduce(p, axis=1, keepdims=True)
-
-
-def _checked(x: Any, target: Any, weight: Any, ignore_index: int) -> tuple[Any, Any, Any]:
+def _checked(
+    classes: int, d: Any, target: Any, weight: Any, ignore_index: int
+) -> tuple[Any, Any, Any]:
     """Return the targets with ignored ones set to 0, which those are (or None), and all weights.
 
-    The weights are those of the elements, None if all are 1.
+    The weights are those of the elements, in the dtype `d`, None if all are 1.
     """
-    classes = x.shape[1]
     ignored = None
     if target.dtype is I64:
         # As unsigned numbers negative ones are huge: one reduction tells that nothing is special.
@@ -98,15 +111,11 @@ def _checked(x: Any, target: Any, weight: Any, ignore_index: int) -> tuple[Any, 
         target = np.where(ignored, 0, target)
         if not ignored.any():
             ignored = None
-    weights = None
-    if weight is not None:
-        weights = weight[target]
+    if weight is None:
+        return target, ignored, None if ignored is None else (~ignored).astype(d)
+    weights = weight[target].astype(d, copy=False)
     if ignored is not None:
-        weights = (
-            (~ignored).astype(x.dtype)
-            if weights is None
-            else np.where(ignored, x.dtype.type(0), weights)
-        )
+        weights[ignored] = 0
     return target, ignored, weights
 
 
@@ -115,12 +124,14 @@ def _total(weights: Any, target: Any) -> float:
     return float(target.size if weights is None else np.add.reduce(weights, axis=None))
 
 
-def _reduced_by(losses: Any, total: float, reduction: str) -> Any:
-    if reduction == "none":
-        return losses
-    summed = np.add.reduce(losses, axis=None)
-    # An empty batch has the mean nan, 0 / 0.
-    return summed if reduction == "sum" else np.true_divide(summed, losses.dtype.type(total))
+def _spread(g: Any) -> Any:
+    """Return the gradient of a loss, reduced or one per element, to be multiplied with scores."""
+    return g if g.ndim == 0 else g[:, None]
+
+
+def is_recorded(input: Any) -> bool:
+    """Return whether the derivatives of what is computed from `input` will be asked for."""
+    return isinstance(input, Traced) and input.node is not None and bool(thread_mode.grad)
 
 
 # ----- Cross entropy with class indices -----------------------------------------------------------
@@ -133,100 +144,44 @@ def softmax_of(x: Any) -> Any:
 
 
 def _distribution(
-    x: Any, target: Any, weight: Any, reduction: str, ignore_index: int, label_smoothing: float
+    shape: Any, d: Any, target: Any, weight: Any, ignore_index: int, label_smoothing: float
 ) -> Any:
-    """Return the coefficients q of the loss ``-sum(q * log_softmax(x))``, reduction included."""
-    target, ignored, weights = _checked(x, target, weight, ignore_index)
-    q = np.zeros(x.shape, x.dtype)
+    """Return the coefficients q of the losses ``-sum(q * log_softmax(x))`` for x of a shape."""
+    target, ignored, weights = _checked(shape[1], d, target, weight, ignore_index)
+    q: Any = np.zeros(shape, d)
     if label_smoothing:
-        q += label_smoothing / x.shape[1]
+        q += label_smoothing / shape[1]
         if weight is not None:
-            q *= weight.reshape((-1,) + (1,) * (x.ndim - 2))
-    index = _class_index(target)
-    q[index] += (1 - label_smoothing) * (1 if weights is None else weights)
-    if reduction == "mean":
-        q *= quotient(1, _total(weights, target))
+            q *= weight.reshape((-1,) + (1,) * (len(shape) - 2))
+    share = 1 - label_smoothing
+    q.reshape(-1)[_places(shape, target)] += share if weights is None else share * weights
     if ignored is not None:
-        np.moveaxis(q, 1, -1)[ignored] = 0  # also where all are, and the mean is 0 / 0
+        np.moveaxis(q, 1, -1)[ignored] = 0
     return q
 
 
-def _spread(g: Any) -> Any:
-    """Return the gradient of a loss, reduced or one per element, to be multiplied with scores."""
-    return g if g.ndim == 0 else g[:, None]
-
-
-def _d_grad(
+def _scores_rule(
     g: Any,
-    grad_shape: Any,
     x: Any,
+    slope: Any,
+    scale: Any,
     target: Any,
     weight: Any,
-    reduction: str,
     ignore_index: int,
     label_smoothing: float,
 ) -> Any:
-    q = _distribution(as_array(x), target, weight, reduction, ignore_index, label_smoothing)
-    d = g * (softmax_of(x) * q.sum(axis=1, keepdims=True) - q)
-    return np.sum(d, axis=1) if grad_shape else np.sum(d)
-
-
-def _d_scores(
-    g: Any,
-    grad: Any,
-    x: Any,
-    target: Any,
-    weight: Any,
-    reduction: str,
-    ignore_index: int,
-    label_smoothing: float,
-) -> Any:
-    q = _distribution(as_array(x), target, weight, reduction, ignore_index, label_smoothing)
-    p = softmax_of(x)
-    d = p * (g - np.sum(g * p, axis=1, keepdims=True))
-    return d * _spread(grad) * q.sum(axis=1, keepdims=True)
-
-
-@op(grad=_d_grad, x=_d_scores, label="NllLossBackward")
-def cross_entropy_backward(
-    grad: Array,
-    x: Array,
-    probabilities: Array,
-    target: Array,
-    weight: Array | None,
-    reduction: str,
-    ignore_index: int,
-    label_smoothing: float,
-) -> Array:
-    """Return the gradient of cross entropy for the scores."""
-    if label_smoothing:
-        q = _distribution(x, target, weight, reduction, ignore_index, label_smoothing)
-        d = probabilities * q.sum(axis=1, keepdims=True)
-        d -= q
-        d *= _spread(grad)
-        return d
-    target, ignored, weights = _checked(x, target, weight, ignore_index)
-    scale: Any = grad
-    if reduction == "mean":
-        scale = grad * quotient(1, _total(weights, target))
-    if weights is not None:
-        scale = scale * weights
-    if ignored is not None:
-        scale = np.where(ignored, 0, scale)
-    scale = np.asarray(scale, x.dtype)
-    d = probabilities * _spread(scale)
-    d[_class_index(target)] -= scale
-    return d
+    if slope is not None and not isinstance(x, Traced):
+        return slope * _spread(np.asarray(g * scale, slope.dtype))
+    weight = None if weight is None else as_array(weight)
+    d = as_array(x).dtype
+    q = _distribution(x.shape, d, as_array(target), weight, ignore_index, label_smoothing)
+    return (softmax_of(x) * q.sum(axis=1, keepdims=True) - q) * _spread(g * scale)
 
 
 @op(
-    x=lambda g, x, probabilities, target, weight, reduction, ignore_index, label_smoothing: (
-        cross_entropy_backward(
-            g, x, probabilities, target, weight, reduction, ignore_index, label_smoothing
-        )
-    ),
+    x=_scores_rule,
     dtype="any",
-    keeps=("probabilities",),
+    keeps=("slope", "scale"),
     name="cross_entropy",
     label="NllLoss",
 )
@@ -237,52 +192,109 @@ def _cross_entropy(
     reduction: str,
     ignore_index: int,
     label_smoothing: float,
+    recorded: bool,
 ) -> Any:
-    target, ignored, weights = _checked(x, target, weight, ignore_index)
-    p = x - np.maximum.reduce(x, axis=1, keepdims=True)
-    own = p[_class_index(target)]
+    d = x.dtype
+    if d is F16:
+        x = x.astype(F32)
+    target, ignored, weights = _checked(x.shape[1], x.dtype, target, weight, ignore_index)
+    if x.ndim == 2 and not label_smoothing:
+        losses = np.empty(len(x), x.dtype)
+        slope = np.empty(x.shape, x.dtype) if recorded else None
+        if x.size:
+            by_blocks(loss_rows.cross_entropy_rows, x, target, weights, losses, slope)
+    else:
+        losses, slope = _smoothed(x, target, ignored, weights, weight, label_smoothing)
+    if ignored is not None:
+        losses[ignored] = 0  # and not 0 times what may be infinite
+    total = _total(weights, target)
+    loss = reduced(losses, reduction, total)
+    scale: Any = quotient(1, total) if reduction == "mean" else 1.0
+    if ignored is not None and not total:
+        scale = np.where(ignored, 0, x.dtype.type(scale))  # and not 0 times infinity
+    if d is F16:
+        loss, slope = loss.astype(d), None if slope is None else slope.astype(d)
+    return loss, slope, scale
+
+
+def _smoothed(
+    x: Any, target: Any, ignored: Any, weights: Any, weight: Any, label_smoothing: float
+) -> tuple[Any, Any]:
+    """Return the losses, their targets perhaps smoothed, of scores ``(N, C, ...)``, and the slope."""
+    p = np.empty(x.shape, x.dtype)
+    np.subtract(x, np.maximum.reduce(x, axis=1, keepdims=True), out=p)
+    places = _places(x.shape, target)
+    own = p.reshape(-1)[places]
     mean_score = None
     if label_smoothing:
         mean_score = p.mean(axis=1) if weight is None else np.einsum("nc...,c->n...", p, weight)
-    np.exp(p, out=p)
-    sums = _sum_of_classes(p)
+    p = exp(p)
+    sums = np.add.reduce(p, axis=1, keepdims=True)
     p /= sums
     log_sums = np.log(sums[:, 0])
     losses = log_sums - own
+    share = 1 - label_smoothing
+    kept = share if weights is None else share * weights
+    whole = kept  # that the targets of an element add up to
     if weights is not None:
         losses *= weights
-    if ignored is not None:
-        losses[ignored] = 0  # and not 0 times what may be infinite
     if mean_score is not None:
+        spread = x.dtype.type(label_smoothing / x.shape[1])
         if weight is None:
-            smooth = log_sums - mean_score
+            smooth, whole = log_sums - mean_score, whole + label_smoothing
         else:
             smooth = log_sums * weight.mean() - mean_score * (1 / x.shape[1])
+            whole = whole + spread * np.add.reduce(weight)
+            spread = spread * weight.reshape((-1,) + (1,) * (x.ndim - 2))
         if ignored is not None:
-            smooth[ignored] = 0
-        losses = (1 - label_smoothing) * losses + label_smoothing * smooth
-    return _reduced_by(losses, _total(weights, target), reduction), p
+            smooth[ignored], whole = 0, np.where(ignored, 0, whole)
+        losses = share * losses + label_smoothing * smooth
+        p *= _by_element(whole)
+        p -= spread if ignored is None else spread * ~ignored[:, None]
+    elif weights is not None:
+        p *= weights[:, None]
+    p.reshape(-1)[places] -= kept
+    return losses, p
+
+
+def _by_element(values: Any) -> Any:
+    return values if np.ndim(values) == 0 else values[:, None]
 
 
 # ----- Cross entropy with probabilities -----------------------------------------------------------
 
 
+def _probabilities_rule(g: Any, x: Any, target: Any, slope: Any, scale: float) -> Any:
+    g = _spread(g * scale)
+    if slope is not None and not isinstance(x, Traced):
+        return slope * g
+    return g * (softmax_of(x) * np.sum(target, axis=1, keepdims=True) - target)
+
+
 @op(
-    x=lambda g, x, target: (
-        g[:, None] * (softmax_of(x) * np.sum(target, axis=1, keepdims=True) - target)
-    ),
-    target=lambda g, x: -g[:, None] * log_softmax_of(x),
+    x=_probabilities_rule,
+    target=lambda g, x, scale: -_spread(g * scale) * log_softmax_of(x),
     dtype="promote",
+    keeps=("slope", "scale"),
 )
-def soft_cross_entropy(x: Array, target: Array) -> Array:
-    """Return ``-sum(target * log_softmax(input))`` over the classes, dimension 1.
+def soft_cross_entropy(x: Array, target: Array, reduction: str, recorded: bool) -> Any:
+    """Return ``-sum(target * log_softmax(input))`` over the classes, dimension 1, reduced.
 
     >>> from tinygrad_like.ops.cross_entropy import soft_cross_entropy
     >>> import tinygrad_like as torch
-    >>> soft_cross_entropy(torch.tensor([[0.0, 0.0]]), torch.tensor([[0.5, 0.5]]))
+    >>> soft_cross_entropy(torch.tensor([[0.0, 0.0]]), torch.tensor([[0.5, 0.5]]), "none", False)
     tensor([0.6931])
     """
-    return -np.add.reduce(log_softmax_of(x) * target, axis=1)
+    slope = None
+    if x.ndim == 2 and x.dtype is not F16:
+        losses = np.zeros(len(x), x.dtype)
+        slope = np.empty(x.shape, x.dtype) if recorded else None
+        if x.size:
+            by_blocks(loss_rows.soft_cross_entropy_rows, x, target, losses, slope)
+    else:
+        losses = -np.add.reduce(log_softmax_of(x) * target, axis=1)
+    scale = scale_of(reduction, losses.shape)
+    return reduced(losses, reduction), slope, scale
 
 
 def log_softmax_of(x: Any) -> Any:
@@ -304,11 +316,7 @@ def _with_probabilities(
         q = q * (1 - label_smoothing) + label_smoothing / input.shape[1]
     if weight is not None:
         q = q * as_array(weight).reshape((-1,) + (1,) * (input.ndim - 2))
-    losses = REGISTRY["soft_cross_entropy"].call(input, q)
-    if reduction == "none":
-        return losses
-    total = np.sum(losses)
-    return total if reduction == "sum" else total * quotient(1, as_array(losses).size)
+    return soft_cross_entropy(input, q, reduction, is_recorded(input))
 
 
 _TITLES = {"f2": "Half", "f4": "Float", "f8": "Double", "i1": "Char", "i2": "Short", "i4": "Int"}
@@ -406,40 +414,48 @@ def cross_entropy(
             )
         single = result_type.make(t.reshape(1))
         _check_classes(input[None], single, weight)
-        losses = _cross_entropy(
-            input[None], single, weight, reduction, ignore_index, label_smoothing
-        )
+        options = reduction, ignore_index, label_smoothing, is_recorded(input)
+        losses = _cross_entropy(input[None], single, weight, *options)
         return losses[0] if reduction == "none" else losses
     _check_classes(input, target, weight)
-    return _cross_entropy(input, target, weight, reduction, ignore_index, label_smoothing)
+    options = reduction, ignore_index, label_smoothing, is_recorded(input)
+    return _cross_entropy(input, target, weight, *options)
 
 
 # ----- Negative log likelihood --------------------------------------------------------------------
 
 
-def _coefficients(
-    shape: Any, d: Any, target: Any, weight: Any, reduction: str, ignore_index: int
-) -> Any:
-    """Return the coefficients q of the loss ``-sum(q * input)``, reduction included."""
-    return _distribution(np.empty(shape, d), target, weight, reduction, ignore_index, 0.0)
-
-
 @op(
     grad=lambda g, grad_shape, target, weight, shape, reduction, ignore_index: _contracted(
-        g * _coefficients(shape, as_array(g).dtype, target, weight, reduction, ignore_index),
-        grad_shape,
+        g, grad_shape, target, weight, shape, reduction, ignore_index
     ),
 )
 def nll_loss_backward(
     grad: Array, target: Array, weight: Array | None, shape: Any, reduction: str, ignore_index: int
 ) -> Array:
     """Return the gradient of `nll_loss` for the log probabilities of the given shape."""
-    q = _coefficients(shape, grad.dtype, target, weight, reduction, ignore_index)
-    return -(q * _spread(grad))
+    target, ignored, weights = _checked(shape[1], grad.dtype, target, weight, ignore_index)
+    out: Any = np.zeros(shape, grad.dtype)
+    scale = -grad
+    if weights is not None:
+        scale = scale * weights
+    if reduction == "mean":
+        scale = scale * quotient(1, _total(weights, target))
+    if ignored is not None:
+        scale = np.where(ignored, 0, scale)
+    out.reshape(-1)[_places(shape, target)] = scale
+    return out
 
 
-def _contracted(d: Any, grad_shape: Any) -> Any:
-    return -np.sum(d, axis=1) if grad_shape else -np.sum(d)
+def _contracted(
+    g: Any, grad_shape: Any, target: Any, weight: Any, shape: Any, reduction: str, ignore_index: int
+) -> Any:
+    """Return the gradient of `nll_loss_backward`, which is linear, for the loss's gradient."""
+    weight = None if weight is None else as_array(weight)
+    q = _distribution(shape, as_array(g).dtype, as_array(target), weight, ignore_index, 0.0)
+    if reduction == "mean":
+        q *= quotient(1, float(np.add.reduce(q, axis=None)))
+    return -np.sum(g * q, axis=1) if grad_shape else -np.sum(g * q)
 
 
 @op(
@@ -451,13 +467,13 @@ def _contracted(d: Any, grad_shape: Any) -> Any:
 def _nll_loss(
     x: Array, target: Array, weight: Array | None, reduction: str, ignore_index: int
 ) -> Array:
-    target, ignored, weights = _checked(x, target, weight, ignore_index)
-    losses = -x[_class_index(target)]
+    target, ignored, weights = _checked(x.shape[1], x.dtype, target, weight, ignore_index)
+    losses = -x.reshape(-1)[_places(x.shape, target)]
     if weights is not None:
         losses *= weights
     if ignored is not None:
         losses[ignored] = 0
-    return _reduced_by(losses, _total(weights, target), reduction)
+    return reduced(losses, reduction, _total(weights, target))
 
 
 def nll_loss(

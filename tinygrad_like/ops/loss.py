@@ -8,10 +8,20 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_like.graph import Array, as_array
+from tinygrad_like.dtypes import F16
+from tinygrad_like.graph import Array, Traced, as_array
 from tinygrad_like.op import op
 from tinygrad_like.ops import cross_entropy as _classes
-from tinygrad_like.ops.cross_entropy import check_reduction, reduced, scale_of, title
+from tinygrad_like.ops import loss_rows
+from tinygrad_like.ops.cross_entropy import (
+    check_reduction,
+    is_recorded,
+    reduced,
+    scale_of,
+    title,
+)
+from tinygrad_like.ops.loss_rows import LEAST_VARIANCE
+from tinygrad_like.ops.pointwise import alike
 from tinygrad_like.ops.unary import sigmoid
 
 __all__ = ["binary_cross_entropy_with_logits"]
@@ -33,27 +43,45 @@ def _common(x: Any, y: Any) -> tuple[int, ...]:
     return x if x == y else np.broadcast_shapes(x, y)
 
 
-def _per_element(g: Any, x: Any, y: Any, reduction: str, factor: float = 1.0) -> Any:
-    """Return the gradient that reaches each element's loss, times a factor."""
+def _scaled(slope: Any, g: Any, x: Any, y: Any, reduction: str, factor: float = 1.0) -> Any:
+    """Return new derivatives of elements' losses times what reaches these of `g`, times a factor."""
     factor *= scale_of(reduction, _common(x.shape, y.shape))
-    return g if factor == 1 else g * factor
+    return _times(slope, g if factor == 1 else g * factor)
+
+
+def _times(slope: Any, g: Any) -> Any:
+    """Return ``slope * g``, in the place of `slope` if that is an array."""
+    if isinstance(slope, np.ndarray) and not isinstance(g, Traced) and slope.ndim:
+        shape = np.shape(g)
+        if not shape or shape == slope.shape:
+            return np.multiply(slope, g, out=slope)
+    return slope * g
+
+
+def _difference(x: Any, y: Any, name: str) -> Any:
+    """Return ``x - y``.
+
+    Raises:
+        NotImplementedError: if the elements are no floating-point numbers.
+    """
+    if x.dtype.kind != "f":
+        raise NotImplementedError(f"\"{name}_cpu\" not implemented for '{title(x)}'")
+    return x - y
 
 
 # ----- Squared errors -----------------------------------------------------------------------------
 
 
 @op(
-    x=lambda g, x, y, reduction: (x - y) * _per_element(g, x, y, reduction, 2.0),
-    y=lambda g, x, y, reduction: (x - y) * _per_element(g, x, y, reduction, -2.0),
+    x=lambda g, x, y, reduction: _scaled(x - y, g, x, y, reduction, 2.0),
+    y=lambda g, x, y, reduction: _scaled(x - y, g, x, y, reduction, -2.0),
     broadcasts=True,
     dtype="promote",
     name="mse_loss",
 )
 def _mse_loss(x: Array, y: Array, reduction: str) -> Array:
-    d = x - y
-    if d.dtype.kind != "f":
-        raise NotImplementedError(f"\"mse_cpu\" not implemented for '{title(d)}'")
-    if 0 < d.size <= 65536 and reduction != "none":
+    d = _difference(x, y, "mse")
+    if 0 < d.size <= 65536 and reduction != "none" and d.dtype is not F16:
         d = d.reshape(-1)
         total = np.dot(d, d)
         return total if reduction == "sum" else total / d.dtype.type(d.size)
@@ -64,18 +92,30 @@ def _mse_loss(x: Array, y: Array, reduction: str) -> Array:
 # ----- Errors that grow linearly ------------------------------------------------------------------
 
 
-def _linear_parts(x: Any, y: Any, edge: float) -> tuple[Any, Any]:
-    """Return where ``|x - y| < edge`` and the sign of the difference elsewhere, as constants."""
-    d = as_array(x) - as_array(y)
-    inside = np.abs(d) < edge
-    return inside.astype(d.dtype), np.where(inside, 0, np.sign(d)).astype(d.dtype)
+def _cut(d: Any, edge: float) -> Any:
+    """Return numbers cut at `edge` and ``-edge``."""
+    if not isinstance(d, Traced):
+        return np.clip(d, -edge, edge)
+    inside = (np.abs(d.array) < edge).astype(d.array.dtype)
+    return d * inside + np.sign(d.array) * (1 - inside) * edge
+
+
+def _bent_errors(d: Any, edge: float, divisor: float) -> Any:
+    """Return half the squares of numbers below `edge`, beyond it the tangent's values, divided."""
+    size = np.abs(d)
+    inner = np.clip(size, 0, edge)
+    size -= 0.5 * inner
+    if divisor != 1:
+        inner /= divisor
+    size *= inner
+    return size
 
 
 def _smooth_l1_rule(sign: float) -> Callable[..., Any]:
     def rule(g: Any, x: Any, y: Any, reduction: str, beta: float) -> Any:
-        inside, outside = _linear_parts(x, y, beta)
-        slope = outside if beta == 0 else (x - y) * (inside * (1 / beta)) + outside
-        return _per_element(g, x, y, reduction, sign) * slope
+        if beta == 0:
+            return _scaled(_sign_of(x, y), g, x, y, reduction, sign)
+        return _scaled(_cut(x - y, beta), g, x, y, reduction, sign / beta)
 
     return rule
 
@@ -89,16 +129,15 @@ def _smooth_l1_rule(sign: float) -> Callable[..., Any]:
     label="SmoothL1Loss",
 )
 def _smooth_l1_loss(x: Array, y: Array, reduction: str, beta: float) -> Array:
-    d = np.abs(x - y)
-    if beta:
-        d = np.where(d < beta, d * d * (0.5 / beta), d - 0.5 * beta)
-    return reduced(d, reduction)
+    d = _difference(x, y, "smooth_l1")
+    if beta == 0:
+        return reduced(np.abs(d), reduction)
+    return reduced(_bent_errors(d, beta, beta), reduction)
 
 
 def _huber_rule(sign: float) -> Callable[..., Any]:
     def rule(g: Any, x: Any, y: Any, reduction: str, delta: float) -> Any:
-        inside, outside = _linear_parts(x, y, delta)
-        return _per_element(g, x, y, reduction, sign) * ((x - y) * inside + outside * delta)
+        return _scaled(_cut(x - y, delta), g, x, y, reduction, sign)
 
     return rule
 
@@ -111,13 +150,12 @@ def _huber_rule(sign: float) -> Callable[..., Any]:
     name="huber_loss",
 )
 def _huber_loss(x: Array, y: Array, reduction: str, delta: float) -> Array:
-    d = np.abs(x - y)
-    return reduced(np.where(d < delta, 0.5 * d * d, delta * (d - 0.5 * delta)), reduction)
+    return reduced(_bent_errors(_difference(x, y, "huber"), delta, 1.0), reduction)
 
 
 @op(
-    x=lambda g, x, y, reduction: _sign_of(x, y) * _per_element(g, x, y, reduction),
-    y=lambda g, x, y, reduction: _sign_of(x, y) * _per_element(g, x, y, reduction, -1.0),
+    x=lambda g, x, y, reduction: _scaled(_sign_of(x, y), g, x, y, reduction),
+    y=lambda g, x, y, reduction: _scaled(_sign_of(x, y), g, x, y, reduction, -1.0),
     broadcasts=True,
     dtype="promote",
     name="l1_loss",
@@ -134,44 +172,61 @@ def _l1_loss(x: Array, y: Array, reduction: str) -> Array:
 
 
 def _sign_of(x: Any, y: Any) -> Any:
-    return np.sign(as_array(x) - as_array(y))
+    """Return the sign of the difference, 0 for a nan as in PyTorch."""
+    d = as_array(x) - as_array(y)
+    return np.subtract(d > 0, d < 0, dtype=np.int8).astype(d.dtype)
 
 
 # ----- Binary cross entropy -----------------------------------------------------------------------
 
-# PyTorch cuts logarithms here, and this is what it divides by at least.
-_LOWEST_LOG = -100.0
-_LEAST = 1e-12
+
+def _alike(routine: Callable[..., None], x: Any, y: Any, recorded: bool) -> tuple[Any, Any]:
+    """Return the losses that `routine` finds for alike arrays, and their slope if `recorded`."""
+    slope = np.empty_like(y) if recorded else None
+    return alike(routine, x, y, also=(slope,)), slope
 
 
-def _bce_slope(g: Any, x: Any, y: Any, weight: Any, reduction: str) -> Any:
-    variance = (1 - x) * x
-    least = as_array(variance) < _LEAST
-    if least.any():
-        kept = (~least).astype(as_array(variance).dtype)
-        variance = variance * kept + _LEAST * (1 - kept)
-    return _weighted(_per_element(g, x, y, reduction), weight) * (x - y) / variance
+def _weighed(weight: Any, losses: Any, slope: Any, reduction: str) -> tuple[Any, Any, float]:
+    """Return the reduced loss, the slope, and what one element counts in the loss."""
+    if weight is not None:
+        losses = losses * weight
+        slope = None if slope is None else slope * weight
+    return reduced(losses, reduction), slope, scale_of(reduction, losses.shape)
 
 
 def _weighted(g: Any, weight: Any) -> Any:
     return g if weight is None else g * weight
 
 
-def _bce_target_slope(g: Any, x: Any, y: Any, weight: Any, reduction: str) -> Any:
-    g = _weighted(_per_element(g, x, y, reduction), weight)
+def _bce_slope(g: Any, x: Any, y: Any, weight: Any, slope: Any, scale: float) -> Any:
+    if slope is not None and not isinstance(x, Traced):
+        return slope * (g * scale)
+    variance = (1 - x) * x
+    least = as_array(variance) < LEAST_VARIANCE
+    if least.any():
+        kept = (~least).astype(as_array(variance).dtype)
+        variance = variance * kept + LEAST_VARIANCE * (1 - kept)
+    return _weighted(g * scale, weight) * (x - y) / variance
+
+
+def _bce_target_slope(g: Any, x: Any, weight: Any, scale: float) -> Any:
+    g = _weighted(g * scale, weight)
     return g * (np.log(1 - x) - np.log(x))  # not cut, as in PyTorch
 
 
-@op(x=_bce_slope, y=_bce_target_slope, dtype="same", name="binary_cross_entropy")
-def _binary_cross_entropy(x: Array, y: Array, weight: Array | None, reduction: str) -> Array:
+@op(
+    x=_bce_slope,
+    y=_bce_target_slope,
+    dtype="same",
+    keeps=("slope", "scale"),
+    name="binary_cross_entropy",
+)
+def _binary_cross_entropy(
+    x: Array, y: Array, weight: Array | None, reduction: str, recorded: bool
+) -> Any:
     if x.size and not (x.min() >= 0 and x.max() <= 1):
         raise RuntimeError("all elements of input should be between 0 and 1")
-    log = np.maximum(np.log(x), _LOWEST_LOG)
-    log_rest = np.maximum(np.log1p(-x), _LOWEST_LOG)
-    losses = (y - 1) * log_rest - y * log
-    if weight is not None:
-        losses = losses * weight
-    return reduced(losses, reduction)
+    return _weighed(weight, *_alike(loss_rows.binary, x, y, recorded), reduction)
 
 
 def _softplus_of_minus(x: Any) -> Any:
@@ -180,22 +235,24 @@ def _softplus_of_minus(x: Any) -> Any:
     return np.log(1 + np.exp(x * (2 * negative - 1))) - x * negative
 
 
-def _logits_slope(g: Any, x: Any, y: Any, weight: Any, pos_weight: Any, reduction: str) -> Any:
+def _logits_slope(
+    g: Any, x: Any, y: Any, weight: Any, pos_weight: Any, slope: Any, scale: float
+) -> Any:
+    if slope is not None and not isinstance(x, Traced):
+        return slope * (g * scale)
     if pos_weight is None:
-        slope = sigmoid(x) - y
+        steep = sigmoid(x) - y
     else:
         t = y * pos_weight
-        slope = (t + 1 - y) * sigmoid(x) - t
-    return _weighted(_per_element(g, x, y, reduction), weight) * slope
+        steep = (t + 1 - y) * sigmoid(x) - t
+    return _times(steep, _weighted(g * scale, weight))
 
 
-def _logits_target_slope(
-    g: Any, x: Any, y: Any, weight: Any, pos_weight: Any, reduction: str
-) -> Any:
-    slope = -x
+def _logits_target_slope(g: Any, x: Any, weight: Any, pos_weight: Any, scale: float) -> Any:
+    steep = -x
     if pos_weight is not None:
-        slope = slope + (pos_weight - 1) * _softplus_of_minus(x)
-    return _weighted(_per_element(g, x, y, reduction), weight) * slope
+        steep = steep + (pos_weight - 1) * _softplus_of_minus(x)
+    return _weighted(g * scale, weight) * steep
 
 
 @op(
@@ -203,23 +260,24 @@ def _logits_target_slope(
     y=_logits_target_slope,
     broadcasts=True,
     dtype="promote",
+    keeps=("slope", "scale"),
     name="binary_cross_entropy_with_logits",
 )
 def _binary_cross_entropy_with_logits(
-    x: Array, y: Array, weight: Array | None, pos_weight: Array | None, reduction: str
-) -> Array:
-    losses = np.asarray(np.copysign(x, x.dtype.type(-1)))  # -|x|
-    np.exp(losses, losses)
-    np.log1p(losses, losses)
+    x: Array,
+    y: Array,
+    weight: Array | None,
+    pos_weight: Array | None,
+    reduction: str,
+    recorded: bool,
+) -> Any:
+    if pos_weight is None and x.size < loss_rows.LEAST:
+        return _weighed(weight, loss_rows.few_logits(x, y), None, reduction)
     if pos_weight is None:
-        losses += np.maximum(x, x.dtype.type(0))
-        losses -= x * y
-    else:
-        softplus = losses - np.minimum(x, x.dtype.type(0))  # log(1 + exp(-x)), whatever x's sign
-        losses = (1 - y) * x + softplus * ((pos_weight - 1) * y + 1)
-    if weight is not None:
-        losses = losses * weight
-    return reduced(losses, reduction)
+        return _weighed(weight, *_alike(loss_rows.logits, x, y, recorded), reduction)
+    softplus = _softplus_of_minus(x)
+    losses = (1 - y) * x + softplus * ((pos_weight - 1) * y + 1)
+    return _weighed(weight, losses, None, reduction)
 
 
 # ----- PyTorch's spelling -------------------------------------------------------------------------
@@ -366,7 +424,7 @@ def binary_cross_entropy(
             f"size (torch.Size({list(input.shape)})) is deprecated. Please ensure they have the same "
             "size."
         )
-    return _binary_cross_entropy(input, target, weight, reduction)
+    return _binary_cross_entropy(input, target, weight, reduction, is_recorded(input))
 
 
 def binary_cross_entropy_with_logits(
@@ -402,4 +460,6 @@ def binary_cross_entropy_with_logits(
             f"Target size (torch.Size({list(target.shape)})) must be the same as input size "
             f"(torch.Size({list(input.shape)}))"
         )
-    return _binary_cross_entropy_with_logits(input, target, weight, pos_weight, reduction)
+    return _binary_cross_entropy_with_logits(
+        input, target, weight, pos_weight, reduction, is_recorded(input)
+    )

@@ -117,7 +117,7 @@ def standardize_backward(
     share = x.dtype.type(1 / x.shape[1])
     spare = np.empty((min(rows, x.shape[0]), x.shape[1]), x.dtype)
     dots, sums = np.empty(spare.shape[0], x.dtype), np.empty(spare.shape[0], x.dtype)
-    wide = None if scale is None else _as_rows(scale, rows, stop - start)
+    wide: Any = None if scale is None else _as_rows(scale, rows, stop - start)
     for block, part in enumerate(row_slices(rows, start, stop), start):
         received, seen, sent, r = g[part], x[part], dx[part], rstd[part]
         count = len(r)

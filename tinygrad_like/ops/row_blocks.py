@@ -20,7 +20,7 @@ _RUN = 4096  # numbers that a product sums as precisely as NumPy's pairwise sums
 
 def rows_of_block(x: Any) -> int:
     """Return how many rows of `x` make a block."""
-    return max(1, BLOCK // max(1, x.shape[1] * x.itemsize))
+    return max(1, BLOCK // max(1, int(x.shape[1]) * int(x.itemsize)))
 
 
 def by_blocks(routine: Callable[..., None], *args: Any) -> None:

@@ -15,7 +15,7 @@ from tinygrad_like.jit import compiled
 from tinygrad_like.op import REGISTRY, op
 from tinygrad_like.ops.comparison import unsupported
 from tinygrad_like.ops.row_blocks import by_blocks, row_dots, row_slices, row_sums, unbuffered
-from tinygrad_like.ops.unary import negative
+from tinygrad_like.ops.unary import exp, negative
 from tinygrad_like.random import default_generator
 
 __all__ = ["log_softmax", "softmax"]
@@ -127,8 +127,7 @@ def _softmax(x: Array, dim: int) -> Array:
         return _alone(x, 1)
     if last:
         return _by_rows(_softmax_rows, x)
-    out = _shifted(x, dim)
-    np.exp(out, out=out)
+    out = exp(_shifted(x, dim))
     out /= np.add.reduce(out, dim, keepdims=True)
     return out
 
@@ -141,6 +140,8 @@ def softmax_backward(x: Array, y: Array, dim: int) -> Array:
     """Return the gradient `x` of a softmax along `dim`, whose result was `y`, for its input."""
     if y.ndim == 0:
         return np.zeros_like(x)
+    if y.dtype is F16:
+        return softmax_backward(x.astype(F32), y.astype(F32), dim).astype(F16)
     if y.size >= _LEAST and dim in (-1, y.ndim - 1):
         return _by_rows(_softmax_rows_backward, x, y)
     out = np.multiply(x, y)
@@ -165,7 +166,7 @@ def _log_softmax(x: Array, dim: int) -> Array:
     if last:
         return _by_rows(_log_softmax_rows, x)
     out = _shifted(x, dim)
-    out -= np.log(np.add.reduce(np.exp(out), dim, keepdims=True))
+    out -= np.log(np.add.reduce(exp(out), dim, keepdims=True))
     return out
 
 
@@ -177,9 +178,11 @@ def log_softmax_backward(x: Array, y: Array, dim: int) -> Array:
     """Return the gradient `x` of a log_softmax, whose result was `y`, for its input."""
     if y.ndim == 0:
         return np.zeros_like(x)
+    if y.dtype is F16:
+        return log_softmax_backward(x.astype(F32), y.astype(F32), dim).astype(F16)
     if y.size >= _LEAST and dim in (-1, y.ndim - 1):
         return _by_rows(_log_softmax_rows_backward, x, y)
-    out = np.exp(y)
+    out = exp(y)
     out *= np.add.reduce(x, dim, keepdims=True)
     return np.subtract(x, out, out=out)
 
