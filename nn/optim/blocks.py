@@ -18,12 +18,10 @@ from tinygrad_like import dtypes, jit
 from tinygrad_like.graph import result_type
 from tinygrad_like.lines import Line, here
 from tinygrad_like.modes import set_mode
-from tinygrad_like.nn.optim.layout import Flags, Layout
+from tinygrad_like.nn.optim.layout import SMALL, Flags, Layout
 from tinygrad_like.nn.optim.optimizer import Optimizer
 from tinygrad_like.nn.optim.passes import Rule
 from tinygrad_like.tensor import Tensor
-
-SMALL = 8192  # below this a parameter is updated with others
 
 
 class BlockOptimizer(Optimizer):
@@ -79,10 +77,9 @@ class BlockOptimizer(Optimizer):
         del group
         return self.slots
 
-    def whole_size(self, group: dict[str, Any]) -> int:
-        """Return from how many elements on a parameter is updated alone."""
-        del group
-        return SMALL if jit.enabled() else 4 * SMALL
+    def whole_size(self) -> int:
+        """Return from how many elements on a parameter is updated alone: NumPy calls cost more."""
+        return SMALL if jit.enabled() else 2 * SMALL
 
     def initial_state(self, group: dict[str, Any], name: str) -> float:
         """Return what a new array called `name` is filled with."""

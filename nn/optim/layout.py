@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 Array = np.ndarray[Any, Any]
 Flags = tuple[bool, ...]
 
+SMALL = 16384  # a parameter with fewer elements is updated together with others
 PACK = 65536  # how many elements lie in one block at most
 CHUNK = 131072  # how many of a large parameter one thread updates at once
 LEAST = 1024  # what is smaller NumPy updates, whether there are compiled rules or not
@@ -132,12 +133,16 @@ class Numbers:
         self.flat[:] = values
 
 
+def _plain(rule: Rule) -> Rule:
+    return getattr(rule, "plain", rule)  # not every rule has a kernel
+
+
 def _apply(
     rule: Rule, p: Flat, g: Flat, kept: tuple[Flat, ...], numbers: Numbers, flags: Flags
 ) -> None:
     """Update a flat parameter, by NumPy's version of the rule or a compiled one."""
     if p.size < LEAST or not jit.enabled():
-        jit.plain(rule)(p, g, kept, numbers.single, *flags)
+        _plain(rule)(p, g, kept, numbers.single, *flags)
     else:
         rule(p, g, kept, numbers.flat, *flags)
 
@@ -162,7 +167,8 @@ class Whole:
     def update_chunk(self, chunk: int, g: Flat, flags: Flags) -> None:
         """Update a part of the parameter, always by the same way to compute."""
         where, p, kept = self.chunks[chunk]
-        _apply(self.rule, p, g[where], kept, self.numbers, flags)
+        part = g if p.size == g.size else g[where]
+        _apply(self.rule, p, part, kept, self.numbers, flags)
 
     def update_member(self, index: int, grad: Array, flags: Flags) -> None:
         """Update the parameter."""
@@ -181,14 +187,20 @@ class Pack:
     )  # fmt: skip
 
     def __init__(
-        self, members: list[Tensor], kept: tuple[Flat, ...], rule: Rule, numbers: Numbers
+        self,
+        members: list[Tensor],
+        kept: tuple[Flat, ...],
+        rule: Rule,
+        numbers: Numbers,
+        g: Flat,
     ) -> None:
         self.kept, self.rule, self.numbers = kept, rule, numbers
         self.members = members
-        size, d = sum(p.array.size for p in members), members[0].array.dtype
+        size = _size(members)
         # What is tiny needs no blocks either.
-        self.direct = unwrap(jit.plain(rule)) if size < LEAST else None
-        (self.p,), (self.g,) = flats(1, size, d), flats(1, size, d)
+        self.direct = unwrap(_plain(rule)) if size < LEAST else None
+        (self.p,) = flats(1, size, members[0].array.dtype)
+        self.g = g[:size]
         block = self.p.view(Block)
         self.places: list[slice] = []
         self.slots: list[tuple[int, Array]] = []  # for the members' gradients
@@ -271,31 +283,14 @@ class Layout:
             else:
                 self.idle.append(p)
             seen.add(p)
-        least = optimizer.whole_size(group)
-        self.ages = optimizer.ages(group)
+        least = optimizer.whole_size()
         plan = [unit for members in by_type.values() for unit in _plan(members, least)]
         self.members = [p for _, members in plan for p in members]
         _refuse_shapes(optimizer, self.members, self.names)
-        self._count_steps(optimizer)
+        self.ages = optimizer.ages(group)
         self.numbers = {d: Numbers(d) for d in by_type}
-        self.units: list[tuple[Whole | Pack, int]] = []  # each with the place of its first member
-        self.packs: list[tuple[Pack, slice]] = []  # with the place of its members
-        self.chunks: list[tuple[Whole, int, int]] = []  # of each large one, with its member's place
-        self.large: list[int] = []  # the places of their members
-        self.bytes = 0  # of all that chunks read and write
-        stop = 0
-        for kind, members in plan:
-            d = members[0].array.dtype
-            kept = self._keep(optimizer, group, members, d)
-            unit = kind(members, kept, optimizer.rule, self.numbers[d])
-            self.units.append((unit, stop))
-            if isinstance(unit, Pack):
-                self.packs.append((unit, slice(stop, stop + len(members))))
-            else:
-                self.chunks += [(unit, i, stop) for i in range(len(unit.chunks))]
-                self.large.append(stop)
-                self.bytes += members[0].array.nbytes * (3 + 2 * len(self.names))
-            stop += len(members)
+        self._count_steps(optimizer)
+        self._arrange(optimizer, group, plan)
         self.pairs = [(p, p.array) for p in self.members]
         self.notes = [noted(array) for _, array in self.pairs]
         saved = ("step", *self.names) if optimizer.counts_steps else self.names
@@ -330,6 +325,38 @@ class Layout:
                 [any(notes.get(n) is not None for n in self.names) for notes in state], d
             )
 
+    def _arrange(
+        self,
+        optimizer: BlockOptimizer,
+        group: dict[str, Any],
+        plan: Sequence[tuple[bool, list[Tensor]]],
+    ) -> None:
+        """Make the packs and the others that were planned."""
+        self.units: list[tuple[Whole | Pack, int]] = []  # each with the place of its first member
+        self.packs: list[tuple[Pack, slice]] = []  # with the place of its members
+        self.chunks: list[tuple[Whole, int, int]] = []  # of each large one, with its member's place
+        self.large: list[int] = []  # the places of their members
+        self.bytes = 0  # of all that chunks read and write
+        # One for all packs of a type, one after the other, so that it stays in the cache.
+        most = max((_size(members) for packed, members in plan if packed), default=0)
+        gathered = {d: flats(1, most, d)[0] for d in self.numbers}
+        stop = 0
+        for packed, members in plan:
+            d = members[0].array.dtype
+            kept = self._keep(optimizer, group, members, d)
+            numbers = self.numbers[d]
+            unit: Whole | Pack
+            if packed:
+                unit = Pack(members, kept, optimizer.rule, numbers, gathered[d])
+                self.packs.append((unit, slice(stop, stop + len(members))))
+            else:
+                unit = Whole(members, kept, optimizer.rule, numbers)
+                self.chunks += [(unit, i, stop) for i in range(len(unit.chunks))]
+                self.large.append(stop)
+                self.bytes += members[0].array.nbytes * (3 + 2 * len(self.names))
+            self.units.append((unit, stop))
+            stop += len(members)
+
     def _keep(
         self,
         optimizer: BlockOptimizer,
@@ -339,13 +366,16 @@ class Layout:
     ) -> tuple[Flat, ...]:
         """Return, for each of the optimizer's slots, that state of `members` side by side."""
         kept = dict.fromkeys(optimizer.slots, np.empty(0, d))
-        size = sum(p.array.size for p in members)
+        size = _size(members)
         for name, flat in zip(self.names, flats(len(self.names), size, d), strict=True):
             kept[name] = flat
             stop = 0
             for p in members:
-                array = flat[stop : (stop := stop + p.array.size)].reshape(p.array.shape)
                 former = optimizer.state[p].get(name)
+                if len(members) == 1 and former is not None and _is_flat(former.array, d):
+                    kept[name] = former.array.reshape(-1)
+                    break
+                array = flat[stop : (stop := stop + p.array.size)].reshape(p.array.shape)
                 if former is None:
                     array.fill(optimizer.initial_state(group, name))
                 else:
@@ -483,6 +513,14 @@ def _immutable(option: Any) -> bool:
     return option is None or isinstance(option, int | float)
 
 
+def _size(members: Sequence[Tensor]) -> int:
+    return sum(p.array.size for p in members)
+
+
+def _is_flat(array: Array, d: np.dtype[Any]) -> bool:
+    return array.dtype is d and array.flags.c_contiguous and array.flags.writeable
+
+
 def _hold(notes: dict[str, Any], name: str, array: Array) -> None:
     """Have the state called `name` hold `array` from now on, in the tensor that is there already."""
     former = notes.get(name)
@@ -492,26 +530,24 @@ def _hold(notes: dict[str, Any], name: str, array: Array) -> None:
         notes[name] = result_type.make(array)
 
 
-def _plan(members: list[Tensor], least: int) -> list[tuple[type[Whole | Pack], list[Tensor]]]:
-    """Part members of one type into those updated alone and packs."""
-    plan: list[tuple[type[Whole | Pack], list[Tensor]]] = []
+def _plan(members: list[Tensor], least: int) -> list[tuple[bool, list[Tensor]]]:
+    """Part members of one type into packs (True) and those that are updated where they are."""
+    plan: list[tuple[bool, list[Tensor]]] = []
     pack: list[Tensor] = []
     filled = 0
     for p, overlaps in zip(members, _overlapping([p.array for p in members]), strict=True):
         size = p.array.size
         if size >= least and p.array.flags.c_contiguous and not overlaps:
-            plan.append((Whole, [p]))
+            plan.append((False, [p]))
         elif overlaps or size > PACK:  # of copies of overlapping memory only one can be right
-            plan.append((Pack, [p]))
+            plan.append((True, [p]))
         else:
             if filled + size > PACK:
-                plan.append((Pack, pack))
+                plan.append((True, pack))
                 pack, filled = [], 0
             pack.append(p)
             filled += size
-    if pack:
-        plan.append((Pack, pack))
-    return plan
+    return [*plan, (True, pack)] if pack else plan
 
 
 def _refuse_shapes(

@@ -10,7 +10,7 @@ import numpy as np
 
 from tinygrad_like.jit import compiled
 from tinygrad_like.nn.optim.blocks import BlockOptimizer
-from tinygrad_like.nn.optim.layout import Flags, number
+from tinygrad_like.nn.optim.layout import SMALL, Flags, number
 from tinygrad_like.nn.optim.optimizer import Params, refuse_lr
 from tinygrad_like.nn.optim.passes import Flat, axpby, blockwise, scratch
 from tinygrad_like.tensor import Tensor
@@ -128,9 +128,9 @@ class SGD(BlockOptimizer):
         """Return ``("momentum_buffer",)`` if there is momentum."""
         return self.slots if group["momentum"] != 0 else ()
 
-    def whole_size(self, group: dict[str, Any]) -> int:
+    def whole_size(self) -> int:
         """Return from how many elements on a parameter is updated alone: the rule is a short one."""
-        return 2048 if group["momentum"] != 0 else 512
+        return SMALL // 2
 
     def flags(self, group: dict[str, Any]) -> Flags:
         """Return which parts of the rule are to be done."""

@@ -1,0 +1,96 @@
+"""Optimizers of both packages side by side."""
+
+import numpy as np
+import pytest
+
+import tinygrad_like as ours
+from tinygrad_like.nn.optim.layout import CHUNK, PACK, SMALL
+
+torch = pytest.importorskip("torch")
+
+BOTH = (ours, torch)
+# Tiny, empty and 0-d parameters, some that fill one pack and a half, one that is updated alone.
+SHAPES = [(3, 4), (5,), (), (0,), (2, 3, 4), (SMALL - 1,), (90, 91), (PACK // SMALL, SMALL - 7)]
+LARGE = [(PACK + 77,), (4,), (2, CHUNK)]
+
+CONFIGURATIONS = [
+    ("SGD", {}),
+    ("SGD", {"momentum": 0.9}),
+    ("SGD", {"momentum": 0.9, "nesterov": True, "weight_decay": 0.1}),
+    ("SGD", {"momentum": 0.9, "dampening": 0.5, "maximize": True}),
+    ("SGD", {"weight_decay": 0.1, "maximize": True}),
+    ("Adam", {}),
+    ("Adam", {"amsgrad": True, "weight_decay": 0.1}),
+    ("Adam", {"betas": (0.3, 0.9), "eps": 1e-3, "maximize": True}),
+    ("Adam", {"weight_decay": 0.1, "decoupled_weight_decay": True, "maximize": True}),
+    ("AdamW", {}),
+    ("AdamW", {"amsgrad": True, "weight_decay": 0.3}),
+    ("RMSprop", {}),
+    ("RMSprop", {"momentum": 0.9, "weight_decay": 0.1}),
+    ("RMSprop", {"centered": True, "maximize": True}),
+    ("RMSprop", {"centered": True, "momentum": 0.5, "alpha": 0.3}),
+    ("Adagrad", {}),
+    ("Adagrad", {"lr_decay": 0.1, "initial_accumulator_value": 0.5, "weight_decay": 0.1}),
+    ("Adagrad", {"maximize": True}),
+]
+
+
+class Pair:
+    """The same parameters and the same optimizer in both packages."""
+
+    def __init__(self, name, options=None, shapes=SHAPES, dtype=np.float64, single=()):
+        self.rng = np.random.default_rng(0)
+        self.dtype = dtype
+        values = [
+            self.rng.standard_normal(shape).astype(np.float32 if i in single else dtype)
+            for i, shape in enumerate(shapes)
+        ]
+        self.params = [
+            [package.tensor(value.copy(), requires_grad=True) for value in values]
+            for package in BOTH
+        ]
+        self.optimizers = [
+            getattr(package.optim, name)(params, **({"lr": 0.01} | (options or {})))
+            for package, params in zip(BOTH, self.params, strict=True)
+        ]
+
+    def grads(self, skip=()):
+        """Give all parameters the same new gradients, or none to those in `skip`."""
+        for i, tensors in enumerate(zip(*self.params, strict=True)):
+            g = self.rng.standard_normal(tuple(tensors[0].shape)).astype(self.dtype)
+            for package, p in zip(BOTH, tensors, strict=True):
+                p.grad = None if i in skip else package.tensor(g).to(p.dtype)
+
+    def step(self, skip=()):
+        self.grads(skip)
+        for optimizer in self.optimizers:
+            optimizer.step()
+
+    def each(self, change):
+        """Do the same to both optimizers."""
+        for package, optimizer, params in zip(BOTH, self.optimizers, self.params, strict=True):
+            change(package, optimizer, params)
+
+    def check(self, rtol=1e-11, atol=1e-12):
+        first, second = self.optimizers
+        for mine, theirs in zip(*self.params, strict=True):
+            np.testing.assert_allclose(
+                mine.detach().numpy(), theirs.detach().numpy(), rtol=rtol, atol=atol
+            )
+            kept, wanted = first.state.get(mine, {}), second.state.get(theirs, {})
+            assert list(kept) == list(wanted)
+            for key in wanted:
+                assert str(kept[key].dtype) == str(wanted[key].dtype)
+                np.testing.assert_allclose(
+                    kept[key].numpy(), wanted[key].numpy(), rtol=rtol, atol=atol
+                )
+
+
+def trained(package, values, name="Adam", **options):
+    """Return parameters after one step, nothing else of which is held, and their optimizer."""
+    params = [package.tensor(value, requires_grad=True) for value in values]
+    optimizer = getattr(package.optim, name)(params, **({"lr": 0.1} | options))
+    for p in params:
+        p.grad = package.ones_like(p)
+    optimizer.step()
+    return params, optimizer
