@@ -1,5 +1,6 @@
 """Functions that modules are made of, under their names in torch.nn.functional."""
 
+from tinygrad_like.nn.attention import multi_head_attention_forward
 from tinygrad_like.nn.composites import (
     cosine_embedding_loss,
     cosine_similarity,
@@ -220,6 +221,7 @@ __all__ = [
     "max_unpool3d",
     "mish",
     "mse_loss",
+    "multi_head_attention_forward",
     "multi_margin_loss",
     "multilabel_margin_loss",
     "multilabel_soft_margin_loss",
