@@ -135,8 +135,8 @@ def multi_head_attention_forward(
         is_causal: a hint that `attn_mask` is the causal mask; it must be given.
 
     Raises:
-        AssertionError: if shapes do not fit.
-        RuntimeError: for `is_causal` without a mask, or masks of integers.
+        AssertionError: if shapes do not fit, or a mask is of integers.
+        RuntimeError: for `is_causal` without a mask.
     """
     batched = _check(query, key, value, key_padding_mask, attn_mask, num_heads)
     if is_causal and attn_mask is None:
