@@ -56,12 +56,11 @@ class _Walk:
                 before[begin:stop] = start[: stop - begin]
             return before, after
         space = np.empty((total + most, start.shape[1]), start.dtype)
-        first, second = space[:total], space[most:]
+        before, after = space[:total], space[most:]
         if self.reverse:
-            first, second = second, first
-        begin, stop = self.rows[0]
-        first[begin:stop] = start
-        return first, second
+            before, after = after, before
+        before[slice(*self.rows[0])] = start
+        return before, after
 
     def carry(self, step: int, before: Any, after: Any) -> None:
         """Hand the states after a step on to the next, where its sequences had one."""
@@ -230,7 +229,7 @@ def _lstm_rule(
     d_out, d_h, d_c = g[0], g[1].copy(), g[2].copy()
     d = np.empty((x.shape[0], 4 * size), x.dtype)
     d_states = np.empty_like(d_h)
-    d_projected = np.empty(d_out.shape, x.dtype) if w_hr is not None else None
+    d_projected: Any = None if w_hr is None else np.empty(d_out.shape, x.dtype)
     for begin, stop in reversed(_Walk(sizes, reverse).rows):
         n = stop - begin
         dh = np.add(d_h[:n], d_out[begin:stop], out=d_states[:n])
