@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import tinygrad_like as ours
-from tinygrad_like import jit
+from tinygrad_like import jit, threads
 from tinygrad_like.ops.pointwise import CHUNK
 
 torch = pytest.importorskip("torch")
@@ -142,3 +142,28 @@ def test_nothing_is_kept_where_no_gradient_is_wanted(mode):
     (first,) = ours.autograd.grad(out.sum(), x, create_graph=True)
     (again,) = ours.autograd.grad(ours.nn.functional.gelu(x).sum(), x)
     np.testing.assert_allclose(first.detach(), again, rtol=1e-5, atol=1e-6)
+
+
+@modes
+@pytest.mark.parametrize("name", ["exp", "gelu", "hardswish"])
+def test_pieces_on_several_threads_give_the_same(name, mode, monkeypatch):
+    pieces = []
+    split = threads.split
+
+    def spy(count, work, bytes_):
+        split(count, lambda start, stop: (pieces.append(start), work(start, stop)), bytes_)
+
+    monkeypatch.setattr(threads, "split", spy)
+    x = ours.randn(1 << 20)
+    found = []
+    former = ours.get_num_threads()
+    for count in (1, 2):
+        ours.set_num_threads(count)
+        leaf = x.clone().requires_grad_()
+        out = FUNCTIONS[name](ours, leaf)
+        out.sum().backward()
+        found.append((out.detach().numpy(), leaf.grad.numpy()))
+    ours.set_num_threads(former)
+    assert len(set(pieces)) > 1
+    for one, two in zip(*found, strict=True):
+        np.testing.assert_allclose(one, two, rtol=1e-6, atol=1e-7)
