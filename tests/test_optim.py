@@ -3,7 +3,6 @@
 import copy
 import pickle
 import warnings
-from operator import itemgetter
 
 import numpy as np
 import pytest
@@ -421,7 +420,7 @@ def test_own_rules_can_be_written(way):
     class Signed(BlockOptimizer):
         rule = staticmethod(follow_signs)
         slots = ()
-        read = itemgetter("lr")
+        options = ("lr",)
         counts_steps = False
 
         def flags(self, group):

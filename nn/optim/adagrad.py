@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from operator import itemgetter
 from typing import Any, ClassVar
 
 import numpy as np
@@ -74,9 +73,7 @@ class Adagrad(BlockOptimizer):
 
     rule = staticmethod(update)
     slots: ClassVar[tuple[str, ...]] = ("sum",)
-    read: ClassVar[itemgetter[Any]] = itemgetter(
-        "lr", "lr_decay", "eps", "weight_decay", "maximize"
-    )
+    options: ClassVar[tuple[str, ...]] = ("lr", "lr_decay", "eps", "weight_decay", "maximize")
 
     def __init__(
         self,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import sqrt
-from operator import itemgetter
 from typing import Any, ClassVar
 
 import numpy as np
@@ -82,8 +81,14 @@ class Adam(BlockOptimizer):
 
     rule = staticmethod(update)
     slots: ClassVar[tuple[str, ...]] = ("exp_avg", "exp_avg_sq", "max_exp_avg_sq")
-    read: ClassVar[itemgetter[Any]] = itemgetter(
-        "lr", "betas", "eps", "weight_decay", "amsgrad", "maximize", "decoupled_weight_decay"
+    options: ClassVar[tuple[str, ...]] = (
+        "lr",
+        "betas",
+        "eps",
+        "weight_decay",
+        "amsgrad",
+        "maximize",
+        "decoupled_weight_decay",
     )
 
     def __init__(

@@ -35,16 +35,21 @@ class BlockOptimizer(Optimizer):
             by the gradient `g`, which must not change. `kept` has an array for each of `slots`, an
             empty one for those not in use; `numbers` are of the type of `p`.
         slots: the names of all arrays that may be kept.
-        read: takes from a group the tuple of those options that the rule depends on.
+        options: the names of the group's options that the rule depends on.
         counts_steps: keep a step count in the state.
     """
 
     rule: ClassVar[Rule]
     slots: ClassVar[tuple[str, ...]]
-    read: ClassVar[itemgetter[Any]]
+    options: ClassVar[tuple[str, ...]]
     counts_steps: ClassVar[bool] = True
 
     _layouts: dict[int, Layout]
+    _read: ClassVar[Any]
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        cls._read = itemgetter(*cls.options, cls.options[0])  # a tuple, were there only one
 
     def __init__(self, params: Any, defaults: dict[str, Any]) -> None:
         if defaults.get("differentiable"):
@@ -117,7 +122,7 @@ class BlockOptimizer(Optimizer):
                 set_mode(*former)
         line = here()
         for index, group in enumerate(self.param_groups):
-            options = self.read(group)
+            options = self._read(group)
             layout = self._layouts.get(index)
             if layout is None or not layout.step(self, group, options, line):
                 members = set() if layout is None else set(layout.members)

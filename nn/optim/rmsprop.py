@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from operator import itemgetter
 from typing import Any, ClassVar
 
 import numpy as np
@@ -86,8 +85,14 @@ class RMSprop(BlockOptimizer):
 
     rule = staticmethod(update)
     slots: ClassVar[tuple[str, ...]] = ("square_avg", "momentum_buffer", "grad_avg")
-    read: ClassVar[itemgetter[Any]] = itemgetter(
-        "lr", "momentum", "alpha", "eps", "centered", "weight_decay", "maximize"
+    options: ClassVar[tuple[str, ...]] = (
+        "lr",
+        "momentum",
+        "alpha",
+        "eps",
+        "centered",
+        "weight_decay",
+        "maximize",
     )
 
     def __init__(

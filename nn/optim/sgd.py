@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from operator import itemgetter
 from typing import Any, ClassVar
 
 import numpy as np
@@ -80,8 +79,13 @@ class SGD(BlockOptimizer):
 
     rule = staticmethod(update)
     slots: ClassVar[tuple[str, ...]] = ("momentum_buffer",)
-    read: ClassVar[itemgetter[Any]] = itemgetter(
-        "lr", "momentum", "dampening", "weight_decay", "nesterov", "maximize"
+    options: ClassVar[tuple[str, ...]] = (
+        "lr",
+        "momentum",
+        "dampening",
+        "weight_decay",
+        "nesterov",
+        "maximize",
     )
     counts_steps: ClassVar[bool] = False
 
