@@ -247,6 +247,23 @@ def test_outputs_of_an_lstm_may_not_be_written_to_before_backward():
         out.sum().backward()
 
 
+@pytest.mark.parametrize("name", ["LSTM", "GRU", "RNN"])
+def test_second_derivatives_where_arguments_depend_on_each_other(name):
+    def run(torch):
+        torch.manual_seed(0)
+        model = getattr(torch.nn, name)(3, 4).double()
+        parameters = list(model.parameters())
+        x = parameters[0][:2, None] + torch.ones(2, 3, 3, dtype=torch.float64)
+        h = torch.tanh(parameters[1][None, :3] * 2)
+        out, _ = model(x, (h, h * h) if name == "LSTM" else h)
+        gradients = torch.autograd.grad((out**3).sum(), parameters, create_graph=True)
+        sum((g**2).sum() for g in gradients).backward()
+        return [*gradients, *(p.grad for p in parameters)]
+
+    for ours, theirs in zip(run(tg), run(pytorch), strict=True):
+        close(ours, theirs, 1e-9)
+
+
 def test_frozen_parts_get_no_gradient():
     for name, frozen in itertools.product(("LSTM", "GRU", "RNN"), range(4)):
         model = getattr(tg.nn, name)(3, 4)
