@@ -7,6 +7,7 @@ from typing import Any
 
 # The fields of each, all made when first asked for: making a class takes a while.
 _FIELDS = {
+    "_lu_with_info": ("LU", "pivots", "info"),
     "aminmax": ("min", "max"),
     "cummax": ("values", "indices"),
     "cummin": ("values", "indices"),

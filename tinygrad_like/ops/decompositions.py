@@ -13,6 +13,7 @@ import numpy as np
 
 from tinygrad_like.graph import Array, as_array
 from tinygrad_like.op import op
+from tinygrad_like.ops.comparison import unsupported
 from tinygrad_like.ops.diagonals import diag_embed, tril, triu
 from tinygrad_like.ops.joining import concatenate
 from tinygrad_like.ops.linalg import matmul
@@ -250,7 +251,7 @@ def _qr_rule(g: Any, out: Any, mode: str) -> Any:
 
 
 @op(x=lambda g, out, mode: _qr_rule(g, out, mode), several=True, label="LinalgQr")
-def qr(x: Array, mode: str) -> Any:
+def qr(x: Array, mode: Any) -> Any:
     """Return Q with orthonormal columns and R, an upper triangle, whose product is `x`."""
     needs_matrices("linalg.qr", x)
     if mode == "r":
@@ -373,6 +374,8 @@ def _lu_rule(g: Any, out: Any) -> Any:
 @op(x=lambda g, out: _lu_rule(g, out), several=True, label="LinalgLuFactorEx")
 def lu(x: Array) -> Any:
     """Return L, below the diagonal, and U in one matrix; and each row's swap, counted from 1."""
+    if x.dtype.kind != "f":
+        raise unsupported("lu_cpu", x.dtype)
     needs_matrices("linalg.lu_factor", x)
     return lu_factors(x)
 

@@ -41,7 +41,8 @@ def needs_float(name: str, x: Array) -> None:
     """Raise unless the elements are of float32 or float64.
 
     Raises:
-        RuntimeError: if they are not.
+        RuntimeError: if they are integers or bools.
+        NotImplementedError: if they are of float16.
     """
     if x.dtype.kind != "f":
         raise RuntimeError(
@@ -49,7 +50,9 @@ def needs_float(name: str, x: Array) -> None:
             f"{dtypes.named(x.dtype).name}; use .float()"
         )
     if x.dtype is dtypes.F16:
-        raise RuntimeError(f"{name}: Low precision dtypes not supported. Got Half; use .float()")
+        raise NotImplementedError(
+            f"{name}: Low precision dtypes not supported. Got Half; use .float()"
+        )
 
 
 def attempt(compute: Callable[[Array], Any], x: Array, words: str) -> Any:
@@ -157,7 +160,7 @@ def _panel(a: Array, swaps: Array, start: int, stop: int) -> None:
 
 def permutation(swaps: Array, rows: int, d: Any) -> Array:
     """Return the matrices P ``(..., rows, rows)`` that a list of swaps stands for, as in A = P L U."""
-    flat = swaps.reshape(-1, swaps.shape[-1])
+    flat = swaps.reshape(math.prod(swaps.shape[:-1]), swaps.shape[-1])
     order = np.tile(np.arange(rows), (len(flat), 1))
     batch = np.arange(len(flat))
     for j in range(flat.shape[1]):

@@ -231,7 +231,7 @@ def ormqr(input: Any, input2: Any, input3: Any, left: bool = True, transpose: bo
 def lu(A: Any, pivot: bool = True, get_infos: bool = False) -> Any:
     """Return L and U in one matrix and each row's swap, counted from 1; zeros too if `get_infos`."""
     LU, pivots, info = _linalg().lu_factor_ex(A, pivot=pivot)
-    return (LU, pivots, info) if get_infos else (LU, pivots)
+    return return_types._lu_with_info(LU, pivots, info) if get_infos else (LU, pivots)
 
 
 def lu_solve(b: Any, LU_data: Any, LU_pivots: Any) -> Any:
@@ -263,12 +263,12 @@ def lu_unpack(
 
 def powers(x: Any, count: int) -> Any:
     """Return rows of the powers from 0 to ``count - 1`` of each element."""
-    d = x.array.dtype
-    ones = result_type.make(np.ones((*x.shape, 1), d if d.kind != "b" else np.int64))
+    d = x.array.dtype if x.array.dtype.kind == "f" else np.dtype(np.int64)
+    ones = result_type.make(np.ones((*x.shape, 1), d))
     if count < 2:
         return ones[..., :count]
     rest = unsqueeze(x, x.ndim).expand(*x.shape, count - 1).cumprod(-1)
-    return cat([ones, convert(rest, ones.array.dtype)], -1)
+    return cat([ones, rest], -1)
 
 
 def vander(x: Any, N: int | None = None, increasing: bool = False) -> Any:

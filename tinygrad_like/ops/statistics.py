@@ -7,7 +7,7 @@ import warnings
 from typing import Any
 
 from tinygrad_like import dtypes
-from tinygrad_like.graph import Traced
+from tinygrad_like.graph import Traced, as_array
 from tinygrad_like.ops.comparison import where
 from tinygrad_like.ops.conversion import convert
 from tinygrad_like.ops.diagonals import diagonal
@@ -96,14 +96,14 @@ def cov(input: Any, *, correction: int = 1, fweights: Any = None, aweights: Any 
         factor: Any = count
     else:
         factor = weights.sum()
-        if float(factor.detach()) == 0:
+        if float(factor.array) == 0:
             raise RuntimeError("cov(): weights sum to zero, can't be normalized")
         mean = (x * weights).sum(1, keepdim=True) / factor
     if weights is not None and aweights is not None:
         factor = factor - correction * (weights * reshape(aweights, (count,))).sum() / factor
     else:
         factor = factor - correction
-    if float(factor.detach() if isinstance(factor, Traced) else factor) <= 0:
+    if float(as_array(factor)) <= 0:
         warnings.warn("cov(): degrees of freedom is <= 0", UserWarning, stacklevel=2)
         factor = 0
     centered = x - mean
@@ -269,7 +269,8 @@ def gradient(input: Any, *, spacing: Any = 1, dim: Any = None, edge_order: int =
         edge_order: 1 or 2.
 
     Raises:
-        RuntimeError: if there are not more than `edge_order` samples, or `spacing` does not fit.
+        RuntimeError: if there are not more than `edge_order` samples, they are bools, or `spacing` does
+            not fit.
 
     >>> import tinygrad_like as torch
     >>> torch.gradient(torch.tensor([1.0, 4.0, 9.0]))
@@ -281,6 +282,8 @@ def gradient(input: Any, *, spacing: Any = 1, dim: Any = None, edge_order: int =
         else [axis_of(d, input.ndim) for d in (dim if isinstance(dim, list | tuple) else (dim,))]
     )
     axes_of(axes, input.ndim)
+    if input.array.dtype.kind == "b":
+        raise RuntimeError("torch.gradient: bool dtype is not supported for input; use .float()")
     if edge_order not in (1, 2):
         raise RuntimeError("torch.gradient only supports edge_order=1 and edge_order=2.")
     spacings = _spacings(input, spacing, axes, dim is not None)
