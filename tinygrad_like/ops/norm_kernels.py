@@ -23,7 +23,9 @@ from tinygrad_like.stamps import stamp
 
 def _wide(*arrays: Any) -> tuple[Any, ...]:
     """Return arrays, or None, as they are computed with: half precision would overflow in sums."""
-    return tuple(a.astype(F32) if a is not None and a.dtype is F16 else a for a in arrays)
+    if arrays[0].dtype is not F16:
+        return arrays
+    return tuple(None if a is None else a.astype(F32) for a in arrays)
 
 
 # ----- Derivatives of second order ----------------------------------------------------------------
@@ -127,31 +129,30 @@ def layer_norm_backward(
     needs_of: tuple[bool, ...],
 ) -> Any:
     """Return the gradients of a layer norm for input, weight and bias; what is not needed is empty."""
-    del eps
-    d = x.dtype
+    if x.dtype is F16:
+        wide = layer_norm_backward(
+            *_wide(grad, x, weight, mean, rstd), dims, eps, centered, needs_of
+        )
+        return tuple(g.astype(F16) for g in wide)
     shape = x.shape[x.ndim - dims :]
-    grad, x, weight = _wide(grad, x, weight)
     g, flat = _rows(grad, dims), _rows(x, dims)
-    dx = np.empty(x.shape, x.dtype)
-    scale = d_weight = d_bias = None
-    if weight is not None or True in needs_of[1:]:
-        scale = (
-            np.ones(flat.shape[1], flat.dtype) if weight is None else weight.reshape(flat.shape[1])
-        )
-        blocks = -(-flat.shape[0] // rows_of_block(flat))
-        d_weight, d_bias = (np.empty((blocks, flat.shape[1]), flat.dtype) for _ in range(2))
+    dx: Any = np.empty(x.shape, x.dtype)
+    blocks = -(-flat.shape[0] // rows_of_block(flat))
+    scale, parts = None, (None, None)
+    sums: Any = np.empty((2, 0), x.dtype)
+    if weight is not None or needs_of[2]:
+        size = flat.shape[1]
+        scale = ones_vector(size, x.dtype) if weight is None else weight.reshape(size)
+        parts = sums = np.empty((2, blocks, size), x.dtype)
     if x.size:
+        matrix = dx.reshape(flat.shape)
         by_blocks(
-            norm_rows.standardize_backward,
-            *(g, flat, scale, mean, rstd, dx.reshape(flat.shape), d_weight, d_bias, centered),
+            norm_rows.standardize_backward, g, flat, scale, mean, rstd, matrix, *parts, centered
         )
-    nothing = np.empty(0, d)
-    found = [dx, nothing, nothing]
-    for i, parts in enumerate((d_weight, d_bias), 1):
-        if needs_of[i]:
-            assert parts is not None
-            found[i] = np.add.reduce(parts, axis=0).reshape(shape)
-    return tuple(f.astype(d, copy=False) for f in found)
+    if scale is None:
+        return dx, *sums
+    d_weight, d_bias = sums[:, 0] if blocks == 1 else np.add.reduce(sums, axis=1)
+    return dx, d_weight.reshape(shape), d_bias.reshape(shape)
 
 
 @op(
