@@ -21,7 +21,7 @@ def _as_added(mask: Any, name: str, d: Any) -> Any:
     if str(mask.dtype) == "torch.bool":
         return zeros(tuple(mask.shape), dtype=d).masked_fill(mask, -math.inf)
     if not mask.is_floating_point():
-        raise RuntimeError(
+        raise AssertionError(
             f"only bool and floating types of {name} are supported, got {mask.dtype}"
         )
     return mask
