@@ -37,7 +37,7 @@ def _check(query: Any, key: Any, value: Any, padding: Any, mask: Any, num_heads:
         raise AssertionError(
             f"query should be unbatched 2D or batched 3D tensor but received {query.dim()}-D query tensor"
         )
-    batched = query.dim() == 3
+    batched: bool = query.dim() == 3
     for name, tensor in (("key", key), ("value", value)):
         if tensor.dim() != query.dim():
             raise AssertionError(
@@ -65,9 +65,8 @@ def _projected(
     if weight is None:
         weights: Any = separate
     elif key is value and query is key:
-        return tuple(  # type: ignore[return-value]
-            part.contiguous() for part in linear(query, weight, bias).split(embed, -1)
-        )
+        q, k, v = (part.contiguous() for part in linear(query, weight, bias).split(embed, -1))
+        return q, k, v
     else:
         weights = weight.chunk(3)
     q, k, v = (
@@ -219,8 +218,8 @@ def multi_head_attention_forward(
         if mask is not None:
             rows = mask.expand(batch * num_heads, mask.shape[1], source)
             mask = rows.reshape(batch, num_heads, mask.shape[1], source)
-        split = [x.reshape(batch, num_heads, -1, head) for x in (q, k, v)]
-        mixed = scaled_dot_product_attention(*split, mask, rate)
+        q, k, v = (x.reshape(batch, num_heads, -1, head) for x in (q, k, v))
+        mixed = scaled_dot_product_attention(q, k, v, mask, rate)
         mixed = mixed.reshape(batch * num_heads, length, head)
     joined = mixed.transpose(0, 1).reshape(length * batch, embed)
     out = linear(joined, out_proj_weight, out_proj_bias).reshape(length, batch, -1)
