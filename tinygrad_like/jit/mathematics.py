@@ -293,7 +293,7 @@ def largest(row: Any) -> Any:
     raise NotImplementedError("largest is for kernels")
 
 
-@overload(largest, jit_options={"forceinline": True})  # type: ignore[untyped-decorator]
+@overload(largest, jit_options={"forceinline": True})
 def _largest(row):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
     # As integers of the same order: a maximum of floats, with nans to mind, does not use vectors.
     short = row.dtype == types.float32
