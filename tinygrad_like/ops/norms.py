@@ -9,10 +9,11 @@ import numpy as np
 
 from tinygrad_like import dtypes
 from tinygrad_like.dtypes import F16, F32
-from tinygrad_like.graph import Array
+from tinygrad_like.graph import Array, Traced
 from tinygrad_like.op import op
 from tinygrad_like.ops.conversion import convert
 from tinygrad_like.ops.reduction import axes_of, expand_reduced, keep_reduced, tie_share, total
+from tinygrad_like.ops.unary import exp
 
 __all__ = ["dist", "logsumexp", "norm"]
 
@@ -111,13 +112,18 @@ def dist(input: Any, other: Any, p: float = 2) -> Any:
     return _norm(input - other, float(p), None, False)
 
 
-@op(
-    x=lambda g, x, out, dim, keepdim: (
-        expand_reduced(g, x.shape, dim, keepdim)
-        * np.exp(x - keep_reduced(np.maximum(out, _LOWEST), x.shape, dim, keepdim))
-    ),
-    dtype="float",
-)
+_LOWEST = -3e38  # stands in for -inf, so that exp(-inf - out) is 0 and not nan
+
+
+def _logsumexp_rule(g: Any, x: Any, out: Any, dim: Any, keepdim: bool) -> Any:
+    share = exp(x - keep_reduced(np.maximum(out, _LOWEST), x.shape, dim, keepdim))
+    if isinstance(share, np.ndarray) and share.ndim and not isinstance(g, Traced):
+        share *= keep_reduced(g, x.shape, dim, keepdim)
+        return share
+    return expand_reduced(g, x.shape, dim, keepdim) * share
+
+
+@op(x=_logsumexp_rule, dtype="float")
 def logsumexp(x: Array, dim: Any, keepdim: bool = False) -> Array:
     """Return ``log(sum(exp(input)))`` over dimensions `dim`, without overflow.
 
@@ -138,14 +144,10 @@ def logsumexp(x: Array, dim: Any, keepdim: bool = False) -> Array:
     # An infinite maximum must not be subtracted: inf - inf is nan.
     top = np.where(np.isinf(top), top.dtype.type(0), top)
     shifted = np.asarray(wide - top)
-    np.exp(shifted, shifted)
-    out = np.asarray(np.log(total(shifted, axes, True)))
+    out = np.asarray(np.log(total(exp(shifted), axes, True)))
     out += top
     out = out if keepdim else out.reshape([n for i, n in enumerate(x.shape) if i not in axes])
     return out.astype(x.dtype, copy=False)
-
-
-_LOWEST = -3e38  # stands in for -inf, so that exp(-inf - out) is 0 and not nan
 
 
 # ----- Methods ------------------------------------------------------------------------------------
