@@ -9,6 +9,7 @@ import tinygrad_like as ours
 from tinygrad_like import jit
 from tinygrad_like.nn import functional as F
 from tinygrad_like.ops import attention as module
+from tinygrad_like.ops import attention_blocks as blocks
 
 torch = pytest.importorskip("torch")
 TF = torch.nn.functional
@@ -44,8 +45,8 @@ def same(arrays, rtol=1e-10, **options):
 
 @pytest.fixture
 def small_blocks(monkeypatch):
-    monkeypatch.setattr(module, "_BLOCK", 64)
-    monkeypatch.setattr(module, "_LEAST_ROWS", 3)
+    monkeypatch.setattr(blocks, "_BLOCK", 64)
+    monkeypatch.setattr(blocks, "_LEAST_ROWS", 3)
 
 
 OPTIONS = [{}, {"is_causal": True}, {"dropout_p": 0.3}, {"scale": 30.0}, {"dropout_p": 1.0}]
@@ -167,6 +168,22 @@ def test_results_lie_like_their_arguments():
     assert reference(*map(torch.tensor, arrays)).is_contiguous()
 
 
+@pytest.mark.parametrize("swapped", [(0, 1), (1, 2), (1, 3), (2, 3)])
+@pytest.mark.parametrize("enabled", [False, True])
+def test_any_strides(monkeypatch, swapped, enabled):
+    if enabled:
+        pytest.importorskip("numba")
+    monkeypatch.setattr(jit._switch, "on", enabled)
+    arrays = draw((20, 20, 20, 20), (20, 20, 20, 20), (20, 20, 20, 20))
+    found, wanted = [], []
+    for library, function, results in ((ours, attend, found), (torch, reference, wanted)):
+        given = [library.tensor(a).transpose(*swapped)[:3, :3].requires_grad_() for a in arrays]
+        function(*given, is_causal=True).sin().sum().backward()
+        results += [x.grad.numpy() for x in given]
+    for a, b in zip(found, wanted, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-10, atol=1e-12)
+
+
 def test_memory_does_not_grow_with_the_product_of_lengths():
     length = 2048
     x = ours.tensor(draw((1, 2, length, 16), dtype="float32")[0]).requires_grad_()
@@ -180,8 +197,8 @@ def test_memory_does_not_grow_with_the_product_of_lengths():
 
 def test_weights_are_kept_only_where_few_and_wanted(monkeypatch):
     calls = []
-    plain = module._reweigh
-    monkeypatch.setattr(module, "_reweigh", lambda *args: (calls.append(1), plain(*args)))
+    plain = module.reweigh
+    monkeypatch.setattr(module, "reweigh", lambda *args: (calls.append(1), plain(*args)))
     short = [ours.tensor(a).requires_grad_() for a in draw((4, 3, 8), (4, 32, 8), (4, 32, 8))]
     attend(*short).sum().backward()
     assert not calls
@@ -200,13 +217,13 @@ def test_kernels_are_taken_and_agree(monkeypatch, name):
     with jit.disabled():
         plain = gradients(ours, attend, arrays, is_causal=True)
     seen = []
-    declared = getattr(module, f"_{name}")
+    declared = getattr(module, name)
 
     def watched(*args):
         seen.extend(a.flags.c_contiguous for a in args if isinstance(a, np.ndarray))
         declared(*args)
 
-    monkeypatch.setattr(module, f"_{name}", watched)
+    monkeypatch.setattr(module, name, watched)
     found = gradients(ours, attend, arrays, is_causal=True)
     assert jit.enabled()  # it would be off if numba had failed
     assert seen
@@ -228,7 +245,7 @@ def test_any_number_of_threads(monkeypatch, shape):
             pieces.append(i)
             work(i, i + 1)
 
-    monkeypatch.setattr(module, "split", split)
+    monkeypatch.setattr(blocks, "split", split)
     assert threads.split is not split
     for a, b in zip(gradients(ours, attend, arrays, is_causal=True), whole, strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-12, atol=1e-12)

@@ -3,7 +3,7 @@
 import numpy as np
 
 from tests.kernels.base import KernelRow
-from tinygrad_like.ops import attention
+from tinygrad_like.ops import attention_blocks
 
 
 def scores(rng, dtype, shape=(3, 20, 37)):
@@ -21,25 +21,29 @@ def hidden(dtype, width):
 
 
 def weights(rng, dtype):
-    """Return scores, what is added to them, and the logarithms that `_weigh` finds for them."""
+    """Return scores, what is added to them, and the logarithms that `weigh` finds for them."""
     x, extra, logs = scores(rng, dtype), hidden(dtype, 20), np.zeros((3, 20), dtype)
-    attention._weigh(x.copy(), extra, logs)
-    return x, extra, logs
+    attention_blocks.weigh(x.copy(), dtype.type(0.5), extra, logs)
+    return x, dtype.type(0.5), extra, logs
 
 
 ROWS = [
-    KernelRow(attention._weigh, lambda rng, d: (scores(rng, d), None, None)),
-    KernelRow(attention._weigh, lambda rng, d: (scores(rng, d) / 8, None, np.zeros((3, 20), d))),
+    KernelRow(attention_blocks.weigh, lambda rng, d: (scores(rng, d), d.type(0.7), None, None)),
     KernelRow(
-        attention._weigh,
-        lambda rng, d: (rng.normal(size=(3, 20, 37)).astype(d), hidden(d, 20), None),
+        attention_blocks.weigh,
+        lambda rng, d: (scores(rng, d), d.type(-0.1), None, np.zeros((3, 20), d)),
     ),
     KernelRow(
-        attention._weigh, lambda rng, d: (scores(rng, d), hidden(d, 37), np.zeros((3, 20), d))
+        attention_blocks.weigh,
+        lambda rng, d: (rng.normal(size=(3, 20, 37)).astype(d), d.type(1), hidden(d, 20), None),
     ),
-    KernelRow(attention._reweigh, weights, rtol=(2e-5, 4e-14)),
     KernelRow(
-        attention._slope,
+        attention_blocks.weigh,
+        lambda rng, d: (scores(rng, d), d.type(2), hidden(d, 37), np.zeros((3, 20), d)),
+    ),
+    KernelRow(attention_blocks.reweigh, weights, rtol=(2e-5, 4e-14)),
+    KernelRow(
+        attention_blocks.slope,
         lambda rng, d: (
             rng.normal(size=(3, 20, 37)).astype(d),
             rng.random((3, 20, 37)).astype(d),

@@ -19,9 +19,11 @@ class KernelRow:
             Everything that the kernel writes is among them.
         dtypes: the types to try.
         rtol: relative tolerance for each of them, of the largest number in an array.
+        scratch: the places of arguments in which anything may be left.
     """
 
     function: Callable[..., Any]
     arguments: Callable[[np.random.Generator, Any], tuple[Any, ...]]
     dtypes: tuple[str, ...] = ("float32", "float64")
     rtol: tuple[float, ...] = (2e-6, 1e-14)
+    scratch: tuple[int, ...] = ()

@@ -91,12 +91,13 @@ def load(name: str) -> Callable[..., Any]:
     return found
 
 
-def compiled(name: str, *, least: int = 0) -> Callable[[_F], _F]:
+def compiled(name: str, *, least: int = 0, views: bool = False) -> Callable[[_F], _F]:
     """Have the kernel `name`, ``module.function``, stand in for the decorated NumPy version.
 
     Args:
         name: the module in ``tinygrad_like/jit`` and the function in it.
         least: the number of elements of the first argument below which NumPy does it.
+        views: the kernel takes arrays of any strides.
     """
 
     def declare(plain: _F) -> _F:
@@ -110,7 +111,7 @@ def compiled(name: str, *, least: int = 0) -> Callable[[_F], _F]:
                 return
             for a in args:
                 if type(a) is np.ndarray and not (
-                    a.flags.c_contiguous and a.dtype.char in _TYPES and a.dtype.isnative
+                    (views or a.flags.c_contiguous) and a.dtype.char in _TYPES and a.dtype.isnative
                 ):
                     plain(*args)
                     return

@@ -7,7 +7,9 @@ from tinygrad_like.jit.mathematics import decay, largest, log
 
 
 @inlined
-def _hide(row, hidden, i):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+def _prepare(row, scale, hidden, i):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+    for j in range(row.size):
+        row[j] *= scale
     if hidden is not None:
         part, extra = row[row.size - hidden.shape[1] :], hidden[i]
         for j in range(extra.size):
@@ -15,14 +17,14 @@ def _hide(row, hidden, i):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN2
 
 
 @kernel
-def weigh(scores, hidden, logs):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
-    """Turn scores into weights: `tinygrad_like.ops.attention._weigh`."""
+def weigh(scores, scale, hidden, logs):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
+    """Turn scores into weights: `tinygrad_like.ops.attention_blocks.weigh`."""
     count, rows, columns = scores.shape
     real = scores.dtype.type
     for a in range(count):
         for i in range(rows):
             row = scores[a, i]
-            _hide(row, hidden, i)
+            _prepare(row, scale, hidden, i)
             shift = largest(row)
             if shift == -np.inf:
                 shift = real(0)
@@ -41,13 +43,13 @@ def weigh(scores, hidden, logs):  # type: ignore[no-untyped-def]  # noqa: ANN001
 
 
 @kernel
-def reweigh(scores, hidden, logs):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
+def reweigh(scores, scale, hidden, logs):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
     """Turn scores into weights, given the logarithms of the sums of exponentials."""
     count, rows, columns = scores.shape
     for a in range(count):
         for i in range(rows):
             row = scores[a, i]
-            _hide(row, hidden, i)
+            _prepare(row, scale, hidden, i)
             for j in range(columns):
                 row[j] = decay(row[j] - logs[a, i])
 

@@ -48,6 +48,7 @@ def cache_folder() -> str | None:
 
 _FOLDER = cache_folder()
 _config: Any = numba.config
+_typeof: Any = numba.typeof
 
 
 def kernel(function: Callable[..., Any]) -> Any:
@@ -62,6 +63,26 @@ def kernel(function: Callable[..., Any]) -> Any:
         )(function)
     finally:
         _config.CACHE_DIR = former
+
+
+def kernel_of_views(function: Callable[..., Any]) -> Callable[..., None]:
+    """Compile a kernel once for each dtype, for arrays of any strides; it writes to the third."""
+    made = kernel(function)
+    known: set[Any] = set()
+
+    def run(*args: Any) -> None:
+        if args[0].dtype not in known:
+            kinds = [_typeof(a) for a in args]
+            for i, kind in enumerate(kinds):
+                if isinstance(kind, numba.types.Array):
+                    kinds[i] = kind.copy(layout="A", readonly=i < 2)
+            made.disable_compile(False)
+            made.compile(tuple(kinds))
+            made.disable_compile()
+            known.add(args[0].dtype)
+        made(*args)
+
+    return run
 
 
 def inlined(function: Callable[..., Any]) -> Any:

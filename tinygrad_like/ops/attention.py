@@ -8,249 +8,41 @@ exponentials, and the weights are computed anew. Source: Dao et al., "FlashAtten
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from math import prod
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from tinygrad_like import dtypes
-from tinygrad_like.dtypes import F16, F32
+from tinygrad_like.dtypes import F32
 from tinygrad_like.graph import Array, Traced, as_array
-from tinygrad_like.jit import compiled
 from tinygrad_like.op import op
 from tinygrad_like.ops.arranging import repeat_interleave
+from tinygrad_like.ops.attention_blocks import (
+    Block,
+    Form,
+    NumpyArray,
+    Problem,
+    Scratch,
+    batch_of,
+    in_four,
+    matrices,
+    reweigh,
+    slope,
+    weigh,
+)
+from tinygrad_like.ops.linalg import multiply_into
 from tinygrad_like.ops.random import _coin_array
 from tinygrad_like.ops.reduction import sum_to
 from tinygrad_like.ops.shaping import reshape
 from tinygrad_like.ops.softmax import softmax
 from tinygrad_like.random import default_generator
-from tinygrad_like.threads import split
 
 __all__: list[str] = []
 FUNCTIONAL = ["scaled_dot_product_attention"]
 
-NumpyArray = np.ndarray[Any, Any]
-
-_BLOCK = 1 << 17  # scores computed at a time: with their gradients they stay in cache
-_LEAST_ROWS = 128  # queries at a time, however many keys
-_SAFE = (
-    60.0  # exponentials of scores up to this size neither overflow nor vanish, nor do their sums
-)
-
-
-class Form(NamedTuple):
-    """What an attention is, but for its arrays."""
-
-    scale: float
-    is_causal: bool
-    dropout_p: float
-    drawn: NumpyArray | None  # bits of the weights that dropout lets through, (..., L, ceil(S / 8))
-    keeps_weights: bool
-
-
-# ----- Blocks -------------------------------------------------------------------------------------
-
-
-def _batch(arrays: list[NumpyArray]) -> tuple[int, ...]:
-    return np.broadcast_shapes(*(a.shape[:-2] for a in arrays))
-
-
-def _in_four(x: NumpyArray, batch: tuple[int, ...]) -> NumpyArray:
-    """Return `x` with its batch dimensions broadcast and brought to two, as a view where possible."""
-    if x.ndim == 4 and x.shape[:2] == batch:
-        return x
-    if len(batch) <= 2:
-        x = x.reshape((1,) * (4 - x.ndim) + x.shape)
-        return np.broadcast_to(x, (1,) * (2 - len(batch)) + batch + x.shape[-2:])
-    last = x.shape[-3] if x.ndim > 2 else 1
-    x = np.broadcast_to(x, (*batch[:-1], last, *x.shape[-2:]))
-    x = x.reshape(prod(batch[:-1]), last, *x.shape[-2:])
-    return np.broadcast_to(x, (x.shape[0], batch[-1], *x.shape[2:]))
-
-
-class _Block(NamedTuple):
-    """A part of all scores: queries of some heads, and the first keys, all that they may see."""
-
-    heads: tuple[slice, slice]
-    queries: slice
-    keys: slice
-
-    @property
-    def shape(self) -> tuple[int, int, int, int]:
-        (a, b), q, k = self
-        return a.stop - a.start, b.stop - b.start, q.stop - q.start, k.stop
-
-
-def _blocks(
-    first: range, second: range, rows: int, columns: int, shrinks: bool
-) -> Iterator[_Block]:
-    """Yield parts of about `_BLOCK` scores that together are all of them, in the order of memory.
-
-    Args:
-        first: the range of the first batch dimension.
-        second: that of the second.
-        rows: the number of queries.
-        columns: the number of keys.
-        shrinks: leave out keys after the last query's, which it may not see.
-    """
-    step_rows = max(min(max(_BLOCK // max(columns, 1), _LEAST_ROWS), rows), 1)
-    matrix = max(columns, 1) * step_rows
-    step_second = max(min(_BLOCK // matrix, len(second)), 1)
-    whole = step_rows >= rows and step_second == len(second)
-    step_first = max(_BLOCK // (matrix * step_second), 1) if whole else 1
-    for a in first[::step_first]:
-        for b in second[::step_second]:
-            for i in range(0, rows, step_rows):
-                end = min(i + step_rows, rows)
-                yield _Block(
-                    (
-                        slice(a, min(a + step_first, first.stop)),
-                        slice(b, min(b + step_second, second.stop)),
-                    ),
-                    slice(i, end),
-                    slice(0, min(end, columns) if shrinks else columns),
-                )
-
-
-class _Problem:
-    """One attention in four dimensions, ``(batch, head, L or S, E)``, and how it is cut up."""
-
-    def __init__(
-        self,
-        query: NumpyArray,
-        key: NumpyArray,
-        value: NumpyArray,
-        mask: NumpyArray | None,
-        form: Form,
-    ) -> None:
-        self.batch = batch = _batch([query, key, value])
-        self.query, self.key, self.value = (
-            _in_four(_computable(a), batch) for a in (query, key, value)
-        )
-        self.rows, self.columns = query.shape[-2], key.shape[-2]
-        self.mask = mask
-        if mask is not None:
-            shape = (*batch, self.rows, self.columns)
-            self.mask = _in_four(np.broadcast_to(_computable(mask), shape), batch)
-        self.form, self.drawn, self.dtype = form, form.drawn, self.query.dtype
-        self._hidden: NumpyArray | None = None
-        if self.drawn is not None:
-            self.drawn = self.drawn.reshape(*self.query.shape[:3], self.drawn.shape[-1])
-
-    def each_block(self, work: Callable[[Iterator[_Block]], None]) -> None:
-        """Have `work` called with all blocks, those of different heads perhaps on several threads."""
-        first, second, rows, columns = *self.query.shape[:2], self.rows, self.columns
-        shrinks = self.form.is_causal and not self.form.keeps_weights
-
-        def part(start: int, stop: int) -> None:
-            heads = range(first), range(second)
-            heads = (heads[0][start:stop], heads[1]) if across else (heads[0], heads[1][start:stop])
-            work(_blocks(*heads, rows, columns, shrinks))
-
-        across = first >= second
-        size = 4 * first * second * rows * columns * self.dtype.itemsize
-        split(first if across else second, part, size)
-
-    def hidden(self, block: _Block) -> NumpyArray | None:
-        """Return what to add to the scores of a block's last keys, where order hides some."""
-        start, rows, columns = block.queries.start, block.shape[2], block.keys.stop
-        if not self.form.is_causal or start >= columns:
-            return None
-        shape = (rows, columns - start)
-        if self._hidden is None or self._hidden.shape != shape:
-            d = self.dtype.type
-            self._hidden = np.where(np.tri(*shape, dtype=bool), d(0), d(-np.inf))
-        return self._hidden
-
-    def scores(self, block: _Block, out: NumpyArray) -> NumpyArray:
-        """Write scores, masked but for causality, to `out`; return them as a list of matrices."""
-        at = (*block.heads, block.queries)
-        query = self.query[at] * self.dtype.type(self.form.scale)
-        np.matmul(query, self.key[(*block.heads, block.keys)].swapaxes(2, 3), out=out)
-        if self.mask is not None:
-            mask = self.mask[(*at, block.keys)]
-            if mask.dtype.kind == "f":
-                out += mask
-            else:
-                np.copyto(out, -np.inf, where=~mask)
-        return _matrices(out)
-
-    def drop(self, block: _Block, weights: NumpyArray, out: NumpyArray) -> NumpyArray:
-        """Return weights as dropout leaves them, in `out` if it drops any."""
-        if self.drawn is None:
-            return weights
-        if self.form.dropout_p == 1:
-            out[...] = 0
-            return out
-        bits = self.drawn[(*block.heads, block.queries)]
-        np.multiply(weights, np.unpackbits(bits, axis=-1, count=block.keys.stop), out=out)
-        out /= 1 - self.form.dropout_p
-        return out
-
-
-def _computable(array: NumpyArray) -> NumpyArray:
-    return array.astype(F32) if array.dtype is F16 else array
-
-
-def _matrices(block: NumpyArray) -> NumpyArray:
-    return block.reshape(block.shape[0] * block.shape[1], *block.shape[2:])
-
-
-def _scratch(memory: NumpyArray | None, shape: tuple[int, ...], d: Any) -> NumpyArray:
-    """Return `memory`, or new one where it is missing or too small, from which blocks are cut."""
-    if memory is None or memory.size < prod(shape):
-        memory = np.empty(prod(shape), d)
-    return memory
-
-
-# ----- Between the products -----------------------------------------------------------------------
-
-
-def _hide(scores: NumpyArray, hidden: NumpyArray | None) -> None:
-    if hidden is not None:
-        part = scores[:, :, scores.shape[2] - hidden.shape[1] :]
-        part += hidden
-
-
-@compiled("attention.weigh", least=4096)
-def _weigh(scores: NumpyArray, hidden: NumpyArray | None, logs: NumpyArray | None) -> None:
-    """Turn scores (N, L, S) into weights, all 0 where all scores are -inf.
-
-    Args:
-        scores: of queries and keys.
-        hidden: what to add to those of the last keys first, (L, up to S).
-        logs: where to write the logarithms of the sums of exponentials, (N, L).
-    """
-    shift: Any = 0.0
-    near = scores.min(initial=0) >= -_SAFE and scores.max(initial=0) <= _SAFE  # False for nan
-    _hide(scores, hidden)
-    if not near:
-        shift = scores.max(2, keepdims=True, initial=-np.inf)
-        shift[shift == -np.inf] = 0
-        scores -= shift
-    np.exp(scores, out=scores)
-    sums = np.matmul(scores, np.ones((scores.shape[2], 1), scores.dtype))
-    sums[sums == 0] = 1
-    scores *= 1 / sums
-    if logs is not None:
-        logs[...] = (np.log(sums) + shift)[:, :, 0]
-
-
-@compiled("attention.reweigh", least=4096)
-def _reweigh(scores: NumpyArray, hidden: NumpyArray | None, logs: NumpyArray) -> None:
-    """Turn scores into weights as `_weigh` did, given what it wrote to `logs`."""
-    _hide(scores, hidden)
-    scores -= logs[:, :, None]
-    np.exp(scores, out=scores)
-
-
-@compiled("attention.slope", least=4096)
-def _slope(g: NumpyArray, weights: NumpyArray, scale: Any) -> None:
-    """Turn the gradient of weights (N, L, S) into `scale` times that of scores."""
-    g -= np.vecdot(g, weights)[:, :, None]
-    g *= weights
-    g *= scale
+_DRAWN = 1 << 16  # numbers drawn at a time
 
 
 # ----- The op -------------------------------------------------------------------------------------
@@ -280,37 +72,28 @@ def attention(
     query: Array, key: Array, value: Array, attn_mask: Array | None, form: Form
 ) -> tuple[Array, Array | None, Array | None]:
     """Return attention's result, and its weights or the logarithms of their sums (else None)."""
-    problem = _Problem(query, key, value, attn_mask, form)
-    first, second, rows, _ = problem.query.shape
-    columns, width = problem.value.shape[2:]
-    d = problem.dtype
-    out = np.empty_like(problem.query, shape=(first, second, rows, width))
+    problem = Problem(query, key, value, attn_mask, form)
+    q, v, d = problem.query, problem.value, problem.dtype
+    out = np.empty_like(q, shape=(*q.shape[:3], v.shape[3]))
     weights = logs = None
     if form.keeps_weights:
-        weights = np.empty((first, second, rows, columns), d)
+        weights = np.empty((*q.shape[:3], problem.columns), d)
     else:
-        logs = np.empty((first, second, rows), d)
+        logs = np.empty(q.shape[:3], d)
 
-    def work(blocks: Iterator[_Block]) -> None:
-        own = spare = None
-        for block in blocks:
-            at, shape = (*block.heads, block.queries), block.shape
-            if weights is None:
-                own = _scratch(own, shape, d)
-                w = own[: prod(shape)].reshape(shape)
-            else:
-                w = weights[at]
-            matrices = problem.scores(block, w)
-            log = None if logs is None else logs[at].reshape(matrices.shape[:2])
-            _weigh(matrices, problem.hidden(block), log)
-            dropped = w
+    def work(parts: Iterator[Block]) -> None:
+        own, spare = Scratch(d), Scratch(d)
+        for block in parts:
+            w = own.of(block.shape) if weights is None else weights[block.at]
+            rows, scale = problem.scores(block, w)
+            log = None if logs is None else logs[block.at].reshape(rows.shape[:2])
+            weigh(rows, scale, problem.hidden(block), log)
             if problem.drawn is not None:
-                spare = _scratch(spare, shape, d)
-                dropped = problem.drop(block, w, spare[: prod(shape)].reshape(shape))
-            np.matmul(dropped, problem.value[(*block.heads, block.keys)], out=out[at])
+                w = problem.drop(block, w, spare.of(block.shape))
+            multiply_into(w, v[block.seen], out[block.at], above=problem.reach(block))
 
     problem.each_block(work)
-    shaped = out.reshape(*problem.batch, rows, width)
+    shaped = out.reshape(*problem.batch, *out.shape[2:])
     return shaped.astype(query.dtype, copy=False), weights, logs
 
 
@@ -403,47 +186,35 @@ def attention_backward(
     of_mask: bool,
 ) -> tuple[Array, ...]:
     """Return the gradients of query, key, value and, if wanted, of a mask of numbers."""
-    problem = _Problem(query, key, value, attn_mask, form)
-    g = _in_four(_computable(grad), problem.batch)
-    q, k, v, d = problem.query, problem.key, problem.value, problem.dtype
-    rows, columns = problem.rows, problem.columns
-    of_query, of_key, of_value = map(np.empty_like, (q, k, v))
-    of_scores = np.zeros((*q.shape[:3], columns), d) if of_mask else None
-    scale = d.type(form.scale)
-    if not rows:
+    problem = Problem(query, key, value, attn_mask, form)
+    g, q, k, v = in_four(grad, problem.batch), problem.query, problem.key, problem.value
+    d = problem.dtype
+    of_query, of_key, of_value = np.empty_like(q), np.empty_like(k), np.empty_like(v)
+    of_scores = np.zeros((*q.shape[:3], problem.columns), d) if of_mask else None
+    if not problem.rows:
         of_key[...] = of_value[...] = 0
 
-    def work(blocks: Iterator[_Block]) -> None:
-        own = spare = None
-        for block in blocks:
-            at, seen, shape = (
-                (*block.heads, block.queries),
-                (*block.heads, block.keys),
-                block.shape,
-            )
-            size = prod(shape)
-            if weights is None:
-                own = _scratch(own, shape, d)
-                w = own[:size].reshape(shape)
-                assert logs is not None
-                matrices = problem.scores(block, w)
-                _reweigh(matrices, problem.hidden(block), logs[at].reshape(matrices.shape[:2]))
+    def work(parts: Iterator[Block]) -> None:
+        own, spare = Scratch(d), Scratch(d)
+        for block in parts:
+            at, seen = block.at, block.seen
+            if logs is not None:
+                w = own.of(block.shape)
+                rows, scale = problem.scores(block, w)
+                reweigh(rows, scale, problem.hidden(block), logs[at].reshape(rows.shape[:2]))
             else:
+                assert weights is not None
                 w = weights[at]
-                matrices = _matrices(w)
-            spare = _scratch(spare, shape, d)
-            slopes = spare[:size].reshape(shape)
-            _add_product(of_value, block, problem.drop(block, w, slopes), g[at])
-            np.matmul(g[at], v[seen].swapaxes(2, 3), out=slopes)
+            slopes = spare.of(block.shape)
+            problem.add_product(of_value, block, problem.drop(block, w, slopes), g[at])
+            multiply_into(g[at], v[seen].swapaxes(2, 3), slopes)
             problem.drop(block, slopes, slopes)
+            slope(matrices(slopes), matrices(w), problem.scale if of_scores is None else d.type(1))
             if of_scores is not None:
-                _slope(slopes.reshape(matrices.shape), matrices, d.type(1))
-                of_scores[(*at, block.keys)] = slopes
-                slopes *= scale
-            else:
-                _slope(slopes.reshape(matrices.shape), matrices, scale)
-            np.matmul(slopes, k[seen], out=of_query[at])
-            _add_product(of_key, block, slopes, q[at])
+                of_scores[(*at, seen[2])] = slopes
+                slopes *= problem.scale
+            multiply_into(slopes, k[seen], of_query[at], above=problem.reach(block))
+            problem.add_product(of_key, block, slopes, q[at])
 
     problem.each_block(work)
     found = [of_query, of_key, of_value]
@@ -452,19 +223,16 @@ def attention_backward(
         found.append(of_scores)
         sources.append(attn_mask)
     return tuple(
-        sum_to(f.reshape(*problem.batch, *f.shape[2:]), s.shape).astype(s.dtype, copy=False)
+        _as_source(f.reshape(*problem.batch, *f.shape[2:]), s)
         for f, s in zip(found, sources, strict=True)
     )
 
 
-def _add_product(out: NumpyArray, block: _Block, x: NumpyArray, y: NumpyArray) -> None:
-    """Add ``x.T @ y`` to the rows of `out` that are a block's keys; the first block sets them all."""
-    rows = out[(*block.heads, block.keys)]
-    if block.queries.start == 0:
-        np.matmul(x.swapaxes(2, 3), y, out=rows)
-        out[(*block.heads, slice(block.keys.stop, None))] = 0
-    else:
-        rows += np.matmul(x.swapaxes(2, 3), y)
+def _as_source(found: NumpyArray, source: NumpyArray) -> NumpyArray:
+    """Return a gradient in the shape and type of what it is for."""
+    if found.shape != source.shape:
+        found = sum_to(found, source.shape)
+    return found.astype(source.dtype, copy=False)
 
 
 # ----- PyTorch's function -------------------------------------------------------------------------
@@ -558,7 +326,7 @@ def _draw(shape: tuple[int, ...], p: float) -> NumpyArray:
     """Return bits that say which weights dropout keeps, drawn as PyTorch does."""
     rows, columns = prod(shape[:-1]), shape[-1]
     out = np.empty((rows, -(-columns // 8)), np.uint8)
-    step = max(_BLOCK // max(columns, 1), 1)
+    step = max(_DRAWN // max(columns, 1), 1)
     for start in range(0, rows, step):
         part = out[start : start + step]
         like = np.empty((len(part), columns), np.uint8)
@@ -611,7 +379,7 @@ def scaled_dot_product_attention(
     rows, columns = query.shape[-2], key.shape[-2]
     drawn = None
     if dropout_p > 0:
-        batch = _batch([as_array(x) for x in (query, key, value)])
+        batch = batch_of(*(as_array(x) for x in (query, key, value)))
         drawn = _draw((*batch, rows, columns), dropout_p)
     short = columns <= 4 * query.shape[-1]
     wanted = any(getattr(x, "node", None) is not None for x in (query, key, value, attn_mask))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ import numpy as np
 from tinygrad_like import dtypes
 from tinygrad_like.dtypes import F16, F32, F64
 from tinygrad_like.graph import Array, Traced
+from tinygrad_like.jit import compiled
 from tinygrad_like.op import REGISTRY, UFUNCS, op
 from tinygrad_like.ops.reduction import ones_vector, sum_to
 from tinygrad_like.ops.shaping import (
@@ -32,8 +34,18 @@ __all__ = [
 ]
 FUNCTIONAL = ["bilinear", "linear"]
 
+_LARGE = 1 << 14  # elements of a product that take longer to clear than `dot` is faster to call
+_SMALL = 1 << 19  # products of a number to a number, of which BLAS makes no more in the same time
+
 
 # ----- The product --------------------------------------------------------------------------------
+
+
+def _dot(x: Array, y: Array) -> Array:
+    """Return the product of two matrices of float32 or float64."""
+    if len(x) * y.shape[1] < _LARGE:
+        return x.dot(y)
+    return np.matmul(_for_blas(x), _for_blas(y))  # it does not clear its result beforehand
 
 
 def product(x: Array, y: Array) -> Array:
@@ -42,8 +54,35 @@ def product(x: Array, y: Array) -> Array:
         return np.matmul(x.astype(F32), y.astype(F32)).astype(F16)
     if y.ndim == 2 and x.ndim > 2 and x.size and x.flags.c_contiguous:
         # One matrix for a whole batch: one large product instead of many small ones.
-        return np.dot(x.reshape(-1, x.shape[-1]), y).reshape(*x.shape[:-1], y.shape[1])
+        return _dot(x.reshape(-1, x.shape[-1]), y).reshape(*x.shape[:-1], y.shape[1])
     return np.matmul(_for_blas(x), _for_blas(y))
+
+
+@compiled("products.multiply", least=64, views=True)
+def _multiply(x: Array, y: Array, out: Array, panel: Array, below: int, above: int) -> None:
+    del panel, below, above
+    np.matmul(x, y, out=out)
+
+
+def multiply_into(
+    x: Array, y: Array, out: Array, below: int | None = None, above: int | None = None
+) -> None:
+    """Set `out` to ``x @ y``, both with two batch dimensions.
+
+    Args:
+        x: (A, B, M, K).
+        y: (A, B, K, N).
+        out: (A, B, M, N).
+        below: `x` is known to be 0 more than so many columns before its diagonal,
+        above: and more than so many after it.
+    """
+    (rows, inner), columns, lanes = x.shape[2:], y.shape[3], 64 // x.itemsize
+    large = rows * inner * columns > _SMALL
+    if large or rows < 4 or columns < lanes or out.strides[3] != out.itemsize:
+        np.matmul(x, y, out=out)
+        return
+    panel = np.empty((inner, lanes), x.dtype)
+    _multiply(x, y, out, panel, rows if below is None else below, inner if above is None else above)
 
 
 def _for_blas(x: Array) -> Array:
@@ -136,7 +175,7 @@ def matmul(x: Array, y: Array) -> Array:
         _refuse_product(x, y)
     try:
         if x.ndim == 2 and y.ndim == 2 and x.dtype is not F16:
-            return np.dot(x, y) if x.dtype is F32 or x.dtype is F64 else np.matmul(x, y)
+            return _dot(x, y) if x.dtype is F32 or x.dtype is F64 else np.matmul(x, y)
         return product(x, y)
     except ValueError:
         _refuse_product(x, y)
@@ -269,17 +308,20 @@ def ger(input: Any, vec2: Any) -> Any:
 
 def _as_rows(x: Array) -> Array:
     """Return `x` as a matrix of its rows."""
-    return x if x.ndim == 2 else reshape(x, (-1, x.shape[-1]))
+    if x.ndim == 2:
+        return x
+    shape = (prod(x.shape[:-1]), x.shape[-1])
+    return x.reshape(shape) if type(x) is np.ndarray else reshape(x, shape)
 
 
 def _plain(g: Array) -> bool:
-    """Return True for the gradient met in nearly every step: a matrix that nothing records."""
-    return type(g) is np.ndarray and g.ndim == 2 and (g.dtype is F32 or g.dtype is F64)
+    """Return True for the gradient met in nearly every step: rows that nothing records."""
+    return type(g) is np.ndarray and g.ndim > 1 and (g.dtype is F32 or g.dtype is F64)
 
 
 def _linear_input_rule(g: Array, weight: Array, shape: tuple[int, ...]) -> Array:
     if _plain(g) and weight.ndim == 2:
-        return g.dot(weight)
+        return _dot(_as_rows(g), weight).reshape(shape)
     if g.ndim == 2 and weight.ndim == 2:
         return matmul(g, weight)
     if weight.ndim == 1:
@@ -290,12 +332,12 @@ def _linear_input_rule(g: Array, weight: Array, shape: tuple[int, ...]) -> Array
 @op(x=lambda g, y: matmul(y, transpose(g, 0, 1)), y=lambda g, x: matmul(x, g))
 def transposed_product(x: Array, y: Array) -> Array:
     """Return ``x.T @ y`` for matrices with equally many rows: the gradient of a weight."""
-    return np.dot(x.T, y) if x.dtype is not F16 else product(x.T, y)
+    return _dot(x.T, y) if x.dtype is F32 or x.dtype is F64 else product(x.T, y)
 
 
 def _linear_weight_rule(g: Array, x: Array, weight_shape: tuple[int, ...]) -> Array:
-    if _plain(g) and x.ndim == 2 and len(weight_shape) == 2:
-        return g.T.dot(x)
+    if _plain(g) and len(weight_shape) == 2:
+        return _dot(_as_rows(g).T, _as_rows(x))
     if g.ndim == 2 and x.ndim == 2:
         return transposed_product(g, x)
     rows = _as_rows(unsqueeze(x, 0)) if x.ndim == 1 else _as_rows(x)
@@ -305,8 +347,9 @@ def _linear_weight_rule(g: Array, x: Array, weight_shape: tuple[int, ...]) -> Ar
 
 
 def _linear_bias_rule(g: Array, shape: tuple[int, ...]) -> Array:
-    if _plain(g) and len(shape) == 1 and shape[0] == g.shape[1]:
-        return ones_vector(len(g), g.dtype).dot(g)
+    if _plain(g) and len(shape) == 1 and shape[0] == g.shape[-1]:
+        rows = _as_rows(g)
+        return ones_vector(len(rows), g.dtype).dot(rows)
     return sum_to(g, shape)
 
 
@@ -336,7 +379,7 @@ def linear(x: Array, weight: Array, bias: Array | None = None) -> Array:
     ):
         _refuse_linear(x, weight, bias)
     if x.ndim == 2 and weight.ndim == 2 and x.dtype is not F16:
-        out = x.dot(weight.T)
+        out = _dot(x, weight.T)
     else:
         out = np.asarray(product(x, weight.T))
     if bias is not None:
