@@ -69,6 +69,7 @@ from tinygrad_like.ops.channels import *
 from tinygrad_like.ops.comparison import *
 from tinygrad_like.ops.conversion import *
 from tinygrad_like.ops.convolution import *
+from tinygrad_like.ops.counting import *
 from tinygrad_like.ops.creation import *
 from tinygrad_like.ops.creation import tensor as _tensor
 from tinygrad_like.ops.ctc import *

@@ -28,6 +28,7 @@ from tinygrad_like.op import makes_results
 from tinygrad_like.ops.activation import ActivationMethods
 from tinygrad_like.ops.arranging import ArrangingMethods
 from tinygrad_like.ops.conversion import ConversionMethods
+from tinygrad_like.ops.counting import CountingMethods
 from tinygrad_like.ops.creation import CreationMethods
 from tinygrad_like.ops.diagonals import DiagonalMethods
 from tinygrad_like.ops.elementwise import ElementwiseMethods
@@ -62,6 +63,7 @@ class Tensor(
     ExtremaMethods,
     ScanningMethods,
     SortingMethods,
+    CountingMethods,
     LinalgMethods,
     ProductMethods,
     MatrixMethods,

@@ -1,0 +1,179 @@
+"""Counting, scattering, regions and whole numbers, held to PyTorch corner by corner."""
+
+import numpy as np
+import pytest
+
+import tinygrad_like as ours
+from tests.both import compare
+
+torch = pytest.importorskip("torch")
+
+NAN, INF = float("nan"), float("inf")
+
+
+def lines(table):
+    """Return a test that runs every line of a table with both."""
+    return pytest.mark.parametrize(
+        "line", [line.strip() for line in table.strip().splitlines() if line.strip()]
+    )
+
+
+def run(line):
+    """Compare what a line, an expression in `t`, gives with both."""
+
+    def call(t):
+        names = {
+            "t": t,
+            "nan": NAN,
+            "inf": INF,
+            "v": t.arange(6.0),
+            "m": t.arange(6.0).reshape(2, 3),
+        }
+        names |= {"i": t.tensor([0, 2]), "F": t.nn.functional}
+        return eval(line, names)
+
+    compare(call)
+
+
+def gradients(call, *shapes, values=None):
+    """Compare the gradients of a weighted sum of what a call gives."""
+    rng = np.random.default_rng(0)
+    given = values or [rng.standard_normal(shape) for shape in shapes]
+    found = []
+    for t in (ours, torch):
+        leaves = [t.tensor(x, requires_grad=True) for x in given]
+        out = call(t, *leaves)
+        weights = np.cos(np.arange(out.numel())).reshape(tuple(out.shape))
+        (out * t.tensor(weights)).sum().backward()
+        found.append([np.asarray(x.grad.detach().numpy()) for x in leaves])
+    for a, b in zip(*found, strict=True):
+        np.testing.assert_allclose(a, b, 1e-10, 1e-12)
+
+
+# ----- Counting -----------------------------------------------------------------------------------
+
+
+@lines("""
+t.diff(t.tensor(1.0))
+t.diff(v, n=-1)
+t.diff(v, n=0)
+t.diff(v, n=2)
+t.diff(v, n=9)
+t.diff(v[:0])
+t.diff(m, dim=0)
+t.diff(m, 1, 2)
+m.diff(dim=0, prepend=t.ones(1, 3), append=m)
+t.diff(v, prepend=t.zeros(2, 2))
+t.diff(m, prepend=t.tensor(1.0))
+t.diff(t.tensor([True, False, False]))
+t.diff(t.tensor([1, 3], dtype=t.uint8), append=t.zeros(1))
+t.isin(v, 2)
+t.isin(2, v)
+t.isin(2, 2)
+t.isin(v, [2])
+t.isin(m, i)
+t.isin(m, i, invert=True)
+t.isin(t.tensor(1), t.tensor([1, 2]), invert=True)
+t.isin(t.tensor([True]), t.tensor([True]))
+t.isin(t.tensor([nan, 1.0]), t.tensor([nan]))
+t.isin(v, v[:0])
+t.isin(t.tensor([1, 1, 2]), t.tensor([1, 1]), assume_unique=False)
+t.bincount(i[:0])
+t.bincount(i[:0], minlength=3)
+t.bincount(i[:0], t.zeros(0))
+t.bincount(i - 1)
+t.bincount(v)
+t.bincount(i.reshape(1, 2))
+t.bincount(t.tensor(1))
+t.bincount(i, i)
+i.bincount(v[:2], 5)
+t.bincount(i, v[:2].double())
+t.bincount(i, v[:2].half())
+t.bincount(i, v)
+t.bincount(i, minlength=-1)
+t.bincount(i.to(t.uint8))
+t.bincount(i.bool())
+t.unravel_index(t.tensor([3, 5]), (2, 3))
+t.unravel_index(t.tensor(3), t.Size([2, 3]))
+t.unravel_index(t.tensor(9), (2, 3))
+t.unravel_index(t.tensor(-1), (2, 3))
+t.unravel_index(t.tensor(1), 6)
+t.unravel_index(t.tensor(1.0), (2, 3))
+t.unravel_index(t.tensor(1), (2, -3))
+""")
+def test_counting(line):
+    run(line)
+
+
+@lines("""
+t.histc(v, 4)
+t.histc(m)
+t.histc(v, 0)
+t.histc(i)
+t.histc(v, 3, 5, 2)
+t.histc(v, 3, 1, 4)
+v.histc(3, min=-1, max=7)
+t.histc(v.half(), 3)
+t.histc(t.tensor([nan, 1.0]))
+t.histc(t.tensor([nan, 1.0]), 3, 0, 2)
+t.histc(t.zeros(0), 3)
+t.histc(t.tensor(2.0), 3)
+t.histc(t.ones(4), 5)
+t.histogram(v, 3)
+t.histogram(m, t.tensor([0.0, 2, 5]))
+v.histogram(3, range=(1.0, 4.0), weight=v, density=True)
+t.histogram(i, 3)
+t.histogram(v, 0)
+t.histogram(t.ones(3), 2)
+t.histogram(t.zeros(0), 2)
+t.histogram(v, 3, range=(4.0, 1.0))
+t.histogram(v, 3, weight=t.ones(2))
+t.histogram(v.double(), 7)
+""")
+def test_histograms(line):
+    run(line)
+
+
+@lines("""
+t.quantile(v, 1.5)
+t.quantile(v, nan)
+t.quantile(v, t.tensor(1.5))
+t.quantile(v, [0.5])
+t.quantile(v[:0], 0.5)
+t.quantile(t.zeros(0, 3), 0.5, dim=1)
+t.quantile(i, 0.5)
+t.quantile(v.half(), 0.5)
+t.quantile(v, t.zeros(2, 2))
+t.quantile(v, t.zeros(2).double())
+t.quantile(v, t.zeros(0))
+t.quantile(v, 0.5, interpolation="cubic")
+t.quantile(v, 0.5, 1)
+t.quantile(v, 1)
+t.quantile(v.double(), 0.3)
+t.quantile(t.tensor(3.0), 0.5)
+t.quantile(t.tensor(3.0), t.tensor([0.5]), 0, keepdim=True)
+t.quantile(m, t.tensor([0.1, 0.5]), keepdim=True)
+t.quantile(m, t.tensor([0.1, 0.5]), 0)
+m.quantile(0.4, 1, True)
+m.quantile(t.tensor([0.4]), 1, True)
+t.quantile(t.tensor([1.0, nan, 2.0]), t.tensor([0.0, 0.5]))
+t.quantile(t.tensor([[1.0, nan], [2.0, 3.0]]), 0.5, 1)
+t.quantile(t.tensor([1.0, inf, 2.0]), t.tensor([0.0, 0.75]))
+t.nanquantile(v * nan, 0.5)
+t.nanquantile(t.tensor([[1.0, nan, 4.0], [2.0, 3.0, 9.0]]), 0.3, 1)
+t.tensor([[1.0, nan, 4.0], [2.0, 3.0, 9.0]]).nanquantile(t.tensor([0.3, 0.9]), keepdim=True)
+""")
+def test_quantiles(line):
+    run(line)
+
+
+@pytest.mark.parametrize("how", ["linear", "lower", "higher", "midpoint", "nearest"])
+def test_interpolations_of_quantiles(how):
+    run(f"t.quantile(m, t.tensor([0.0, 0.2, 0.25, 0.5, 0.75, 1.0]), 1, interpolation={how!r})")
+    gradients(lambda t, x: t.quantile(x, 0.3, 1, interpolation=how), (3, 5))
+    holes = np.where(np.arange(10) % 4 == 1, NAN, np.arange(10.0)).reshape(2, 5)
+    gradients(lambda t, x: t.nanquantile(x, 0.3, 1, interpolation=how), values=[holes])
+
+
+def test_the_share_of_a_quantile_has_a_gradient():
+    gradients(lambda t, x, q: t.quantile(x, q), values=[np.arange(5.0) ** 2, np.array([0.3, 0.6])])
