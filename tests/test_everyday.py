@@ -177,3 +177,171 @@ def test_interpolations_of_quantiles(how):
 
 def test_the_share_of_a_quantile_has_a_gradient():
     gradients(lambda t, x, q: t.quantile(x, q), values=[np.arange(5.0) ** 2, np.array([0.3, 0.6])])
+
+
+# ----- Scattering with a reduction ----------------------------------------------------------------
+
+REDUCTIONS = ["sum", "prod", "mean", "amax", "amin"]
+DATA = "(t.arange(12.0).reshape(3, 4) - 5)"
+PLACES = "t.tensor([[0, 2, 0], [1, 1, 0]])"
+
+
+@pytest.mark.parametrize("include", [True, False])
+@pytest.mark.parametrize("reduce", REDUCTIONS)
+@pytest.mark.parametrize("to", ["", ".long()", ".double()", ".bool()"])
+@pytest.mark.parametrize("dim", [0, 1, -1])
+def test_scatter_reduce(reduce, include, to, dim):
+    options = f"{reduce!r}, include_self={include}"
+    run(f"t.scatter_reduce({DATA}{to}, {dim}, {PLACES}, ({DATA} * 3 + 1){to}, {options})")
+    run(f"{DATA}{to}.clone().scatter_reduce_({dim}, {PLACES}, {DATA}{to}, {options})")
+    if to != ".bool()":
+        run(f"{DATA}{to}.index_reduce({dim}, i[:1], {DATA}.narrow({dim}, 0, 1){to}, {options})")
+        run(f"{DATA}{to}.index_reduce_(0, t.tensor([1, 1, 0]), {DATA}{to} - 3, {options})")
+
+
+@pytest.mark.parametrize("include", [True, False])
+@pytest.mark.parametrize("reduce", REDUCTIONS)
+def test_gradients_of_scatter_reduce(reduce, include):
+    places = [[0, 2, 0], [1, 1, 0]]
+
+    def scattered(t, x, y):
+        return t.scatter_reduce(x, 1, t.tensor(places), y, reduce, include_self=include)
+
+    def indexed(t, x, y):
+        return t.index_reduce(x, 1, t.tensor([2, 0, 2]), y, reduce, include_self=include)
+
+    gradients(scattered, (3, 4), (2, 3))
+    ties = [np.array([[1.0, 2, 3]] * 2), np.array([[1.0, 3, 1], [2, 2, 7]])]
+    if include:
+        gradients(scattered, values=ties)
+    if reduce != "sum":
+        gradients(indexed, (3, 4), (3, 3))
+
+
+def test_gradients_of_products_with_zeros():
+    def product(t, x, y):
+        return t.scatter_reduce(x, 0, t.tensor([0, 0, 1, 1, 2]), y, "prod")
+
+    gradients(product, values=[np.array([2.0, 3.0, 0.0]), np.array([0.0, 5.0, 4.0, 7.0, 6.0])])
+
+
+@lines("""
+v[:3].scatter_reduce(0, t.tensor([0, 2, 0]), v, "add")
+v[:3].scatter_reduce(0, t.tensor([0, 2, 0]), v.double(), "sum")
+v[:3].scatter_reduce(0, i, v)
+v[:2].scatter_reduce(0, i, v, "sum")
+v.scatter_reduce(0, i, v[:1], "sum")
+v.scatter_reduce(0, i[None], v, "sum")
+v.scatter_reduce(1, i, v, "sum")
+v.scatter_reduce(0, i.float(), v, "sum")
+v.scatter_reduce(0, i.int(), v, "sum")
+v.scatter_reduce(0, i[:0], v, "amax")
+v.scatter_reduce(0, i, v * nan, "amax")
+t.tensor(2.0).scatter_reduce(0, t.tensor(0), t.tensor(3.0), "prod")
+t.tensor(2.0).scatter_reduce(0, t.tensor(0), t.tensor(3.0), "mean", include_self=False)
+v.index_reduce(0, i, v[:2], "sum")
+v.index_reduce(0, i, v, "prod")
+v.index_reduce(0, i + 9, v[:2], "prod")
+v.index_reduce(0, i - 1, v[:2], "prod")
+v.index_reduce(0, i, v[:2].double(), "prod")
+m.index_reduce(1, i[None], m[:, :1], "amax")
+t.tensor(2.0).index_reduce(0, t.tensor([0]), t.tensor(3.0), "prod")
+v.index_reduce(0, t.tensor(1), t.tensor([3.0]), "amin")
+""")
+def test_corners_of_scatter_reduce(line):
+    run(line)
+
+
+# ----- Regions ------------------------------------------------------------------------------------
+
+
+@lines("""
+m.select_scatter(t.zeros(2), 1, 0)
+m.select_scatter(t.zeros(3), 1, 0)
+m.select_scatter(t.zeros(2).double() + 0.5, -1, -1)
+m.select_scatter(t.zeros(2), 1, 5)
+m.select_scatter(t.zeros(2), 2, 0)
+m.select_scatter(1.0, 0, 0)
+m.slice_scatter(t.zeros(2, 1), 1, 1, 2)
+m.slice_scatter(t.zeros(2, 2), 1, 0, None, 2)
+m.slice_scatter(t.zeros(2, 1), 1, 0, None, 2)
+m.slice_scatter(-m)
+m.slice_scatter(t.zeros(1, 3), 0, -1)
+m.slice_scatter(m, 0, 0, 2, 0)
+t.tensor(1.0).slice_scatter(t.tensor(2.0))
+m.diagonal_scatter(t.ones(2))
+m.diagonal_scatter(t.ones(2), 1, 0, 1)
+m.diagonal_scatter(t.ones(3))
+t.fill(m, 2)
+t.fill(m, t.tensor(2.0))
+t.fill(m, t.tensor([2.0]))
+t.fill(i, 2.5)
+t.fill(m.bool(), 2)
+m.sum_to_size(1, 3)
+m.sum_to_size(3)
+m.sum_to_size((2, 1))
+m.sum_to_size(2)
+m.sum_to_size()
+m.sum_to_size(1, 2, 3)
+m.sum_to_size(2, 3) is m
+v.hsplit(2)
+m.hsplit(2)
+m.hsplit(0)
+m.hsplit([1])
+m.hsplit(t.tensor([1]))
+t.hsplit(m, indices=[1, 2])
+t.hsplit(m, sections=3)
+m.hsplit()
+m.hsplit(1.5)
+t.tensor(1.0).hsplit(1)
+m.vsplit(2)
+v.vsplit(2)
+m.dsplit(1)
+m.reshape(1, 2, 3).dsplit((1,))
+t.block_diag()
+t.block_diag(v, t.tensor(2), m)
+t.block_diag(t.zeros(1, 1, 1))
+t.block_diag(m, t.zeros(0, 2), m.double())
+t.cartesian_prod()
+t.cartesian_prod(i)
+t.cartesian_prod(i, i + 5, i[:1])
+t.cartesian_prod(i, v)
+t.cartesian_prod(m)
+t.cartesian_prod(t.tensor(1))
+t.cartesian_prod(i[:0], i)
+t.combinations(i)
+t.combinations(v[:4], 3)
+t.combinations(i, 3, True)
+t.combinations(i, 0)
+t.combinations(i, 4)
+t.combinations(m)
+t.combinations(i, -1)
+t.combinations(i, 1)
+t.row_stack((v, v))
+""")
+def test_regions(line):
+    run(line)
+
+
+def test_splits_are_views():
+    x = ours.zeros(2, 4)
+    x.hsplit(2)[1].fill_(1.0)
+    assert x.sum() == 4
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda t, x, y: t.select_scatter(x, y[0], 0, 1),
+        lambda t, x, y: t.slice_scatter(x, y, 0, 1, 3),
+        lambda t, x, y: t.diagonal_scatter(x, y[:, 0], 1),
+        lambda t, x, y: t.block_diag(x, y, y[0]),
+        lambda t, x, y: t.cartesian_prod(x[0], y[0]),
+        lambda t, x, y: t.combinations(x[0] * y[1]),
+        lambda t, x, y: x.hsplit(3)[1] + y[0, 0],
+        lambda t, x, y: x.sum_to_size(1, 3) + y,
+        lambda t, x, y: t.fill(x, y[0, 0]) + x,
+    ],
+)
+def test_gradients_of_regions(call):
+    gradients(call, (3, 3), (2, 3))

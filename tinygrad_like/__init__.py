@@ -93,7 +93,9 @@ from tinygrad_like.ops.questions import *
 from tinygrad_like.ops.random import *
 from tinygrad_like.ops.ranges import *
 from tinygrad_like.ops.rectifiers import *
+from tinygrad_like.ops.reducing import *
 from tinygrad_like.ops.reduction import *
+from tinygrad_like.ops.regions import *
 from tinygrad_like.ops.scanning import *
 from tinygrad_like.ops.scattering import *
 from tinygrad_like.ops.shaping import *

@@ -42,7 +42,9 @@ from tinygrad_like.ops.matrix_functions import MatrixMethods
 from tinygrad_like.ops.norms import NormMethods
 from tinygrad_like.ops.products import ProductMethods
 from tinygrad_like.ops.random import RandomMethods
+from tinygrad_like.ops.reducing import ReducingMethods
 from tinygrad_like.ops.reduction import ReductionMethods
+from tinygrad_like.ops.regions import RegionMethods
 from tinygrad_like.ops.scanning import ScanningMethods
 from tinygrad_like.ops.scattering import ScatteringMethods
 from tinygrad_like.ops.shaping import ShapingMethods
@@ -76,6 +78,8 @@ class Tensor(
     ConversionMethods,
     IndexingMethods,
     ScatteringMethods,
+    ReducingMethods,
+    RegionMethods,
     MaskingMethods,
     RandomMethods,
     CreationMethods,

@@ -4,6 +4,15 @@ from tests.rows.base import Real, Row
 
 R = Real
 
+
+def _scatter_reduce(reduce, include_self=True):
+    def call(torch, x, y):
+        index = torch.tensor([[0, 2, 0], [1, 1, 0]])
+        return torch.scatter_reduce(x, 1, index, y, reduce, include_self=include_self)
+
+    return call
+
+
 ROWS = [
     Row(
         "sort, gather, lerp",
@@ -22,5 +31,41 @@ ROWS = [
         lambda torch, x, y: x.diff(dim=0, append=y),
         [(R((4, 3)), R((1, 3)))],
         name="diff_append",
+    ),
+    *(
+        Row(
+            op,
+            _scatter_reduce(reduce),
+            [(R((3, 4), apart=(0.0,)), R((2, 3), apart=(0.0,)))],
+            name=reduce,
+        )
+        for op, reduce in [
+            ("scatter_product", "prod"),
+            ("scatter_extremum", "amax"),
+            ("scatter_extremum", "amin"),
+            ("scatter_add", "mean"),
+        ]
+    ),
+    Row(
+        "clone, select, region, diagonal",
+        lambda torch, x, y: [
+            torch.select_scatter(x, y[0], 0, 1),
+            x.slice_scatter(y, 0, 1, 3),
+            torch.diagonal_scatter(x, y[:, 0], 1),
+        ],
+        [(R((3, 3)), R((2, 3)))],
+        name="scatter_regions",
+    ),
+    Row(
+        "place, concatenate",
+        lambda torch, x, y: torch.block_diag(x, y),
+        [(R((2, 3)), R((3, 1)))],
+        name="block_diag",
+    ),
+    Row(
+        "index_select, stack",
+        lambda torch, x: [torch.combinations(x, 2), torch.cartesian_prod(x, x * x)],
+        [(R((4,)),)],
+        name="combinations",
     ),
 ]
