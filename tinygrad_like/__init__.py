@@ -18,6 +18,8 @@ from tinygrad_like.autograd.grad_mode import (
     no_grad,
     set_grad_enabled,
 )
+from tinygrad_like.deferred import HOMES as _HOMES
+from tinygrad_like.deferred import find as _find
 from tinygrad_like.device import Device as device
 from tinygrad_like.dtypes import (
     bool_ as bool,
@@ -111,16 +113,19 @@ from tinygrad_like.tensor import Tensor
 from tinygrad_like.threads import *
 
 if _CHECKING:
-    from tinygrad_like import func, linalg, testing, viz
+    from tinygrad_like import func, linalg, signal, special, testing, viz
 
 __version__ = "0.1.0"
 
 
 def __getattr__(name: str) -> _Any:
-    if name in ("func", "linalg", "testing", "viz"):  # imported when first asked for
+    # Imported when first asked for.
+    if name in ("func", "linalg", "signal", "special", "testing", "viz"):
         import importlib
 
         return importlib.import_module(f"{__name__}.{name}")
+    if name in _HOMES:
+        return _find(name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from tinygrad_like import dtypes
 from tinygrad_like.backward import backward
+from tinygrad_like.deferred import DeferredMethods
 from tinygrad_like.device import Device, check_device, cpu, strided
 from tinygrad_like.graph import (
     AccumulateGrad,
@@ -83,6 +84,7 @@ class Tensor(
     MaskingMethods,
     RandomMethods,
     CreationMethods,
+    DeferredMethods,
     ProtocolMethods,
 ):
     """An n-dimensional array that remembers how it was computed.

@@ -1,0 +1,58 @@
+"""Functions and methods whose modules are imported when one of them is first asked for."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+from tinygrad_like.views import in_place
+
+_SPECIAL = ("digamma", "i0", "igamma", "igammac", "lgamma", "mvlgamma", "polygamma")
+_WINDOWS = ("bartlett", "blackman", "hamming", "hann", "kaiser")
+_BESSEL = ("i0",)
+
+# Where each of them lives, below ``tinygrad_like``.
+HOMES = {
+    **{name: "special.bessel" if name in _BESSEL else "special.gamma" for name in _SPECIAL},
+    **{f"{name}_window": "signal.windows" for name in _WINDOWS},
+}
+
+
+def find(name: str) -> Any:
+    """Return the function of that name."""
+    return getattr(importlib.import_module(f"tinygrad_like.{HOMES[name]}"), name)
+
+
+def _method(name: str) -> Any:
+    def method(self: Any, *args: Any, **kwargs: Any) -> Any:
+        return find(name)(self, *args, **kwargs)
+
+    method.__name__ = name
+    method.__doc__ = f"Call `{name}` of the package with this tensor first."
+    return method
+
+
+def _polygamma(self: Any, n: int) -> Any:
+    """Return derivative `n` of `digamma`."""
+    return find("polygamma")(n, self)
+
+
+class DeferredMethods:
+    """The methods of `Tensor` that are special functions."""
+
+    __slots__ = ()
+
+    digamma = _method("digamma")
+    i0 = _method("i0")
+    igamma = _method("igamma")
+    igammac = _method("igammac")
+    lgamma = _method("lgamma")
+    mvlgamma = _method("mvlgamma")
+    polygamma = _polygamma
+    digamma_ = in_place("digamma_", digamma)
+    i0_ = in_place("i0_", i0)
+    igamma_ = in_place("igamma_", igamma)
+    igammac_ = in_place("igammac_", igammac)
+    lgamma_ = in_place("lgamma_", lgamma)
+    mvlgamma_ = in_place("mvlgamma_", mvlgamma)
+    polygamma_ = in_place("polygamma_", polygamma)

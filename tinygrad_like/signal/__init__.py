@@ -1,0 +1,3 @@
+"""What ``torch.signal`` has: the windows."""
+
+from tinygrad_like.signal import windows as windows
