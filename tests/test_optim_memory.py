@@ -357,6 +357,21 @@ def test_state_that_looks_at_other_memory_is_noticed():
         np.testing.assert_allclose(mine, wanted, rtol=1e-6)
 
 
+def test_state_may_be_laid_out_in_another_order():
+    results = []
+    for package in BOTH:
+        w = package.ones(128, 2 * SMALL // 128, requires_grad=True)
+        optimizer = package.optim.SGD([w], lr=0.1, momentum=0.5)
+        w.grad = package.ones_like(w)
+        optimizer.step()
+        optimizer.state[w]["momentum_buffer"] = package.arange(2.0 * SMALL).reshape(-1, 128).T
+        for _ in range(3):
+            optimizer.step()
+        results += [w.detach().numpy(), optimizer.state[w]["momentum_buffer"].numpy()]
+    np.testing.assert_allclose(results[0], results[2], rtol=1e-5)
+    np.testing.assert_allclose(results[1], results[3], rtol=1e-5)
+
+
 def test_step_counts_that_change_in_place_are_read_again():
     results = []
     for package in BOTH:
@@ -429,7 +444,9 @@ def test_a_step_counts_as_a_write_into_what_it_changed_and_nothing_else():
     loss = (a * a).sum() + (b * b).sum()
     a.grad = ours.ones(3)
     optimizer.step()
-    with pytest.raises(RuntimeError, match=r"modified by an inplace operation.*test_optim_memory\.py:\d+"):
+    with pytest.raises(
+        RuntimeError, match=r"modified by an inplace operation.*test_optim_memory\.py:\d+"
+    ):
         loss.backward()
     (b * b).sum().backward()
     untouched = (b * b).sum()

@@ -372,7 +372,8 @@ class Layout:
             stop = 0
             for p in members:
                 former = optimizer.state[p].get(name)
-                if len(members) == 1 and former is not None and _is_flat(former.array, d):
+                flat_already = former is not None and former.array.flags.c_contiguous
+                if len(members) == 1 and flat_already and former.array.dtype is d:
                     kept[name] = former.array.reshape(-1)
                     break
                 array = flat[stop : (stop := stop + p.array.size)].reshape(p.array.shape)
@@ -515,10 +516,6 @@ def _immutable(option: Any) -> bool:
 
 def _size(members: Sequence[Tensor]) -> int:
     return sum(p.array.size for p in members)
-
-
-def _is_flat(array: Array, d: np.dtype[Any]) -> bool:
-    return array.dtype is d and array.flags.c_contiguous and array.flags.writeable
 
 
 def _hold(notes: dict[str, Any], name: str, array: Array) -> None:
