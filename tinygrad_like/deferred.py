@@ -7,13 +7,13 @@ from typing import Any
 
 from tinygrad_like.views import in_place
 
-_SPECIAL = ("digamma", "i0", "igamma", "igammac", "lgamma", "mvlgamma", "polygamma")
+_GAMMA = ("digamma", "igamma", "igammac", "lgamma", "mvlgamma", "polygamma")
 _WINDOWS = ("bartlett", "blackman", "hamming", "hann", "kaiser")
-_BESSEL = ("i0",)
 
 # Where each of them lives, below ``tinygrad_like``.
 HOMES = {
-    **{name: "special.bessel" if name in _BESSEL else "special.gamma" for name in _SPECIAL},
+    **dict.fromkeys(_GAMMA, "special.gamma"),
+    "i0": "special.bessel",
     **{f"{name}_window": "signal.windows" for name in _WINDOWS},
 }
 
