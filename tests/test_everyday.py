@@ -345,3 +345,85 @@ def test_splits_are_views():
 )
 def test_gradients_of_regions(call):
     gradients(call, (3, 3), (2, 3))
+
+
+# ----- Whole numbers, and the pieces of others ----------------------------------------------------
+
+
+@lines("""
+t.gcd(v, v)
+t.gcd(t.tensor([4, -6, 0]), t.tensor(10, dtype=t.int32))
+t.gcd(i, 2)
+t.gcd(i.bool(), i.bool())
+t.lcm(t.tensor([-4, 0, 6]), t.tensor([[6], [5]]))
+t.lcm(v, v)
+(i + 4).gcd_(i + 2)
+(i + 4).lcm_(i + 2)
+t.ldexp(i, i)
+t.ldexp(v.half(), i[:1])
+t.ldexp(v, t.tensor(200.0))
+t.ldexp(v, t.tensor([1.5]).double())
+t.ldexp(v, 2)
+v.ldexp_(t.tensor(3))
+t.frexp(t.tensor([0.0, 1, -3, inf, nan]))
+t.frexp(i)
+t.frexp(v.half())
+m.double().frexp()
+t.nextafter(v, v.double() + 1)
+t.nextafter(v, -v)
+t.nextafter(i, i)
+t.nextafter(v, 2)
+t.nextafter(v.half(), -v.half())
+v.nextafter_(v + 1)
+t.range(1, 4)
+t.range(1, 4, 0.5)
+t.range(3, 1)
+t.range(3)
+t.range(1, 2, 0)
+t.range(0, 3, dtype=t.int64)
+t.real(v) is v
+t.conj(v) is v
+v.real is v
+v.conj() is v
+v.resolve_conj() is v
+t.resolve_conj(i) is i
+t.is_conj(v)
+m.is_conj()
+t.real(1)
+""")
+def test_whole_numbers_and_pieces(line):
+    run(line)
+
+
+def test_gradients_of_pieces():
+    gradients(lambda t, x: t.frexp(x).mantissa, (5,))
+    gradients(lambda t, x, y: t.ldexp(x, y), (5,), (5,))
+
+
+# ----- Functions of nn.functional at the top ------------------------------------------------------
+
+
+@lines("""
+t.dropout(v, 0.5, False)
+t.dropout(input=v, p=0.0, train=True)
+t.dropout(v, 2.0, True)
+t.alpha_dropout(v, 0.5, False)
+t.feature_alpha_dropout(m, 0.5, train=False)
+t.embedding(m, i[:1])
+t.embedding(m, indices=i[:1], padding_idx=0)
+t.bilinear(m, m, t.ones(2, 3, 3))
+t.cosine_similarity(m, m + 1)
+t.pairwise_distance(m, m + 1, 1.0)
+t.kl_div(m, m + 1)
+t.kl_div(m, m + 1, 2, log_target=True)
+t.kl_div(m, m + 1, "mean")
+t.kl_div(m, m, 0, False, 1)
+t.hinge_embedding_loss(v, v.sign() * 2 - 1, 0.5, 0)
+t.margin_ranking_loss(v, v + 1, t.ones(6), 0.5, reduction=2)
+t.margin_ranking_loss(v, v, t.ones(6), 0.5, margin=1.0)
+t.cosine_embedding_loss(m, m + 1, t.ones(2))
+t.poisson_nll_loss(v, v + 1, True, False, 1e-8, 1)
+t.triplet_margin_loss(m, m + 1, m - 2, 0.5, 2.0, 1e-6, True, 0)
+""")
+def test_functions_at_the_top(line):
+    run(line)

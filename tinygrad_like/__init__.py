@@ -82,6 +82,7 @@ from tinygrad_like.ops.elementwise import *
 from tinygrad_like.ops.expanding import *
 from tinygrad_like.ops.extrema import *
 from tinygrad_like.ops.indexing import *
+from tinygrad_like.ops.integers import *
 from tinygrad_like.ops.joining import *
 from tinygrad_like.ops.linalg import *
 from tinygrad_like.ops.loss import *
@@ -111,6 +112,7 @@ from tinygrad_like.size import Size
 from tinygrad_like.summary import summary
 from tinygrad_like.tensor import Tensor
 from tinygrad_like.threads import *
+from tinygrad_like.torch_names import *
 
 if _CHECKING:
     from tinygrad_like import func, linalg, signal, special, testing, viz

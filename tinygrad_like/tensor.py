@@ -36,6 +36,7 @@ from tinygrad_like.ops.elementwise import ElementwiseMethods
 from tinygrad_like.ops.expanding import ExpandingMethods
 from tinygrad_like.ops.extrema import ExtremaMethods
 from tinygrad_like.ops.indexing import IndexingMethods
+from tinygrad_like.ops.integers import IntegerMethods
 from tinygrad_like.ops.joining import JoiningMethods
 from tinygrad_like.ops.linalg import LinalgMethods
 from tinygrad_like.ops.masking import MaskingMethods
@@ -81,6 +82,7 @@ class Tensor(
     ScatteringMethods,
     ReducingMethods,
     RegionMethods,
+    IntegerMethods,
     MaskingMethods,
     RandomMethods,
     CreationMethods,

@@ -1,6 +1,6 @@
 """Rows for counting, for scattering with a reduction, and for regions and whole numbers."""
 
-from tests.rows.base import Real, Row
+from tests.rows.base import Ints, Real, Row
 
 R = Real
 
@@ -67,5 +67,17 @@ ROWS = [
         lambda torch, x: [torch.combinations(x, 2), torch.cartesian_prod(x, x * x)],
         [(R((4,)),)],
         name="combinations",
+    ),
+    Row(
+        "gcd, lcm",
+        lambda torch, x, y: [torch.gcd(x, y), x.lcm(y)],
+        [(Ints((3, 4), -9, 9), Ints((4,), 0, 9))],
+        order=0,
+    ),
+    Row("nextafter", lambda torch, x, y: torch.nextafter(x, y), [(R((5,)), R((5,)))], order=0),
+    Row(
+        "mantissa",
+        lambda torch, x: torch.frexp(x).mantissa,
+        [(R((5,), apart=(0.0, 0.5, -0.5, 1.0, -1.0)),)],
     ),
 ]
