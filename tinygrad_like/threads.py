@@ -211,7 +211,8 @@ def split(count: int, work: Work, bytes_: int) -> None:
 
     Args:
         count: into how many parts the work can be cut, usually rows.
-        work: does the parts from `start` up to `stop`; NumPy or compiled code, on arrays only.
+        work: does the parts from `start` up to `stop`; NumPy or compiled code, on arrays only. A
+            few long calls share out well; between many short ones threads wait for each other's Python.
         bytes_: what it costs, told by the memory it reads and writes. Compiled exponentials were
             measured: `LEAST_BYTES` take them a quarter of a millisecond, where two threads gain a
             third. Give several times the memory for several passes, or for products, and a third
@@ -255,7 +256,7 @@ class _Job:
     def run(self) -> None:
         """Do one piece after the other until none is left or one has failed."""
         bounds = self._bounds
-        while (piece := self._next()) < len(bounds) and not self.failed:
+        while not self.failed and (piece := self._next()) < len(bounds):
             try:
                 self._work(bounds[piece - 1], bounds[piece])
             except BaseException as error:

@@ -58,20 +58,18 @@ class saved_tensors_hooks:
 
     >>> import tinygrad_like as torch
     >>> def pack(x):
-    ...     print("packing", x.tolist())
+    ...     print("packing", x)
     ...     return x.detach().half()
     >>> x = torch.tensor([1.0, 2.0], requires_grad=True)
     >>> with torch.autograd.graph.saved_tensors_hooks(pack, lambda x: x.float()):
     ...     y = x.exp()
-    packing [2.7182817459106445, 7.389056205749512]
+    packing tensor([2.7183, 7.3891], grad_fn=<ExpBackward0>)
     >>> y.sum().backward()
     >>> x.grad
     tensor([2.7188, 7.3906])
     """
 
-    def __init__(
-        self, pack_hook: Callable[[Any], Any], unpack_hook: Callable[[Any], Any]
-    ) -> None:
+    def __init__(self, pack_hook: Callable[[Any], Any], unpack_hook: Callable[[Any], Any]) -> None:
         self.pack_hook = pack_hook
         self.unpack_hook = unpack_hook
 
