@@ -137,12 +137,7 @@ def lend_to_torch():
     return tensor, ours.from_numpy(tensor.numpy()), tensor.numpy
 
 
-def lend_by_dlpack():
-    tensor = torch.ones(2)
-    return tensor, ours.from_dlpack(tensor), tensor.numpy
-
-
-@pytest.mark.parametrize("lend", [lend_view, lend_bytes, lend_to_torch, lend_by_dlpack])
+@pytest.mark.parametrize("lend", [lend_view, lend_bytes, lend_to_torch])
 def test_memory_of_others_is_never_moved(lend):
     kept, w, look = lend()
     w.requires_grad_()
