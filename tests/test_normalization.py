@@ -186,6 +186,27 @@ def test_results_keep_their_dtype_and_are_as_precise(way, dtype):
         np.testing.assert_allclose(a, b, rtol=tolerance, atol=tolerance * np.abs(b).max())
 
 
+@pytest.mark.parametrize("shape", [(0, 3), (0, 3, 4), (2, 3, 0), (0, 3, 4, 4)])
+def test_nothing_to_normalize(shape):
+    def run(side):
+        F_ = side.nn.functional
+        x, w, b = (side.zeros(s).requires_grad_() for s in (shape, 3, 3))
+        mean, var = side.ones(3), side.ones(3)
+        outs = [
+            F_.batch_norm(x, mean, var, w, b, training=True),
+            F_.batch_norm(x, mean, var, w, b),
+            F_.group_norm(x, 3),
+            F_.layer_norm(x, shape[1:]),
+            *([F_.local_response_norm(x, 2)] if len(shape) > 2 else []),
+        ]
+        sum(out.sum() for out in outs).backward()
+        return [t.detach().numpy() for t in (*outs, x.grad, w.grad, b.grad, mean, var)]
+
+    for a, b in zip(run(ours), run(torch), strict=True):
+        np.testing.assert_array_equal(a, b)
+        assert a.shape == b.shape
+
+
 def test_layouts_are_kept():
     for layout in (_batch_last, _channels_last):
         x = make(layout(random(10, 6, 12, 11)), True)

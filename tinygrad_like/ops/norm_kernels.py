@@ -1,7 +1,8 @@
 """The ops that normalization is made of, each with a backward that can be differentiated again.
 
 The passes over memory are those of `tinygrad_like.ops.norm_rows`. What has statistics for channels
-takes a batch for a matrix whose rows, or columns, belong to one channel each: see `_Channels`.
+takes a batch for a matrix whose rows, or columns, belong to one channel each: see
+`tinygrad_like.ops.channel_rows`.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from tinygrad_like.dtypes import F16, F32
 from tinygrad_like.graph import Array, as_array
 from tinygrad_like.op import REGISTRY, op
 from tinygrad_like.ops import norm_rows
+from tinygrad_like.ops.channel_rows import SHORT, Channels, cut, merged, repeated
 from tinygrad_like.ops.reduction import ones_vector
 from tinygrad_like.ops.row_blocks import by_blocks, rows_of_block
 from tinygrad_like.ops.shaping import reshape
@@ -138,7 +140,8 @@ def layer_norm_backward(
     g, flat = _rows(grad, dims), _rows(x, dims)
     dx: Any = np.empty(x.shape, x.dtype)
     blocks = -(-flat.shape[0] // rows_of_block(flat))
-    scale, parts = None, (None, None)
+    scale = None
+    parts: Any = (None, None)
     sums: Any = np.empty((2, 0), x.dtype)
     if weight is not None or needs_of[2]:
         size = flat.shape[1]
@@ -183,137 +186,6 @@ def layer_norm(
     return out.astype(d, copy=False), mean, rstd
 
 
-# ----- Channels -----------------------------------------------------------------------------------
-
-
-def _merged(mean: Any, square: Any, counts: Any) -> tuple[Any, Any]:
-    """Return means and sums of squared differences of wholes, from those of their parts.
-
-    Source: Chan, Golub and LeVeque, "Algorithms for computing the sample variance", 1983.
-
-    Args:
-        mean: of each part, ``(parts, wholes)``.
-        square: the sums of squared differences from that.
-        counts: how many numbers each part has, ``(parts)``.
-    """
-    if len(mean) == 1:
-        return mean[0], square[0]
-    counts = counts.astype(mean.dtype)
-    whole = np.matmul(counts / np.add.reduce(counts), mean)
-    apart = mean - whole
-    apart *= apart
-    return whole, np.add.reduce(square, axis=0) + np.matmul(counts, apart)
-
-
-def _repeated(values: Any, count: int) -> Any:
-    """Return a vector `count` times in a row."""
-    if count == 1:
-        return values
-    out = np.empty((count, len(values)), values.dtype)
-    out[...] = values
-    return out.reshape(-1)
-
-
-_SHORT = 16  # runs of fewer numbers are too short for rows
-
-
-class _Channels:
-    """A batch ``(N, C, ...)`` as a matrix in the order its numbers have in memory.
-
-    They are runs of numbers of one channel, `outer` times C of them. Long runs are the rows of the
-    matrix, very long ones several; of short ones C are in a row, and a column belongs to one channel.
-    """
-
-    def __init__(self, x: Any) -> None:
-        dims = range(2, x.ndim)
-        # As PyTorch lays them out, with the batch innermost, or with the channels.
-        orders = ((0, 1, *dims), (1, *dims, 0), (0, *dims, 1))
-        found = next((o for o in orders if x.transpose(o).flags.c_contiguous), None)
-        self.order = found or orders[0]
-        self.like = x if found else np.empty(x.shape, x.dtype)
-        shape = [x.shape[axis] for axis in self.order]
-        at = self.order.index(1)
-        self.outer, self.channels = math.prod(shape[:at]), x.shape[1]
-        self.run = math.prod(shape[at + 1 :])
-        self.by_rows = self.run >= _SHORT
-        self.pieces = 1  # that a run is cut into
-        while self.run > 4096 and not self.run % 2:
-            self.run, self.pieces = self.run // 2, self.pieces * 2
-        if self.by_rows:
-            self.shape = (self.outer * self.channels * self.pieces, self.run)
-        else:
-            self.shape = (self.outer, self.channels * self.run)
-
-    def matrix(self, x: Any) -> Any:
-        """Return an array of the batch's shape as a matrix."""
-        if self.order[0] or self.order[1] != 1:
-            x = x.transpose(self.order)
-        return np.ascontiguousarray(x).reshape(self.shape)
-
-    def vector(self, values: Any) -> Any:
-        """Return a number for each channel as one for each row, or column, of the matrix."""
-        each = self.pieces if self.by_rows else self.run
-        values = values if each == 1 else np.repeat(values, each)
-        return _repeated(values, self.outer) if self.by_rows else values
-
-    def _sums(self, x: Any) -> tuple[Any, Any]:
-        """Return where two sums of each row go, or of each column of each block."""
-        if self.by_rows:
-            size = self.shape[0]
-        else:
-            size = -(-self.outer // rows_of_block(x)) * self.shape[1]
-        return np.empty(size, x.dtype), np.empty(size, x.dtype)
-
-    def _by_channel(self, values: Any) -> Any:
-        """Return sums of rows, or of columns in blocks, as ``(parts, C)``."""
-        inner = self.pieces if self.by_rows else self.run
-        if inner == 1:
-            return values.reshape(-1, self.channels)
-        parts = values.reshape(-1, self.channels, inner)
-        return parts.transpose(0, 2, 1).reshape(-1, self.channels)
-
-    def _counts(self, x: Any) -> Any:
-        """Return how many numbers of a channel each part has."""
-        if self.by_rows:
-            return np.full(self.outer * self.pieces, self.run)
-        starts = np.arange(0, self.outer, rows_of_block(x))
-        return np.repeat(np.diff(starts, append=self.outer), self.run)
-
-    def moments(self, x: Any) -> tuple[Any, Any]:
-        """Return each channel's mean and sum of squared differences from that, of a matrix."""
-        mean, square = self._sums(x)
-        by_blocks(norm_rows.moments if self.by_rows else norm_rows.column_moments, x, mean, square)
-        if len(mean) == self.channels:
-            return mean, square
-        return _merged(self._by_channel(mean), self._by_channel(square), self._counts(x))
-
-    def products(self, g: Any, x: Any, mean: Any) -> tuple[Any, Any]:
-        """Return each channel's sum of `g`, and of its products with ``x - mean``."""
-        sums, products = self._sums(x)
-        routine = norm_rows.products if self.by_rows else norm_rows.column_products
-        by_blocks(routine, g, x, self.vector(mean), sums, products)
-        if len(sums) == self.channels:
-            return sums, products
-        return (
-            np.add.reduce(self._by_channel(sums), axis=0),
-            np.add.reduce(self._by_channel(products), axis=0),
-        )
-
-    def scaled(self, x: Any, mean: Any, factor: Any, term: Any) -> Any:
-        """Return the batch ``(x - mean) * factor + term``."""
-        out = np.empty_like(self.like)
-        routine = norm_rows.scale if self.by_rows else norm_rows.column_scale
-        by_blocks(routine, x, *map(self.vector, (mean, factor, term)), self.matrix(out))
-        return out
-
-    def combined(self, g: Any, x: Any, mean: Any, factor: Any, slope: Any, term: Any) -> Any:
-        """Return the batch ``g * factor + (x - mean) * slope + term``."""
-        out = np.empty_like(self.like)
-        routine = norm_rows.combine if self.by_rows else norm_rows.column_combine
-        by_blocks(routine, g, x, *map(self.vector, (mean, factor, slope, term)), self.matrix(out))
-        return out
-
-
 # ----- Over a batch -------------------------------------------------------------------------------
 
 
@@ -350,24 +222,23 @@ def batch_norm_backward(
     del eps
     d = x.dtype
     grad, x, weight = _wide(grad, x, weight)
-    layout = _Channels(x)
+    layout = Channels(x)
     g, flat = layout.matrix(grad), layout.matrix(x)
     sums, products = layout.products(g, flat, mean)
+    d_weight = products * rstd
     dx = np.empty(0, d)
     if needs_of[0]:
-        share = x.dtype.type(x.shape[1] / x.size)
         factor = rstd if weight is None else rstd * weight
-        slope = products * factor * rstd * rstd * -share
-        dx = layout.combined(g, flat, mean, factor, slope, sums * factor * -share)
-        dx = dx.astype(d, copy=False)
-    return dx, (products * rstd).astype(d, copy=False), sums.astype(d, copy=False)
+        shared = factor * x.dtype.type(-x.shape[1] / x.size)
+        dx = layout.combined(g, flat, mean, factor, d_weight * rstd * shared, sums * shared)
+    return tuple(found.astype(d, copy=False) for found in (dx, d_weight, sums))
 
 
 def update(running: Any, value: Any, momentum: float) -> None:
     """Move a running statistic towards `value`, in place."""
     array = as_array(running)
     array *= 1 - momentum
-    array += (momentum * value).astype(array.dtype)
+    array += (momentum * value).astype(array.dtype, copy=False)
     stamp(array)
 
 
@@ -394,7 +265,7 @@ def batch_norm(
     """Return ``(N, C, ...)`` standardized per channel, and move the running statistics."""
     d = x.dtype
     x, weight, bias = _wide(x, weight, bias)
-    layout = _Channels(x)
+    layout = Channels(x)
     flat = layout.matrix(x)
     count = x.size // max(x.shape[1], 1)
     mean, square = layout.moments(flat)
@@ -407,7 +278,7 @@ def batch_norm(
     return out.astype(d, copy=False), mean, rstd
 
 
-def _affine(layout: _Channels, flat: Any, weight: Any, bias: Any, mean: Any, rstd: Any) -> Any:
+def _affine(layout: Channels, flat: Any, weight: Any, bias: Any, mean: Any, rstd: Any) -> Any:
     factor = rstd if weight is None else rstd * weight
     return layout.scaled(flat, mean, factor, np.zeros_like(mean) if bias is None else bias)
 
@@ -434,7 +305,7 @@ def batch_norm_fixed(
     """Return `x` standardized by given statistics of each channel, scaled and shifted."""
     d = x.dtype
     x, weight, bias, mean, rstd = _wide(x, weight, bias, mean, rstd)
-    layout = _Channels(x)
+    layout = Channels(x)
     out = _affine(layout, layout.matrix(x), weight, bias, mean, rstd)
     return out.astype(d, copy=False)
 
@@ -453,7 +324,9 @@ def channel_products(grad: Array, x: Array, mean: Any) -> Any:
     """Return each channel's sum of `grad`, and of its products with ``x - mean``."""
     d = x.dtype
     grad, x, mean = _wide(grad, x, mean)
-    layout = _Channels(x)
+    if not x.size:
+        return np.zeros(x.shape[1], d), np.zeros(x.shape[1], d)
+    layout = Channels(x)
     found = layout.products(layout.matrix(grad), layout.matrix(x), mean)
     return tuple(f.astype(d, copy=False) for f in found)
 
@@ -530,7 +403,7 @@ def group_norm_backward(
     n, channels = x.shape[:2]
     each = channels // groups
     g, flat = _planes(grad), _planes(x)
-    if flat.shape[1] < _SHORT and x.size:
+    if flat.shape[1] < SHORT and x.size:
         found = _short_backward(g, flat, weight, mean, rstd, n)
         shapes = x.shape, (channels,), (channels,)
         return tuple(
@@ -572,10 +445,9 @@ def group_norm(x: Array, weight: Array | None, bias: Array | None, groups: int, 
     n, channels = x.shape[:2]
     each = channels // groups
     flat = _planes(x)
-    mean, square = np.zeros(len(flat), x.dtype), np.zeros(len(flat), x.dtype)
     out = np.empty(x.shape, x.dtype)
-    if flat.shape[1] < _SHORT and x.size:
-        mean, rstd = mean[: n * groups], square[: n * groups]
+    if flat.shape[1] < SHORT and x.size:
+        mean, rstd = np.empty(n * groups, x.dtype), np.empty(n * groups, x.dtype)
         by_group = flat.reshape(n * groups, -1)
         made = out.reshape(by_group.shape)
         by_blocks(norm_rows.standardize, by_group, None, None, made, mean, rstd, eps, True)
@@ -585,14 +457,17 @@ def group_norm(x: Array, weight: Array | None, bias: Array | None, groups: int, 
         if bias is not None:
             runs += bias[:, None]
         return out.astype(d, copy=False), mean, rstd
+    pieces, run = cut(each * flat.shape[1])
+    mean, square = (np.zeros(n * groups * pieces, x.dtype) for _ in range(2))
     if x.size:
-        by_blocks(norm_rows.moments, flat, mean, square)
-    counts = np.full(each, flat.shape[1])
-    mean, square = _merged(mean.reshape(-1, each).T, square.reshape(-1, each).T, counts)
+        by_blocks(norm_rows.moments, flat.reshape(-1, run), mean, square)
+    if pieces > 1:
+        parts = mean.reshape(-1, pieces).T, square.reshape(-1, pieces).T
+        mean, square = merged(*parts, np.full(pieces, run))
     rstd = 1 / np.sqrt(square * x.dtype.type(n * groups / max(1, x.size)) + x.dtype.type(eps))
     if x.size:
         factor = np.repeat(rstd, each) if weight is None else _scaled(rstd, weight, n)
-        term = np.zeros_like(factor) if bias is None else _repeated(bias, n)
+        term = np.zeros_like(factor) if bias is None else repeated(bias, n)
         vectors = np.repeat(mean, each), factor, term
         by_blocks(norm_rows.scale, flat, *vectors, out.reshape(flat.shape))
     return out.astype(d, copy=False), mean, rstd

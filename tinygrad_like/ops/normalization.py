@@ -136,7 +136,7 @@ def batch_norm(
         ("bias", bias),
     )
     for name, value in named:
-        if value is not None and tuple(value.shape) != (shape[1],):
+        if value is not None and as_array(value).shape != shape[1:2]:
             raise RuntimeError(
                 f"{name} should contain {shape[1]} elements not {math.prod(value.shape)}"
             )
@@ -146,9 +146,11 @@ def batch_norm(
                 "Expected more than 1 value per channel when training, got input size "
                 f"torch.Size({list(shape)})"
             )
-        return kernels.batch_norm(input, weight, bias, running_mean, running_var, momentum, eps)
+        if math.prod(shape):
+            return kernels.batch_norm(input, weight, bias, running_mean, running_var, momentum, eps)
+        running_mean, running_var = (np.zeros(shape[1]) for _ in range(2))  # nothing is learned
     for name, value in named[:2]:
-        if value is None:
+        if value is None and not training:
             raise RuntimeError(f"{name} must be defined in evaluation mode")
     d = as_array(input).dtype
     mean = as_array(running_mean).astype(d)  # a copy: the statistics may move before backward
@@ -265,6 +267,6 @@ def local_response_norm(
     apart = steps[None, :] - steps[:, None]
     near = (apart >= -(size // 2)) & (apart <= (size - 1) // 2)
     band = (near / size).astype(as_array(input).dtype)
-    squares = reshape(input * input, (input.shape[0], channels, -1))
+    squares = reshape(input * input, (input.shape[0], channels, math.prod(input.shape[2:])))
     means = reshape(np.matmul(band, squares), tuple(input.shape))
     return input / (means * alpha + k) ** beta
