@@ -5,6 +5,8 @@ import pytest
 
 import tinygrad_like as ours
 from tests.both import compare
+from tinygrad_like import jit
+from tinygrad_like.ops import linalg
 
 nan, inf = float("nan"), float("inf")
 
@@ -239,3 +241,64 @@ def test_numpy_function_on_tensors(call):
     call(a, b).sum().backward()
     assert a.grad is not None
     assert b.grad is not None
+
+
+# ----- Kernels ------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def products(monkeypatch):
+    """Return a list that gets the shape of each result that a kernel makes, on one thread."""
+    pytest.importorskip("numba")
+    monkeypatch.setattr(jit._switch, "on", True)
+    monkeypatch.setattr(linalg, "get_num_threads", lambda: 1)
+    made = []
+    declared = linalg._multiply
+
+    def watched(x, y, start, out, *options):
+        made.append(out.shape)
+        declared(x, y, start, out, *options)
+        assert jit.enabled()  # it would be off if numba had failed
+
+    monkeypatch.setattr(linalg, "_multiply", watched)
+    return made
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("shape", [(700, 40), (7, 100, 40), (700, 512)])
+def test_a_large_linear_begins_with_its_bias(products, shape, dtype):
+    rng = np.random.default_rng(0)
+    x, weight, bias = (rng.normal(size=s).astype(dtype) for s in (shape, (67, shape[-1]), (67,)))
+    found = ours.nn.functional.linear(*map(ours.tensor, (x, weight, bias))).numpy()
+    np.testing.assert_allclose(
+        found, x @ weight.T + bias, atol=1e-12 if dtype == "float64" else 1e-3
+    )
+    assert products == [(1, 1, 700, 67)]
+
+
+def test_blas_makes_what_it_is_better_at(products, monkeypatch):
+    ones = ours.ones
+    ours.nn.functional.linear(ones(6, 40), ones(67, 40), ones(67))  # small
+    ours.nn.functional.linear(ones(700, 600), ones(67, 600), ones(67))  # a large inner dimension
+    ours.nn.functional.linear(ones(700, 40), ones(67, 40))  # no bias
+    ours.nn.functional.linear(ones(9000, 40), ones(7, 40), ones(7))  # narrow
+    monkeypatch.setattr(linalg, "get_num_threads", lambda: 2)  # BLAS has threads of its own
+    ours.nn.functional.linear(ones(700, 40), ones(67, 40), ones(67))
+    assert products == []
+
+
+@pytest.mark.parametrize("rows", [5, 6, 13])
+@pytest.mark.parametrize("columns", [7, 16, 21])
+@pytest.mark.parametrize("reach", [(None, None), (2, None), (None, 1), (0, 3)])
+@pytest.mark.parametrize("turned", [False, True])
+def test_products_of_small_matrices(products, rows, columns, reach, turned):
+    rng = np.random.default_rng(0)
+    below, above = (rows + 9 if r is None else r for r in reach)
+    x = rng.normal(size=(2, 3, rows, 9)) * (np.tri(rows, 9, above) - np.tri(rows, 9, -below - 1))
+    y = rng.normal(size=(2, 3, 9, columns)).astype("float32")
+    x = x.astype("float32")
+    memory = np.empty((2, 3, columns, rows) if turned else (2, 3, rows, columns), "float32")
+    out = memory.swapaxes(2, 3) if turned else memory
+    linalg.multiply_into(x, y, out, *reach)
+    np.testing.assert_allclose(out, x @ y, atol=1e-5)
+    assert bool(products) == (rows > 5 and columns >= 16 and not turned)

@@ -23,14 +23,15 @@ def matrices(rows, inner, columns, order="xyz", step=1, near=False):
         if near:
             below, above = 3, 1
             x *= np.tri(rows, inner, above) - np.tri(rows, inner, -below - 1)
-        return x, y, out, np.zeros((inner, 64 // dtype.itemsize), dtype), below, above
+        start = rng.normal(size=columns).astype(dtype)
+        return x, y, start, out, np.zeros((inner, 64 // dtype.itemsize), dtype), below, above
 
     return arguments
 
 
 ROWS = [
-    KernelRow(linalg._multiply, matrices(*shape, **options), scratch=(3,))
-    for shape in ((4, 1, 16), (7, 19, 37), (32, 64, 16), (9, 8, 24))
+    KernelRow(linalg._multiply, matrices(*shape, **options), scratch=(4,))
+    for shape in ((6, 1, 16), (7, 19, 37), (32, 64, 16), (9, 8, 24))
     for options in (
         {},
         {"order": "xz"},

@@ -65,24 +65,32 @@ def kernel(function: Callable[..., Any]) -> Any:
         _config.CACHE_DIR = former
 
 
-def kernel_of_views(function: Callable[..., Any]) -> Callable[..., None]:
-    """Compile a kernel once for each dtype, for arrays of any strides; it writes to the third."""
-    made = kernel(function)
-    known: set[Any] = set()
+def kernel_of_views(*, reads: int) -> Callable[[Callable[..., Any]], Callable[..., None]]:
+    """Compile the decorated kernel once for each dtype, for arrays of any strides.
 
-    def run(*args: Any) -> None:
-        if args[0].dtype not in known:
-            kinds = [_typeof(a) for a in args]
-            for i, kind in enumerate(kinds):
-                if isinstance(kind, numba.types.Array):
-                    kinds[i] = kind.copy(layout="A", readonly=i < 2)
-            made.disable_compile(False)
-            made.compile(tuple(kinds))
-            made.disable_compile()
-            known.add(args[0].dtype)
-        made(*args)
+    Args:
+        reads: how many arrays, the first ones, are only read.
+    """
 
-    return run
+    def declare(function: Callable[..., Any]) -> Callable[..., None]:
+        made = kernel(function)
+        known: set[Any] = set()
+
+        def run(*args: Any) -> None:
+            if args[0].dtype not in known:
+                kinds = [_typeof(a) for a in args]
+                for i, kind in enumerate(kinds):
+                    if isinstance(kind, numba.types.Array):
+                        kinds[i] = kind.copy(layout="A", readonly=i < reads)
+                made.disable_compile(False)
+                made.compile(tuple(kinds))
+                made.disable_compile()
+                known.add(args[0].dtype)
+            made(*args)
+
+        return run
+
+    return declare
 
 
 def inlined(function: Callable[..., Any]) -> Any:

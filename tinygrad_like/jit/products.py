@@ -1,6 +1,6 @@
 """Products of many small matrices, for which calls of BLAS cost more than they compute.
 
-A product is made of tiles of 4 rows and as many columns as two vectors of 256 bits hold. A tile's
+A product is made of tiles of 6 rows and as many columns as two vectors of 256 bits hold. A tile's
 sums stay in registers while a loop goes through the inner dimension, which takes vector instructions
 that are spelled out: numba would keep such sums in memory.
 """
@@ -14,7 +14,8 @@ from numba.extending import intrinsic
 
 from tinygrad_like.jit.compiler import inlined, kernel_of_views
 
-_ROWS = 4
+_ROWS = 6
+_BLOCK = 1 << 13  # vectors of the left matrix that stay in cache
 
 cgutils: Any = _cgutils
 
@@ -31,14 +32,15 @@ def _place(context: Any, builder: Any, kind: Any, array: Any, row: Any, column: 
     return builder.gep(builder.bitcast(fields.data, ir.IntType(8).as_pointer()), [offset])
 
 
-def _declare_tile(typing, x, i, start, stop, panel, out, n):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
-    """Set a tile of `out`, at row `i` and column `n`, to the product of rows of `x` and the panel."""
-    del typing, i, start, stop, n
-    signature = types.void(x, types.intp, types.intp, types.intp, panel, out, types.intp)
+def _declare_tile(typing, x, i, begin, end, panel, start, out, n):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+    """Set a tile of `out`, at row `i` and column `n`, to that of `start` plus rows of `x` @ the panel."""
+    del typing, i, begin, end, n
+    place_, range_ = types.intp, (types.intp, types.intp)
+    signature = types.void(x, place_, *range_, panel, start, out, place_)
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         del signature
-        xs, first, begin, end, panels, outs, column = args
+        xs, first, begin, end, panels, starts, outs, column = args
         whole, real = ir.IntType(64), context.get_value_type(x.dtype)
         vector = ir.VectorType(real, _lanes(x))
         lanes = ir.Constant(ir.VectorType(ir.IntType(32), _lanes(x)), None)
@@ -50,7 +52,10 @@ def _declare_tile(typing, x, i, start, stop, panel, out, n):  # type: ignore[no-
             return builder.bitcast(address, target.as_pointer())
 
         rows = [builder.add(first, ir.Constant(whole, r)) for r in range(_ROWS)]
-        sums = [cgutils.alloca_once_value(builder, ir.Constant(vector, None)) for _ in rows]
+        fields = context.make_array(start)(context, builder, starts)
+        begun = builder.bitcast(builder.gep(fields.data, [column]), vector.as_pointer())
+        begun = builder.load(begun, align=size)
+        sums = [cgutils.alloca_once_value(builder, begun) for _ in rows]
         zero, one = ir.Constant(whole, 0), ir.Constant(whole, 1)
         with cgutils.for_range_slice(builder, begin, end, one, whole) as (k, _):
             across = builder.load(place(panel, panels, k, zero, vector), align=size)
@@ -153,19 +158,21 @@ def _fill(panel, y, n):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
         k += 1
 
 
-@kernel_of_views
-def multiply(x, y, out, panel, below, above):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
-    """Set `out` to ``x @ y``, matrices of at least a tile: `tinygrad_like.ops.linalg.multiply_small`."""
+@kernel_of_views(reads=3)
+def multiply(x, y, start, out, panel, below, above):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
+    """Set `out` to ``start + x @ y``: `tinygrad_like.ops.linalg.multiply_into`."""
     first, second, rows, inner = x.shape
     columns, width = y.shape[3], panel.shape[1]
+    block = max(_BLOCK * width // max(inner, 1) // _ROWS, 1) * _ROWS
     for a in range(first):
         for b in range(second):
             left, right, target = x[a, b], y[a, b], out[a, b]
-            for step in range(0, columns, width):
-                # The last tile may overlap the one before.
-                n = min(step, columns - width)
-                _fill(panel, right, n)
-                for place in range(0, rows, _ROWS):
-                    i = min(place, rows - _ROWS)
-                    begin, end = max(i - below, 0), min(i + _ROWS + above, inner)
-                    _tile(left, i, begin, end, panel, target, n)
+            for row in range(0, rows, block):
+                for column in range(0, columns, width):
+                    # The last tile may overlap the one before.
+                    n = min(column, columns - width)
+                    _fill(panel, right, n)
+                    for place in range(row, min(row + block, rows), _ROWS):
+                        i = min(place, rows - _ROWS)
+                        begin, end = max(i - below, 0), min(i + _ROWS + above, inner)
+                        _tile(left, i, begin, end, panel, start, target, n)

@@ -19,6 +19,7 @@ from tinygrad_like.ops.shaping import (
     transpose,
     unsqueeze,
 )
+from tinygrad_like.threads import get_num_threads
 
 __all__ = [
     "bmm",
@@ -59,9 +60,12 @@ def product(x: Array, y: Array) -> Array:
 
 
 @compiled("products.multiply", least=64, views=True)
-def _multiply(x: Array, y: Array, out: Array, panel: Array, below: int, above: int) -> None:
+def _multiply(
+    x: Array, y: Array, start: Array, out: Array, panel: Array, below: int, above: int
+) -> None:
     del panel, below, above
     np.matmul(x, y, out=out)
+    out += start
 
 
 def multiply_into(
@@ -78,11 +82,27 @@ def multiply_into(
     """
     (rows, inner), columns, lanes = x.shape[2:], y.shape[3], 64 // x.itemsize
     large = rows * inner * columns > _SMALL
-    if large or rows < 4 or columns < lanes or out.strides[3] != out.itemsize:
+    if large or rows < 6 or columns < lanes or out.strides[3] != out.itemsize:
         np.matmul(x, y, out=out)
         return
-    panel = np.empty((inner, lanes), x.dtype)
-    _multiply(x, y, out, panel, rows if below is None else below, inner if above is None else above)
+    zeros, panel = np.zeros(columns, x.dtype), np.empty((inner, lanes), x.dtype)
+    below, above = rows if below is None else below, inner if above is None else above
+    _multiply(x, y, zeros, out, panel, below, above)
+
+
+def _affine(x: Array, weight: Array, bias: Array) -> Array:
+    """Return ``x @ weight.T + bias`` of matrices and a vector."""
+    (rows, inner), columns, lanes = x.shape, len(weight), 64 // x.itemsize
+    suits = rows * inner * columns > _SMALL and inner <= 512 and rows > 5 and columns >= lanes
+    if not suits or get_num_threads() > 1:
+        out = _dot(x, weight.T)
+        out += bias
+        return out
+    out, panel = np.empty((rows, columns), x.dtype), np.empty((inner, lanes), x.dtype)
+    # Tiles begin with the bias.
+    four = (array[None, None] for array in (_for_blas(x), _for_blas(weight.T)))
+    _multiply(*four, np.ascontiguousarray(bias), out[None, None], panel, rows, inner)
+    return out
 
 
 def _for_blas(x: Array) -> Array:
@@ -378,8 +398,14 @@ def linear(x: Array, weight: Array, bias: Array | None = None) -> Array:
         or (bias is not None and weight.ndim == 1 and (bias.ndim or x.ndim == 2))
     ):
         _refuse_linear(x, weight, bias)
-    if x.ndim == 2 and weight.ndim == 2 and x.dtype is not F16:
-        out = _dot(x, weight.T)
+    if weight.ndim == 2 and x.ndim > 1 and (x.dtype is F32 or x.dtype is F64):
+        rows = _as_rows(x)
+        if bias is not None and bias.shape == weight.shape[:1]:
+            out = _affine(rows, weight, bias)
+            return out if x.ndim == 2 else out.reshape(*x.shape[:-1], len(weight))
+        out = _dot(rows, weight.T)
+        if x.ndim > 2:
+            out = out.reshape(*x.shape[:-1], len(weight))
     else:
         out = np.asarray(product(x, weight.T))
     if bias is not None:
