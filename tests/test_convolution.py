@@ -4,9 +4,12 @@ import numpy as np
 import pytest
 
 import tinygrad_like as ours
+from tests.watching import watch
+from tinygrad_like import jit, threads
 from tinygrad_like.graph import result_type
 from tinygrad_like.nn import functional as F
-from tinygrad_like.ops import correlation as module
+from tinygrad_like.ops import correlation, windows
+from tinygrad_like.ops.windows import Axis
 
 torch = pytest.importorskip("torch")
 
@@ -38,7 +41,7 @@ def test_blocks_change_nothing(options, monkeypatch):
     w = random(6, 4 // options.get("groups", 1), 3, 3, seed=1)
     results = []
     for block in (1 << 20, 1000):
-        monkeypatch.setattr(module, "_SCRATCH", block)
+        monkeypatch.setattr(correlation, "_SCRATCH", block)
         leaves = make(x, True), make(w, True)
         out = ours.conv2d(*leaves, **options)
         g = random(*out.shape, seed=2) if g is None else g
@@ -46,6 +49,126 @@ def test_blocks_change_nothing(options, monkeypatch):
         results.append([out.array, *(t.grad.array for t in leaves)])
     for whole, parts in zip(*results, strict=True):
         np.testing.assert_allclose(parts, whole, rtol=2e-5, atol=2e-5)
+
+
+# Shapes of input and weight, and options: each takes another way through `correlation`.
+WAYS = {
+    "by rows": ((9, 3, 6, 7), (5, 3, 3, 3), {"padding": 1}),
+    "by rows, strided": ((9, 3, 8, 7), (5, 3, 3, 2), {"stride": (3, 2), "padding": 2}),
+    "by rows, dilated": ((9, 3, 9, 8), (4, 3, 3, 2), {"dilation": (3, 2), "stride": (2, 1)}),
+    "short rows": ((1, 3, 5, 6), (9, 3, 3, 3), {"padding": 1}),
+    "short rows, dilated": ((1, 3, 9, 8), (9, 3, 3, 2), {"dilation": 3, "stride": 2, "padding": 4}),
+    "few outputs": ((9, 8, 6, 7), (2, 8, 3, 3), {"padding": 2}),
+    "few outputs, dilated": ((3, 8, 9, 7), (3, 8, 2, 3), {"dilation": 2, "padding": 1}),
+    "pointwise": ((5, 3, 6, 7), (4, 3, 1, 1), {}),
+    "pointwise, strided": ((5, 3, 6, 7), (4, 3, 1, 1), {"stride": 2}),
+    "one channel": ((9, 1, 6, 7), (5, 1, 3, 3), {"padding": 1}),
+    "one channel each": ((9, 3, 6, 7), (6, 1, 3, 3), {"groups": 3, "padding": 1}),
+    "one channel each, strided": ((9, 3, 9, 8), (3, 1, 3, 2), {"groups": 3, "stride": 2}),
+    "groups": ((9, 4, 6, 7), (6, 2, 3, 3), {"groups": 2, "stride": (1, 2)}),
+    "window of all": ((5, 3, 4, 4), (6, 3, 4, 4), {}),
+    "gaps between windows": ((5, 3, 9, 9), (4, 3, 2, 2), {"stride": 4}),
+    "one dimension": ((9, 3, 40), (5, 3, 3), {"padding": 2, "stride": 2}),
+    "three dimensions": ((4, 2, 5, 4, 6), (3, 2, 2, 3, 3), {"stride": (1, 2, 1), "padding": 1}),
+    "three dimensions, one channel": ((4, 2, 5, 4, 6), (2, 1, 2, 3, 3), {"groups": 2}),
+}
+
+
+def run(t, x, w, b, g, options):
+    """Return a convolution and its gradients."""
+    leaves = [t.tensor(a, requires_grad=True) for a in (x, w, b)]
+    out = getattr(t, f"conv{x.ndim - 2}d")(*leaves, **options)
+    if g is None:
+        g = random(*out.shape, seed=3).astype(x.dtype)
+    out.backward(t.tensor(g))
+    return g, [out.detach().numpy(), *(leaf.grad.numpy() for leaf in leaves)]
+
+
+@pytest.fixture(params=["numpy", "jit"])
+def mode(request, monkeypatch):
+    if request.param == "jit":
+        pytest.importorskip("numba")
+    monkeypatch.setattr(jit._switch, "on", request.param == "jit")
+    return request.param
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("layout", ["batch first", "batch last"])
+def test_every_way_gives_what_torch_gives(way, layout, mode):
+    shape, weight, options = WAYS[way]
+    x, w, b = random(*shape).astype("f8"), random(*weight, seed=1), random(weight[0], seed=2)
+    g, theirs = run(torch, x, w.astype("f8"), b.astype("f8"), None, options)
+    if layout == "batch last":
+        x, g = (np.ascontiguousarray(a.T).T for a in (x, g))
+    _, mine = run(ours, x, w.astype("f8"), b.astype("f8"), g, options)
+    for a, b_ in zip(mine, theirs, strict=True):
+        np.testing.assert_allclose(a, b_, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_threads_change_nothing(way, mode, monkeypatch):
+    shape, weight, options = WAYS[way]
+    x, w, b = random(*shape), random(*weight, seed=1), random(weight[0], seed=2)
+    g, alone = run(ours, x, w, b, None, options)
+    monkeypatch.setattr(threads, "LEAST_BYTES", 1)
+    monkeypatch.setattr(correlation, "_SCRATCH", 1000)
+    former = ours.get_num_threads()
+    ours.set_num_threads(3)
+    try:
+        _, together = run(ours, x, w, b, g, options)
+    finally:
+        ours.set_num_threads(former)
+    for a, b_ in zip(together, alone, strict=True):
+        np.testing.assert_allclose(a, b_, rtol=2e-5, atol=2e-5)
+
+
+def test_infinities_stay_in_their_windows():
+    x, w = random(2, 16, 6, 6), random(2, 16, 3, 3)
+    x[0, 3, 2, 2], x[1, 5, 0, 5] = np.inf, np.nan
+    for weight, groups in ((w, 1), (random(16, 1, 3, 3), 16), (random(16, 4, 3, 3), 4)):
+        out = ours.conv2d(make(x), make(weight), padding=1, groups=groups).array
+        theirs = torch.conv2d(torch.tensor(x), torch.tensor(weight), padding=1, groups=groups)
+        np.testing.assert_array_equal(np.isfinite(out), np.isfinite(theirs.numpy()))
+
+
+def test_rows_of_windows_overlap_in_memory():
+    x = random(1, 2, 7, 6, 5)
+    axes = Axis(3, -1, 1, 1, 7), Axis(3, -1, 1, 1, 6)
+    matrices = correlation._matrices(x, axes)
+    assert matrices.shape == (1, 7, 3 * 3 * 2, 6 * 5)
+    assert matrices.base.nbytes == (7 + 2) * 3 * 2 * 6 * 5 * x.itemsize
+    assert np.shares_memory(matrices[0, 0], matrices[0, 1])
+
+
+@pytest.mark.parametrize("shape", [(16, 3, 32, 32), (11, 2, 16, 16), (3, 2, 4, 4), (0, 2, 4, 4)])
+def test_images_are_transposed_rightly(shape, mode):
+    x = random(*shape)
+    out = windows.images(x)
+    np.testing.assert_array_equal(out, x.transpose(1, 2, 3, 0))
+    assert out.flags.c_contiguous
+    assert windows.images(out.transpose(3, 0, 1, 2)).base is not None  # no copy
+
+
+def test_kernels_are_taken(monkeypatch):
+    taken = watch(monkeypatch, correlation, "_single _single_weight")
+    transposed = watch(monkeypatch, windows, "_transpose")
+    x, w = random(16, 8, 10, 10), random(8, 1, 3, 3)
+    run(ours, x, w, random(8), None, {"groups": 8})
+    assert taken() == {"_single", "_single_weight"}
+    assert transposed() == {"_transpose"}
+
+
+def test_no_kernel_where_outputs_see_several_channels(monkeypatch):
+    taken = watch(monkeypatch, correlation, "_single _single_weight")
+    run(ours, random(16, 4, 10, 10), random(8, 2, 3, 3), random(8), None, {"groups": 2})
+    assert not taken()
+
+
+def test_gradient_for_the_bias_of_many():
+    g = random(64, 3, 40, 40)
+    out = make(np.zeros_like(g)), make(np.zeros((3, 3, 1, 1), np.float32)), make(random(3), True)
+    ours.conv2d(*out).backward(make(np.ascontiguousarray(g.T).T))
+    np.testing.assert_allclose(out[2].grad.array, g.sum((0, 2, 3), dtype="f8"), rtol=1e-4)
 
 
 @pytest.mark.parametrize("n", [0, 1])

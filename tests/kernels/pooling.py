@@ -39,7 +39,21 @@ def spread(axes):
     return KernelRow(pool_kernels._spread, arguments)
 
 
+def adaptive(inner, special):
+    def arguments(rng, dtype):
+        sizes = np.array([(1, 1), (7, 3), (11, 4)])
+        x = rng.integers(0, 50, (20, 77, inner)).astype(dtype)
+        if special:
+            x[rng.random(x.shape) < 0.2] = np.nan
+            x[rng.random(x.shape) < 0.5] = -np.inf
+        out = np.zeros((20, 12, inner), dtype)
+        return x, out, np.zeros(out.shape, np.int64), sizes
+
+    return KernelRow(pool_kernels._adaptive_largest, arguments)
+
+
 ROWS = [
     *(largest(axes, special) for axes in (OVERLAPPING, APART) for special in (False, True)),
     *map(spread, (OVERLAPPING, APART)),
+    *(adaptive(inner, special) for inner in (1, 9) for special in (False, True)),
 ]

@@ -100,3 +100,36 @@ def spread(grad: Any, which: Any, out: Any, axes: Any) -> None:
                                 hit = np.int32(which[p, o, n]) == np.int32(number)
                                 out[p, pixel, n] += choose(hit, grad[p, o, n], zero)
                     o += 1
+
+
+@inlined
+def _edge(sizes: Any, axis: int, window: int) -> int:
+    return window * sizes[axis, 0] // sizes[axis, 1]
+
+
+@kernel
+def adaptive(x: Any, out: Any, indices: Any, sizes: Any) -> None:
+    """Find the largest element of each of as many windows as wanted, and where it is.
+
+    Of each dimension, `sizes` has the number of pixels and of windows.
+    """
+    for p in range(x.shape[0]):
+        o = 0
+        for d in range(sizes[0, 1]):
+            for h in range(sizes[1, 1]):
+                for w in range(sizes[2, 1]):
+                    d0, h0, w0 = (_edge(sizes, 0, d), _edge(sizes, 1, h), _edge(sizes, 2, w))
+                    first = (d0 * sizes[1, 0] + h0) * sizes[2, 0] + w0
+                    for n in range(x.shape[2]):
+                        out[p, o, n] = x[p, first, n]
+                        indices[p, o, n] = first
+                    for i in range(d0, -_edge(sizes, 0, -d - 1)):
+                        for j in range(h0, -_edge(sizes, 1, -h - 1)):
+                            row = (i * sizes[1, 0] + j) * sizes[2, 0]
+                            for k in range(row + w0, row - _edge(sizes, 2, -w - 1)):
+                                for n in range(x.shape[2]):
+                                    v, best = x[p, k, n], out[p, o, n]
+                                    better = (v > best) | (v != v)
+                                    out[p, o, n] = choose(better, v, best)
+                                    indices[p, o, n] = choose(better, k, indices[p, o, n])
+                    o += 1

@@ -89,7 +89,7 @@ def convolution_input(
     w = w.reshape(groups * channels, -1, *weight.shape[2:])
     out = np.empty((groups * channels, *sizes, grad.shape[0]), grad.dtype)
     grad = images(grad)
-    for pixels, taps, axes in kinds_of_pixels(sizes, weight.shape[2:], geometry):
+    for pixels, taps, axes in kinds_of_pixels(tuple(sizes), weight.shape[2:], geometry):
         part, seen = out[(slice(None), *pixels)], w[(..., *taps)]
         if 0 in seen.shape:
             part[...] = 0

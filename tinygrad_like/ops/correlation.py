@@ -38,9 +38,9 @@ def _unfolded(x: Any, axes: tuple[Axis, ...]) -> Any:
     other; the taps are the elements of a window on the other axes.
     """
     first, *rest = axes
-    rows = (first.count - 1) * first.step + first.taps
-    kernel, counts = [a.taps for a in rest], [a.count for a in rest]
-    out = np.empty((x.shape[0], rows, *kernel, x.shape[1], *counts, x.shape[-1]), x.dtype)
+    rows = (first.windows - 1) * first.step + first.taps
+    kernel, counts = [a.taps for a in rest], [a.windows for a in rest]
+    out: Any = np.empty((x.shape[0], rows, *kernel, x.shape[1], *counts, x.shape[-1]), x.dtype)
     x = x.swapaxes(1, 2)
     low = min(max(0, -first.start), rows)
     high = max(low, min(rows, x.shape[1] - first.start))
@@ -49,7 +49,7 @@ def _unfolded(x: Any, axes: tuple[Axis, ...]) -> Any:
     if high < rows:
         out[:, high:] = 0
     body, x = out[:, low:high], x[:, first.start + low : first.start + high]
-    for tap, windows, seen in taps(rest, x.shape[3:-1]):
+    for tap, windows, seen in taps(tuple(rest), x.shape[3:-1]):
         target = body[(slice(None), slice(None), *tap)]
         clear_outside(target, windows, 3)
         target[(..., *windows, slice(None))] = x[(..., *seen, slice(None))]
@@ -60,16 +60,16 @@ def _matrices(x: Any, axes: tuple[Axis, ...]) -> Any:
     """Return the matrices of windows ``(G, windows of the first axis, taps * C, other windows * N)``."""
     first, *rest = axes
     if all(a.within(n) for a, n in zip(axes, x.shape[2:], strict=False)):
-        seen = (slice(a.start, a.start + a.count) for a in axes)
+        seen = (slice(a.start, a.start + a.windows) for a in axes)
         x = x[(slice(None), slice(None), *seen)]
         return x.reshape(*x.shape[:3], -1).swapaxes(1, 2)
     unfolded = _unfolded(x, axes)
     size = unfolded.itemsize
     depth = math.prod(a.taps for a in rest) * x.shape[1]
-    length = math.prod(a.count for a in rest) * x.shape[-1]
+    length = math.prod(a.windows for a in rest) * x.shape[-1]
     row = depth * length * size
     return np.ndarray(
-        (x.shape[0], first.count, first.taps * depth, length),
+        (x.shape[0], first.windows, first.taps * depth, length),
         x.dtype,
         unfolded,
         strides=(unfolded.strides[0], first.step * row, length * size, size),
@@ -78,7 +78,7 @@ def _matrices(x: Any, axes: tuple[Axis, ...]) -> Any:
 
 def _by_rows(axes: tuple[Axis, ...], batch: int, outputs: int) -> bool:
     """Whether to take a product for each row of windows: it must not be too narrow for BLAS."""
-    return math.prod(a.count for a in axes[1:]) * batch >= outputs
+    return math.prod(a.windows for a in axes[1:]) * batch >= outputs
 
 
 def _unspread(x: Any, axes: tuple[Axis, ...], out: Any) -> Iterator[tuple[Any, Any, Any]]:
@@ -92,7 +92,7 @@ def _unspread(x: Any, axes: tuple[Axis, ...], out: Any) -> Iterator[tuple[Any, A
         yield x, axes, out
         return
     common = math.gcd(first.step, spread)
-    for k in range(min(spread // common, first.count)):
+    for k in range(min(spread // common, first.windows)):
         start, offset = divmod(first.start + k * first.step, spread)
         part = out[:, :, k :: spread // common]
         axis = Axis(first.taps, start, first.step // common, 1, part.shape[2])
@@ -101,19 +101,21 @@ def _unspread(x: Any, axes: tuple[Axis, ...], out: Any) -> Iterator[tuple[Any, A
 
 def _blocks(x: Any, axes: tuple[Axis, ...], out: Any) -> list[tuple[Any, Any, Any]]:
     """Return parts of a correlation as `_matrices` takes them, each fit for the cache."""
-    batch, outputs = x.shape[-1], out.shape[1]
+    batch, outputs, workers = x.shape[-1], out.shape[1], threads.get_num_threads()
     rows = _by_rows(axes, batch, outputs)
     found = []
     for x_, axes_, out_ in _unspread(x, axes, out) if rows else ((x, axes, out),):
         first, *rest = axes_
-        length = math.prod(a.count for a in rest) * batch
+        length = math.prod(a.windows for a in rest) * batch
         taps = math.prod(a.taps for a in axes_)
         seen = taps // first.taps * first.step if rows else taps
         bytes_ = x.shape[0] * length * max(seen * x.shape[1], outputs) * x.itemsize
         n = max(_SCRATCH // max(bytes_, 1), 2 * first.taps if rows else 1)
-        parts = -(-first.count // n)
+        parts = -(-first.windows // n)
+        if workers > 1 and bytes_ * first.windows >= _SCRATCH // 2:
+            parts = max(parts, min(2 * workers, first.windows))
         for k in range(parts):
-            start, stop = (first.count * i // parts for i in (k, k + 1))
+            start, stop = (first.windows * i // parts for i in (k, k + 1))
             part = first.part(start, stop), *rest
             if rows:
                 found.append((x_, part, out_[:, :, start:stop]))
@@ -125,7 +127,7 @@ def _blocks(x: Any, axes: tuple[Axis, ...], out: Any) -> list[tuple[Any, Any, An
 
 def _pointwise(x: Any, axes: tuple[Axis, ...], out: Any) -> tuple[Any, Any, Any]:
     """Return the operands with one spatial dimension instead of several, if no pixel sees another."""
-    plain = all(a.within(n) and a.count == n for a, n in zip(axes, x.shape[2:], strict=False))
+    plain = all(a.within(n) and a.windows == n for a, n in zip(axes, x.shape[2:], strict=False))
     if len(axes) == 1 or not (plain and x.flags.c_contiguous and out.flags.c_contiguous):
         return x, axes, out
     count = math.prod(x.shape[2:-1])
@@ -139,12 +141,13 @@ def _add_products(w: Any, x: Any, axes: tuple[Axis, ...], out: Any) -> None:
     That is better for few outputs of many channels, of which there are fewer numbers to move.
     """
     reach = [
-        slice(max(0, a.start), max(0, a.start + a.count + (a.taps - 1) * a.spread)) for a in axes
+        slice(max(0, a.start), max(0, a.start + a.windows + (a.taps - 1) * a.spread)) for a in axes
     ]
     box = x[(slice(None), slice(None), *reach)]
-    parts = _product(w, box.reshape(*box.shape[:2], -1))
-    parts = parts.reshape(*parts.shape[:1], *[a.taps for a in axes], -1, *box.shape[2:])
-    moved = [a._replace(start=min(a.start, 0)) for a in axes]
+    parts = _product(w, box.reshape(*box.shape[:2], math.prod(box.shape[2:])))
+    shape = (*[a.taps for a in axes], out.shape[1], *box.shape[2:])
+    parts = parts.reshape(len(parts), *shape)
+    moved = tuple(a._replace(start=min(a.start, 0)) for a in axes)
     out[...] = 0
     for tap, windows, seen in taps(moved, box.shape[2:-1]):
         target = out[(..., *windows, slice(None))]
@@ -181,9 +184,10 @@ def _correlate(
         bias = bias.reshape(groups, 1, outputs, 1)
     few = outputs < min(8, x.shape[1]) and math.prod(kernel) > 1 and all(a.step == 1 for a in axes)
     if few:
-        w = np.moveaxis(weight, (1, 2), (-2, -1)).reshape(groups, -1, x.shape[1])
+        w = weight.transpose(0, *range(3, weight.ndim), 1, 2).reshape(groups, -1, x.shape[1])
     else:
-        w = np.ascontiguousarray(np.moveaxis(weight, 2, -1)).reshape(groups, 1, outputs, -1)
+        w = weight.transpose(0, 1, *range(3, weight.ndim), 2)
+        w = np.ascontiguousarray(w).reshape(groups, 1, outputs, -1)
     blocks = _blocks(*_pointwise(x, axes, out))
 
     def work(start: int, stop: int) -> None:
@@ -258,7 +262,7 @@ def _rows(x: Any) -> Any:
 def _spatial(x: Any, out: Any, numbers: Any) -> tuple[Any, Any, tuple[Axis, ...]]:
     """Undo `_rows` for pixels and for windows, and return the axes."""
     axes, sizes = from_numbers(numbers)
-    counts = (a.count for a in axes)
+    counts = (a.windows for a in axes)
     return x.reshape(len(x), *sizes, -1), out.reshape(len(out), *counts, -1), axes
 
 

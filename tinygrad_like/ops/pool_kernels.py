@@ -28,6 +28,8 @@ from tinygrad_like.ops.windows import (
 
 Pool = tuple[Axis, ...]  # how windows lie on each spatial dimension
 
+_LEAST_INNER = 8  # the inner loops of kernels do not pay for fewer neighbours in memory
+
 # ----- Layout -------------------------------------------------------------------------------------
 
 
@@ -52,7 +54,7 @@ def _by_planes(
 
     The arrays come as ``(planes, pixels or windows, inner)``, the axes as numbers, always three.
     """
-    if arrays[0].shape[-1] < 8:  # the kernels' inner loops
+    if arrays[0].shape[-1] < _LEAST_INNER:
         function = jit.plain(function)
     flat = [a.reshape(a.shape[0], math.prod(a.shape[1:-1]), a.shape[-1]) for a in arrays]
     numbers = as_numbers(pool, sizes)
@@ -66,7 +68,7 @@ def _by_planes(
 def _spatial(x: Any, windows: Any, numbers: Any) -> tuple[Any, list[Any], Pool]:
     """Undo what `_by_planes` does to arrays of pixels, of windows, and to the axes."""
     pool, sizes = from_numbers(numbers)
-    counts = [axis.count for axis in pool]
+    counts = [axis.windows for axis in pool]
     x = x.reshape(x.shape[0], *sizes, x.shape[-1])
     return x, [w.reshape(w.shape[0], *counts, w.shape[-1]) for w in windows], pool
 
@@ -79,7 +81,7 @@ def _lowest(d: Any) -> Any:
 
 
 def _whole(pool: Pool, windows: tuple[slice, ...]) -> bool:
-    return all(w.stop - w.start == axis.count for w, axis in zip(windows, pool, strict=True))
+    return all(w.stop - w.start == axis.windows for w, axis in zip(windows, pool, strict=True))
 
 
 @jit.compiled("pooling.largest", least=1024)
@@ -138,7 +140,7 @@ def _spread(grad: Any, which: Any, out: Any, axes: Any) -> None:
     finite = grad.dtype.kind != "f" or np.isfinite(np.add.reduce(grad, axis=None))
     apart = finite and _apart(pool)
     covered = all(
-        a.step == a.taps and a.start == 0 and n == a.taps * a.count
+        a.step == a.taps and a.start == 0 and n == a.taps * a.windows
         for a, n in zip(pool, out.shape[1:-1], strict=True)
     )
     if not (apart and covered):
@@ -187,7 +189,7 @@ def max_pool_pick(values: Array, which: Any, pool: Pool) -> Array:
 
 def _max_pool(x: Any, pool: Pool) -> tuple[Any, Any]:
     planes, count = _planes(x), math.prod(a.taps for a in pool)
-    out = np.empty((planes.shape[0], *(a.count for a in pool), planes.shape[-1]), x.dtype)
+    out = np.empty((planes.shape[0], *(a.windows for a in pool), planes.shape[-1]), x.dtype)
     which = np.empty(out.shape, np.uint8 if count <= 256 else np.int32)
     _by_planes(_largest, (planes, out, which), pool, x.shape[2:])
     return out, which
@@ -217,7 +219,7 @@ def max_pool_with_indices(x: Array, pool: Pool) -> Any:
     for k in reversed(range(len(pool))):
         axis = pool[k]
         rest, tap = np.divmod(rest, axis.taps)
-        first = np.arange(axis.count) * axis.step + axis.start
+        first = np.arange(axis.windows) * axis.step + axis.start
         at = first.reshape(-1, *(1,) * (len(pool) - k)) + tap.astype(np.int64) * axis.spread
         indices += at * math.prod(x.shape[3 + k :])
     return (_from_planes(out, x), _from_planes(indices, x)), which
@@ -260,7 +262,7 @@ def _divisors(inputs: tuple[int, ...], pool: Pool, mean: Mean, d: Any) -> Any:
         return float(mean.divisor)
     counts: Any = 1
     for k, (n, axis) in enumerate(zip(inputs, pool, strict=True)):
-        start = np.arange(axis.count) * axis.step + axis.start
+        start = np.arange(axis.windows) * axis.step + axis.start
         stop = np.minimum(start + axis.taps, n - axis.start)
         if not mean.count_include_pad:
             start, stop = np.maximum(start, 0), np.minimum(stop, n)
@@ -289,7 +291,7 @@ def _sums(x: Any, out: Any, pool: Pool) -> None:
 def avg_pool(x: Array, pool: Pool, mean: Mean) -> Array:
     """Return the mean of each window of ``(N, C, ...)``."""
     planes = _planes(x)
-    out = np.empty((planes.shape[0], *(a.count for a in pool), planes.shape[-1]), x.dtype)
+    out = np.empty((planes.shape[0], *(a.windows for a in pool), planes.shape[-1]), x.dtype)
     divisors = _divisors(x.shape[2:], pool, mean, x.dtype)
 
     def work(start: int, stop: int) -> None:
@@ -318,7 +320,7 @@ def avg_pool_backward(grad: Array, inputs: tuple[int, ...], pool: Pool, mean: Me
     def work(start: int, stop: int) -> None:
         share, total = g[start:stop] / divisors, out[start:stop]
         total[...] = 0
-        for _, windows, seen in taps(pool, inputs):
+        for _, windows, seen in taps(pool, tuple(inputs)):
             target, part = total[(slice(None), *seen)], share[(slice(None), *windows)]
             if apart:
                 target[...] = part
@@ -332,9 +334,34 @@ def avg_pool_backward(grad: Array, inputs: tuple[int, ...], pool: Pool, mean: Me
 # ----- As many windows as wanted ------------------------------------------------------------------
 
 
-def _adaptive_edges(n: int, count: int) -> list[tuple[int, int]]:
+def _edges(n: int, count: int) -> list[tuple[int, int]]:
     """Return where each of `count` windows over `n` elements begins and ends."""
     return [(i * n // count, -(-(i + 1) * n // count)) for i in range(count)]
+
+
+@jit.compiled("pooling.adaptive", least=1024)
+def _adaptive_largest(x: Any, out: Any, indices: Any, sizes: Any) -> None:
+    """Find the largest element of each window and where it is.
+
+    The arrays are ``(planes, pixels, inner)`` and ``(planes, windows, inner)``; of three dimensions,
+    `sizes` has the number of pixels and of windows. Of equal elements the first counts, of nans the
+    last.
+    """
+    inputs, counts = sizes.T.tolist()
+    x, numbers = x.reshape(len(x), *inputs, -1), np.arange(x.shape[1]).reshape(inputs)
+    at = indices.reshape(len(x), *counts, -1)
+    edges = [_edges(n, count) for n, count in zip(inputs, counts, strict=True)]
+    nans = x.dtype.kind == "f" and np.isnan(np.add.reduce(x, axis=None))
+    for cell in product(*map(range, counts)):
+        box = tuple(slice(*edge[k]) for edge, k in zip(edges, cell, strict=True))
+        seen = x[(slice(None), *box)].reshape(len(x), -1, x.shape[-1])
+        best = seen.argmax(1)
+        if nans:
+            odd = np.isnan(seen)
+            last = seen.shape[1] - 1 - odd[:, ::-1].argmax(1)
+            best = np.where(odd.any(1), last, best)
+        at[(slice(None), *cell)] = numbers[box].reshape(-1)[best]
+    out[...] = np.take_along_axis(x.reshape(len(x), -1, x.shape[-1]), indices, 1)
 
 
 @op(
@@ -344,23 +371,22 @@ def _adaptive_edges(n: int, count: int) -> list[tuple[int, int]]:
 )
 def adaptive_max_pool(x: Array, sizes: tuple[int, ...]) -> Any:
     """Return the largest element of each window and its index in the flattened plane."""
-    inputs = x.shape[2:]
-    out: Any = np.empty((*x.shape[:2], *sizes), x.dtype)
-    indices: Any = np.empty(out.shape, np.int64)
-    numbers: Any = np.arange(math.prod(inputs)).reshape(inputs)
-    edges = [_adaptive_edges(n, count) for n, count in zip(inputs, sizes, strict=True)]
-    for cell in product(*map(range, sizes)):
-        box = tuple(slice(*edge[at]) for edge, at in zip(edges, cell, strict=True))
-        seen = x[(..., *box)].reshape(*x.shape[:2], -1)
-        # Of equal elements the first counts, of nans the last.
-        at = seen.argmax(2)
-        nans = np.isnan(seen) if x.dtype.kind == "f" else None
-        if nans is not None and nans.any():
-            last = seen.shape[2] - 1 - nans[:, :, ::-1].argmax(2)
-            at = np.where(nans.any(2), last, at)
-        out[(..., *cell)] = np.take_along_axis(seen, at[:, :, None], 2)[:, :, 0]
-        indices[(..., *cell)] = numbers[box].reshape(-1)[at]
-    return out, indices
+    planes, inner = _planes(x), 1 if x.flags.c_contiguous else x.shape[0]
+    flat = planes.reshape(len(planes), math.prod(x.shape[2:]), inner)
+    out: Any = np.empty((len(planes), math.prod(sizes), inner), x.dtype)
+    indices = np.empty(out.shape, np.int64)
+    pairs = np.ones((3, 2), np.int64)
+    pairs[3 - len(sizes) :] = np.array([x.shape[2:], sizes]).T
+
+    function = _adaptive_largest if inner >= _LEAST_INNER else jit.plain(_adaptive_largest)
+
+    def work(start: int, stop: int) -> None:
+        function(flat[start:stop], out[start:stop], indices[start:stop], pairs)
+
+    if out.size:
+        threads.split(len(flat), work, flat.nbytes)
+    shape = (len(planes), *sizes, inner)
+    return _from_planes(out.reshape(shape), x), _from_planes(indices.reshape(shape), x)
 
 
 def _merged(x: Any, sizes: tuple[int, ...], wanted: tuple[int, ...]) -> tuple[Any, Any, Any]:
@@ -379,14 +405,17 @@ def adaptive_avg_pool(x: Array, sizes: tuple[int, ...]) -> Array:
     """Return the means of as many windows of ``(N, C, ...)`` as `sizes` says."""
     planes, inputs, counts = _merged(_planes(x), x.shape[2:], sizes)
     for k, (n, count) in enumerate(zip(inputs, counts, strict=True), 1):
-        shape = planes.shape
+        shape, edges = planes.shape, _edges(n, count)
         parts = planes.reshape(math.prod(shape[:k]), n, math.prod(shape[k + 1 :]))
         out = np.empty((parts.shape[0], count, parts.shape[2]), x.dtype)
-        for at, (start, stop) in enumerate(_adaptive_edges(n, count)):
-            part, ones = parts[:, start:stop], np.ones(stop - start, x.dtype)
+        ones = np.ones(max((stop - start for start, stop in edges), default=0), x.dtype)
+        for at, (start, stop) in enumerate(edges):
             # A product with ones is the fastest sum.
-            out[:, at] = part[:, :, 0] @ ones[:, None] if part.shape[2] == 1 else ones @ part
-            out[:, at] /= stop - start
+            if parts.shape[2] == 1:
+                np.matmul(parts[:, start:stop, 0], ones[: stop - start], out=out[:, at, 0])
+            else:
+                np.matmul(ones[: stop - start], parts[:, start:stop], out=out[:, at])
+        out /= np.array([stop - start for start, stop in edges], x.dtype)[:, None]
         planes = out.reshape(*shape[:k], count, *shape[k + 1 :])
     return _from_planes(planes.reshape(planes.shape[0], *sizes, planes.shape[-1]), x)
 
@@ -400,14 +429,15 @@ def adaptive_avg_pool_backward(grad: Array, inputs: tuple[int, ...]) -> Array:
     planes, sizes, counts = _merged(_planes(grad), inputs, grad.shape[2:])
     for k in range(len(sizes), 0, -1):
         n, count, shape = sizes[k - 1], counts[k - 1], planes.shape
+        edges = _edges(n, count)
         parts = planes.reshape(math.prod(shape[:k]), count, math.prod(shape[k + 1 :]))
+        parts = parts / np.array([stop - start for start, stop in edges], grad.dtype)[:, None]
         out = np.zeros((parts.shape[0], n, parts.shape[2]), grad.dtype)
-        for at, (start, stop) in enumerate(_adaptive_edges(n, count)):
-            part = parts[:, at : at + 1] / (stop - start)
-            if start == 0 and stop == n:
-                out[...] = part
+        for at, (start, stop) in enumerate(edges):
+            if parts.shape[2] > 1 or stop - start > 8:
+                out[:, start:stop] += parts[:, at : at + 1]
                 continue
-            for place in range(start, stop):
-                out[:, place] += part[:, 0]
+            for place in range(start, stop):  # longer runs for NumPy
+                out[:, place] += parts[:, at]
         planes = out.reshape(*shape[:k], n, *shape[k + 1 :])
     return _from_planes(planes.reshape(planes.shape[0], *inputs, planes.shape[-1]), grad)

@@ -8,7 +8,8 @@ have that layout, and NumPy's elementwise functions keep it.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from functools import lru_cache
 from itertools import product
 from typing import Any, NamedTuple
 
@@ -45,29 +46,29 @@ class Axis(NamedTuple):
         start: where the first window begins; before the input if negative.
         step: how far the next window is.
         spread: how far a window's next element is.
-        count: the number of windows.
+        windows: how many windows there are.
     """
 
     taps: int
     start: int
     step: int
     spread: int
-    count: int
+    windows: int
 
     def part(self, start: int, stop: int) -> Axis:
         """Return some of the windows."""
-        return self._replace(start=self.start + start * self.step, count=stop - start)
+        return self._replace(start=self.start + start * self.step, windows=stop - start)
 
     def within(self, n: int) -> bool:
         """Return whether windows of one element follow each other inside an input of `n`."""
-        inside = self.start >= 0 and self.start + self.count <= n
+        inside = self.start >= 0 and self.start + self.windows <= n
         return inside and self.taps == 1 and self.step == 1
 
     def seen(self, tap: int, n: int) -> tuple[slice, slice]:
         """Return whose element `tap` is inside an input of `n`, and where in the input it is."""
         first = self.start + tap * self.spread
-        low = min(max(0, -(first // self.step)), self.count)
-        high = max(low, min(self.count, (n - 1 - first) // self.step + 1))
+        low = min(max(0, -(first // self.step)), self.windows)
+        high = max(low, min(self.windows, (n - 1 - first) // self.step + 1))
         at = max(0, low * self.step + first)
         return slice(low, high), slice(at, at + (high - low) * self.step, self.step)
 
@@ -116,7 +117,10 @@ def images(x: Any) -> Any:
     return out
 
 
-def axes_of(kernel: Any, counts: Any, geometry: Geometry) -> tuple[Axis, ...]:
+@lru_cache(maxsize=256)
+def axes_of(
+    kernel: tuple[int, ...], counts: tuple[int, ...], geometry: Geometry
+) -> tuple[Axis, ...]:
     """Return how windows, whose numbers are given, lie on the input of a convolution."""
     return tuple(
         Axis(taps, -before, step, spread, count)
@@ -126,17 +130,21 @@ def axes_of(kernel: Any, counts: Any, geometry: Geometry) -> tuple[Axis, ...]:
     )
 
 
-def taps(
-    axes: Sequence[Axis], sizes: Sequence[int]
-) -> Iterator[tuple[tuple[int, ...], tuple[slice, ...], tuple[slice, ...]]]:
-    """Yield each element of a window, which windows have it inside an input, and where it is there."""
+_Tap = tuple[tuple[int, ...], tuple[slice, ...], tuple[slice, ...]]
+
+
+@lru_cache(maxsize=256)
+def taps(axes: tuple[Axis, ...], sizes: tuple[int, ...]) -> list[_Tap]:
+    """Return each element of a window, which windows have it inside an input, and where it is there."""
     ways = [
         [(tap, *axis.seen(tap, n)) for tap in range(axis.taps)]
         for axis, n in zip(axes, sizes, strict=True)
     ]
+    found = []
     for way in product(*ways):
         tap, windows, seen = (tuple(part) for part in zip(*way, strict=True)) if way else ((),) * 3
-        yield tap, windows, seen
+        found.append((tap, windows, seen))
+    return found
 
 
 def clear_outside(x: Any, box: Sequence[slice], first: int) -> None:
@@ -158,15 +166,19 @@ def from_numbers(numbers: Any) -> tuple[tuple[Axis, ...], list[int]]:
     return tuple(Axis(*row[:5]) for row in numbers.tolist()), numbers[:, 5].tolist()
 
 
+_Kind = tuple[tuple[slice, ...], tuple[slice, ...], tuple[Axis, ...]]
+
+
+@lru_cache(maxsize=256)
 def kinds_of_pixels(
-    sizes: Any, kernel: Any, geometry: Geometry
-) -> Iterator[tuple[tuple[slice, ...], tuple[slice, ...], tuple[Axis, ...]]]:
-    """Yield which pixels of a convolution's input which elements of its kernel see, and from where.
+    sizes: tuple[int, ...], kernel: tuple[int, ...], geometry: Geometry
+) -> list[_Kind]:
+    """Return which pixels of a convolution's input which elements of its kernel see, and from where.
 
     With a stride of s there are s kinds of pixels in each dimension, and every element of the kernel
     sees one kind. The axes say which windows see a pixel: they are windows on the result.
     """
-    ways = []
+    ways: list[Any] = []
     for n, taps, (before, _), step, spread in zip(
         sizes, kernel, geometry.padding, geometry.stride, geometry.dilation, strict=True
     ):
@@ -182,9 +194,11 @@ def kinds_of_pixels(
             seen = slice(found[-1], stop, -(step // common)) if found else slice(0, 0)
             axis = Axis(len(found), last, 1, spread // common, count)
             ways[-1].append((slice(k, None, step), seen, axis))
+    kinds = []
     for way in product(*ways):
-        pixels, seen, axes = zip(*way, strict=True)
-        yield pixels, seen, axes
+        pixels, elements, axes = zip(*way, strict=True)
+        kinds.append((pixels, elements, axes))
+    return kinds
 
 
 def out_sizes_of(sizes: Any, kernel: Any, geometry: Geometry) -> tuple[int, ...]:
@@ -261,7 +275,7 @@ def geometry_of(
 def image_to_columns(x: Array, kernel: tuple[int, ...], geometry: Geometry) -> Array:
     """Return the windows of ``(N, C, H, W)`` as columns ``(N, C * K1 * K2, windows)``."""
     xt, counts = images(x), out_sizes_of(x.shape[2:], kernel, geometry)
-    out = np.empty((xt.shape[0], *kernel, *counts, xt.shape[-1]), x.dtype)
+    out: Any = np.empty((xt.shape[0], *kernel, *counts, xt.shape[-1]), x.dtype)
     axes = axes_of(kernel, counts, geometry)
     padded = any(map(any, geometry.padding))
     for tap, windows, seen in taps(axes, xt.shape[1:-1]):
@@ -283,7 +297,7 @@ def columns_to_image(
     xt, counts = images(x), out_sizes_of(sizes, kernel, geometry)
     columns = xt.reshape(-1, *kernel, *counts, xt.shape[-1])
     out = np.zeros((columns.shape[0], *sizes, xt.shape[-1]), x.dtype)
-    for tap, windows, seen in taps(axes_of(kernel, counts, geometry), sizes):
+    for tap, windows, seen in taps(axes_of(kernel, counts, geometry), tuple(sizes)):
         target = out[(slice(None), *seen)]
         target += columns[(slice(None), *tap, *windows)]
     return batch_first(out)
