@@ -100,8 +100,8 @@ def _affine(x: Array, weight: Array, bias: Array) -> Array:
         return out
     out, panel = np.empty((rows, columns), x.dtype), np.empty((inner, lanes), x.dtype)
     # Tiles begin with the bias.
-    four = (array[None, None] for array in (_for_blas(x), _for_blas(weight.T)))
-    _multiply(*four, np.ascontiguousarray(bias), out[None, None], panel, rows, inner)
+    left, right = _for_blas(x)[None, None], _for_blas(weight.T)[None, None]
+    _multiply(left, right, np.ascontiguousarray(bias), out[None, None], panel, rows, inner)
     return out
 
 
