@@ -152,6 +152,12 @@ t.nan_to_num(x)
 t.erf(x)
 t.erfc(x)
 t.erfinv(u)
+t.special.ndtr(x)
+t.special.entr(p)
+t.special.xlog1py(x, p)
+t.lgamma(p)
+t.digamma(p)
+t.frexp(x)[0]
 """
 
 ACTIVATION = """
@@ -299,6 +305,8 @@ t.take_along_dim(x, across, 1)
 t.scatter(x, 1, pairs, half)
 t.scatter(x, 0, places, 2.5)
 t.scatter_add(x, 0, places, y)
+t.scatter_reduce(x, 0, places, y, "amax")
+t.scatter_reduce(x, 0, places, y, "prod")
 t.index_select(x, 0, rows)
 t.index_select(x, 1, columns)
 t.index_add(x, 0, rows, y)
@@ -357,6 +365,7 @@ F.normalize(x)
 F.cosine_similarity(x, y)
 F.pairwise_distance(x, y)
 F.pdist(x)
+F.interpolate(x[None], 500)
 """
 
 WINDOWS = """

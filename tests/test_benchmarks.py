@@ -93,6 +93,19 @@ ELSEWHERE = {
     "max_pool_pick": "in second derivatives only",
     "pick_along": "in second derivatives only",
     "transposed_product": "in second derivatives only",
+    "cofactors": "in second derivatives only",
+    "ctc_gradient": "it needs frames, labels and lengths",
+    "ctc_loss": "it needs frames, labels and lengths",
+    "distances": "rows compared with rows: see pdist",
+    **dict.fromkeys(
+        "cholesky determinant eigh eigvalsh inverse least_squares log_determinant lu matrix_exp "
+        "pseudoinverse qr solve svd svdvals triangular".split(),
+        "it needs square matrices",
+    ),
+    **dict.fromkeys(
+        "erfcx i0 i0e i1 i1e igamma igammac log_ndtr ndtri zeta".split(),
+        "SciPy computes it",
+    ),
 }
 
 
