@@ -92,7 +92,9 @@ def main() -> None:
     )
     parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(NAMES))
     parser.add_argument("--short", action="store_true", help="a fraction of a second each")
-    parser.add_argument("--seconds", type=float, help="for each workload and system (2)")
+    parser.add_argument(
+        "--seconds", type=float, help="for each workload and system (2); with --ops for each op"
+    )
     parser.add_argument("--threads", choices=("one", "default"), help="only so (default: both)")
     parser.add_argument("--ops", action="store_true", help="the page of ops alone")
     parser.add_argument("--systems", help=f"of {','.join(systems.TITLES)}")
@@ -132,7 +134,8 @@ def main() -> None:
             result["default threads"] = default_threads(names, chosen, seconds)
     if everything or options.ops:
         usual = [s for s in chosen if s in systems.USUAL]
-        seconds = options.seconds or (0.004 if options.short else 0.03)
+        asked = options.seconds if options.ops else None
+        seconds = asked or (0.004 if options.short else 0.03)
         print("ops ...", file=sys.stderr, flush=True)
         result["ops"] = child("ops.page", usual, seconds, options.names)
     if everything:

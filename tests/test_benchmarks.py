@@ -98,12 +98,27 @@ ELSEWHERE = {
     "ctc_loss": "it needs frames, labels and lengths",
     "distances": "rows compared with rows: see pdist",
     **dict.fromkeys(
-        "cholesky determinant eigh eigvalsh inverse least_squares log_determinant lu matrix_exp "
-        "pseudoinverse qr solve svd svdvals triangular".split(),
+        [
+            "cholesky",
+            "determinant",
+            "eigh",
+            "eigvalsh",
+            "inverse",
+            "least_squares",
+            "log_determinant",
+            "lu",
+            "matrix_exp",
+            "pseudoinverse",
+            "qr",
+            "solve",
+            "svd",
+            "svdvals",
+            "triangular",
+        ],
         "it needs square matrices",
     ),
     **dict.fromkeys(
-        "erfcx i0 i0e i1 i1e igamma igammac log_ndtr ndtri zeta".split(),
+        ["erfcx", "i0", "i0e", "i1", "i1e", "igamma", "igammac", "log_ndtr", "ndtri", "zeta"],
         "SciPy computes it",
     ),
 }
