@@ -11,6 +11,7 @@ import numpy as np
 from tinygrad_like import dtypes
 from tinygrad_like.graph import AccumulateGrad, Traced
 from tinygrad_like.interchange import refuse_dlpack
+from tinygrad_like.layout import note_sharing
 from tinygrad_like.op import FUNCTIONS, UFUNCS
 from tinygrad_like.printing import format_tensor
 
@@ -121,11 +122,13 @@ class ProtocolMethods(Traced):
         """
         if self.node is not None and not force:
             raise RuntimeError(_HAS_GRADIENT)
+        note_sharing(self)
         return self.array
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray[Any, Any]:
         if self.node is not None:
             raise RuntimeError(_HAS_GRADIENT)
+        note_sharing(self)
         return np.array(self.array, dtype, copy=copy)
 
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **kwargs: Any) -> Any:
@@ -155,6 +158,7 @@ class ProtocolMethods(Traced):
 
     def __dlpack__(self, **options: Any) -> Any:
         refuse_dlpack(self)
+        note_sharing(self)
         return self.array.__dlpack__(**options)
 
     def __dlpack_device__(self) -> tuple[int, int]:

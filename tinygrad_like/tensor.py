@@ -24,6 +24,7 @@ from tinygrad_like.graph import (
     result_type,
 )
 from tinygrad_like.interchange import from_sizes_or_data
+from tinygrad_like.layout import note_sharing
 from tinygrad_like.modes import departed, thread_mode
 from tinygrad_like.op import makes_results
 from tinygrad_like.ops.activation import ActivationMethods
@@ -296,6 +297,8 @@ class Tensor(
     def detach(self) -> Tensor:
         """Return a tensor that shares the memory but not the graph."""
         tensor = result_type.make(self.array)
+        if self.array.ndim > 2:
+            note_sharing(self, tensor)
         if departed.count and thread_mode.inference:
             mark_inference(tensor, (self,))
         return tensor  # type: ignore[no-any-return]
@@ -318,6 +321,8 @@ class Tensor(
     def data(self) -> Tensor:
         """The same memory outside the graph: writing there is not recorded, nor always noticed."""
         tensor = result_type.make(self.array)
+        if self.array.ndim > 2:
+            note_sharing(self, tensor)
         tensor.__dict__["_silent"] = True
         return tensor  # type: ignore[no-any-return]
 

@@ -104,7 +104,8 @@ def spread(grad: Any, which: Any, out: Any, axes: Any) -> None:
 
 @inlined
 def _edge(sizes: Any, axis: int, window: int) -> int:
-    return window * sizes[axis, 0] // sizes[axis, 1]
+    edge: int = window * sizes[axis, 0] // sizes[axis, 1]
+    return edge
 
 
 @kernel

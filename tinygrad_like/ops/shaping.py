@@ -10,6 +10,7 @@ import numpy as np
 
 from tinygrad_like import dtypes
 from tinygrad_like.graph import AccumulateGrad, Array, result_type
+from tinygrad_like.layout import make_viewable
 from tinygrad_like.op import op
 from tinygrad_like.stamps import owner
 from tinygrad_like.views import hand_over_views, like_layout, refuse_write, region_of
@@ -435,11 +436,16 @@ class ShapingMethods:
         """
         if dtype is not None or (len(shape) == 1 and isinstance(shape[0], dtypes.dtype | np.dtype)):
             return _reinterpreted(self, dtypes.of(shape[0] if dtype is None else dtype))
-        return view(self, sizes_of(shape))
+        return self._viewed(sizes_of(shape))
 
     def view_as(self, other: Any) -> Any:
         """Return a view in the shape of another tensor."""
-        return view(self, tuple(other.shape))
+        return self._viewed(tuple(other.shape))
+
+    def _viewed(self: Any, shape: Any) -> Any:
+        if not self.array.flags.c_contiguous:
+            make_viewable(self, shape)
+        return view(self, shape)
 
     def reshape_as(self, other: Any) -> Any:
         """Return the elements in the shape of another tensor."""
