@@ -154,6 +154,7 @@ def test_pieces_on_several_threads_give_the_same(name, mode, monkeypatch):
         split(count, lambda start, stop: (pieces.append(start), work(start, stop)), bytes_)
 
     monkeypatch.setattr(threads, "split", spy)
+    monkeypatch.setattr(threads, "LEAST_BYTES", 1 << 18)
     x = ours.randn(1 << 20)
     found = []
     former = ours.get_num_threads()

@@ -20,10 +20,15 @@ from tinygrad_like.ops.comparison import unsupported
 
 CHUNK = 65536  # elements of which a few arrays stay in the cache: of fewer, calls are what costs
 LEAST = 4096  # elements from which a kernel beats NumPy by more than it costs to call it
+LIGHT = (0.3, 0.1)  # the cost of a pass that hardly computes: see `alike`
 
 
 def alike(
-    routine: Callable[..., None], *arrays: Any, also: tuple[Any, ...] = (), options: Any = ()
+    routine: Callable[..., None],
+    *arrays: Any,
+    also: tuple[Any, ...] = (),
+    options: Any = (),
+    cost: tuple[float, float] = (1.0, 0.3),
 ) -> Any:
     """Return what `routine` writes for arrays of one shape, in the layout of the last of them.
 
@@ -35,6 +40,8 @@ def alike(
         arrays: what to read.
         also: further arrays to write, made like the last of `arrays`, or None.
         options: numbers.
+        cost: how much sooner it pays to use several threads than for a kernel that takes exponentials:
+            with the routine's kernel, and with NumPy, whose calls for single chunks are short.
     """
     out = np.empty_like(arrays[-1])
     if not out.size:
@@ -42,7 +49,7 @@ def alike(
     laid_out = [a if a.strides == out.strides else _copied(a, out) for a in arrays]
     flat = [None if a is None else a.ravel("K") for a in (*laid_out, out, *also)]
     numbers = [out.dtype.type(option) for option in options]
-    bytes_ = out.nbytes * len(flat)
+    bytes_ = int(cost[not jit.enabled()] * out.nbytes * len(flat))
     if bytes_ < threads.LEAST_BYTES:
         routine(*flat, *numbers)
     else:
@@ -155,7 +162,7 @@ def piecewise(
 
     @op(name=f"{name}_backward", **rules)
     def backward(x: Array, y: Array, options: tuple[float, ...]) -> Array:
-        return alike(backward_routine, x, y, options=options)
+        return alike(backward_routine, x, y, options=options, cost=LIGHT)
 
     def declare(compute: Callable[..., None]) -> Callable[..., Any]:
         routine = jit.compiled(f"pointwise.{name}", least=LEAST)(in_chunks(compute))
@@ -163,7 +170,7 @@ def piecewise(
         def forward(x: Array, options: tuple[float, ...]) -> Array:
             if x.dtype.kind not in kinds:
                 raise unsupported(f"{name}_cpu", x.dtype)
-            return alike(routine, x, options=options)
+            return alike(routine, x, options=options, cost=LIGHT)
 
         made = op(x=lambda g, x, options: backward(g, x, options), name=name, label=label)(forward)
 
@@ -203,7 +210,7 @@ def elementary(
         def forward(x: Array) -> Array:
             if x.size < LEAST or (x.dtype is not F32 and x.dtype is not F64):
                 return compute(x)
-            return alike(routine, x)
+            return alike(routine, x, cost=(1.0, 2.0))  # NumPy does it in one call
 
         forward.__doc__ = described.__doc__
         made = op(x=rule, dtype="float", name=name, label=label)(forward)

@@ -12,7 +12,7 @@ from tinygrad_like.graph import Array, Traced, result_type
 from tinygrad_like.op import op
 from tinygrad_like.ops.arithmetic import multiply
 from tinygrad_like.ops.comparison import SIGNED, choose, keep_where
-from tinygrad_like.ops.pointwise import LEAST, alike, in_chunks, piecewise
+from tinygrad_like.ops.pointwise import LEAST, LIGHT, alike, in_chunks, piecewise
 from tinygrad_like.random import default_generator
 from tinygrad_like.views import in_place
 
@@ -76,14 +76,16 @@ def relu_gradient(x: Array, value: Array) -> Array:
     if x.size < 8192:  # few enough for the branch predictor
         zero = _ZEROS[x.dtype]
         return np.where(np.less_equal(value, zero), zero, x)
-    return alike(_relu_passed, x, value)
+    return alike(_relu_passed, x, value, cost=LIGHT)
 
 
 @op(x=lambda g, out: relu_gradient(g, out), name="relu")
 def _relu(x: Array) -> Array:
     d = x.dtype
     if d is F32 or d is F64:
-        return np.maximum(x, _ZEROS[d]) if x.size < LEAST else alike(_relu_values, x)
+        if x.size < LEAST:
+            return np.maximum(x, _ZEROS[d])
+        return alike(_relu_values, x, cost=LIGHT)
     if d.kind == "b":
         raise RuntimeError("Boolean inputs not supported for relu")
     return np.maximum(x, d.type(0))
