@@ -4,8 +4,11 @@ import numpy as np
 import pytest
 
 import tinygrad_like as ours
+from tests.watching import watch
+from tinygrad_like import jit, threads
 from tinygrad_like.graph import result_type
 from tinygrad_like.nn import functional as F
+from tinygrad_like.ops import pool_kernels
 
 torch = pytest.importorskip("torch")
 
@@ -16,7 +19,7 @@ def make(array, grad=False):
 
 def both(name, x, *args, g=None, **options):
     """Return outputs and input gradients of both sides."""
-    mine, theirs = make(x.copy(), True), torch.tensor(x, requires_grad=True)
+    mine, theirs = make(x.copy("K"), True), torch.tensor(x.copy("C"), requires_grad=True)
     out = getattr(F, name)(mine, *args, **options)
     expected = getattr(torch.nn.functional, name)(theirs, *args, **options)
     first, expected_first = (o[0] if isinstance(o, tuple) else o for o in (out, expected))
@@ -57,6 +60,106 @@ def test_infinities(args, options):
     both("max_pool2d", x, *args, **options)
     x[0, 0, 1, 1], x[0, 0, 3, 3] = 1.0, np.inf
     both("max_pool2d", x, *args, **options)
+
+
+# Name, shape of a plane, arguments and options.
+WAYS_OF_ALL = [
+    ("max_pool1d", (9,), (3, 2, 1), {}),
+    ("max_pool2d", (7, 8), (2,), {}),
+    ("max_pool2d", (7, 8), (3, 1, 1), {}),
+    ("max_pool2d", (7, 8), (2, 3, 1), {"ceil_mode": True}),
+    ("max_pool2d", (9, 8), (2, 1), {"dilation": (3, 2)}),
+    ("max_pool2d", (21, 19), (17, 2), {}),  # more elements than a byte counts
+    ("max_pool3d", (5, 4, 6), (2, 2), {}),
+    ("adaptive_max_pool1d", (9,), (4,), {}),
+    ("adaptive_max_pool2d", (7, 8), ((3, 5),), {}),
+    ("adaptive_max_pool2d", (6, 8), ((3, 2),), {}),
+    ("adaptive_max_pool3d", (5, 4, 6), (3,), {}),
+    ("avg_pool1d", (9,), (3, 2, 1), {}),
+    ("avg_pool2d", (7, 8), (2,), {}),
+    ("avg_pool2d", (7, 8), (3, 2, 1), {"ceil_mode": True, "count_include_pad": False}),
+    ("avg_pool3d", (5, 4, 6), (2, 1), {"divisor_override": 3}),
+    ("adaptive_avg_pool1d", (9,), (4,), {}),
+    ("adaptive_avg_pool2d", (7, 20), ((3, 2),), {}),
+    ("adaptive_avg_pool2d", (7, 8), (1,), {}),
+    ("adaptive_avg_pool3d", (5, 4, 6), ((3, 2, 6),), {}),
+]
+
+
+@pytest.fixture(params=["numpy", "jit"])
+def mode(request, monkeypatch):
+    if request.param == "jit":
+        pytest.importorskip("numba")
+    monkeypatch.setattr(jit._switch, "on", request.param == "jit")
+
+
+def images(plane, content, layout):
+    """Return images whose maxima are plain, tied, nans or infinite."""
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(11, 13, *plane))
+    if content == "ties":
+        x = np.round(x)
+    if content == "specials":
+        x[rng.random(x.shape) < 0.1] = np.nan
+        x[rng.random(x.shape) < 0.5] = -np.inf
+        x[rng.random(x.shape) < 0.1] = np.inf
+    return x if layout == "batch first" else np.moveaxis(np.moveaxis(x, 0, -1).copy(), -1, 0)
+
+
+@pytest.mark.parametrize(("name", "plane", "args", "options"), WAYS_OF_ALL)
+@pytest.mark.parametrize("content", ["plain", "ties", "specials"])
+@pytest.mark.parametrize("layout", ["batch first", "batch last"])
+def test_every_way_gives_what_torch_gives(name, plane, args, options, content, layout, mode):
+    if "max" in name:
+        both(name, images(plane, content, layout), *args, return_indices=True, **options)
+        both(name, images(plane, content, layout), *args, **options)
+        return
+    x = images(plane, "plain", layout)
+    if content == "specials":
+        x[0, 0, ..., 0], x[1, 1, ..., -1] = np.inf, np.nan
+    mine, theirs = make(x, True), torch.tensor(x.copy("C"), requires_grad=True)
+    out = getattr(F, name)(mine, *args, **options)
+    expected = getattr(torch.nn.functional, name)(theirs, *args, **options)
+    g = np.random.default_rng(1).normal(size=tuple(out.shape))
+    out.backward(make(g))
+    expected.backward(torch.tensor(g))
+    np.testing.assert_allclose(out.array, expected.detach().numpy(), rtol=1e-12, atol=1e-12)
+    np.testing.assert_allclose(mine.grad.array, theirs.grad.numpy(), rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize(("name", "plane", "args", "options"), WAYS_OF_ALL)
+def test_threads_change_nothing(name, plane, args, options, mode, monkeypatch):
+    monkeypatch.setattr(threads, "LEAST_BYTES", 1)
+    results = []
+    former = ours.get_num_threads()
+    for count in (1, 3):
+        ours.set_num_threads(count)
+        try:
+            x = make(images(plane, "ties", "batch last"), True)
+            out = getattr(F, name)(x, *args, **options)
+            (out * out).sum().backward()
+        finally:
+            ours.set_num_threads(former)
+        results.append((out.array, x.grad.array))
+    for alone, together in zip(*results, strict=True):
+        np.testing.assert_array_equal(alone, together)
+
+
+def test_kernels_are_taken(monkeypatch):
+    taken = watch(monkeypatch, pool_kernels, "_largest _spread _adaptive_largest")
+    x = make(images((9, 9), "plain", "batch last").astype("float32"), True)
+    F.max_pool2d(x, 2).sum().backward()
+    assert taken() == {"_largest", "_spread"}
+    F.adaptive_max_pool2d(x, 4)
+    assert taken() == {"_largest", "_spread", "_adaptive_largest"}
+
+
+def test_few_neighbours_in_memory_are_left_to_numpy(monkeypatch):
+    taken = watch(monkeypatch, pool_kernels, "_largest _spread _adaptive_largest")
+    x = make(images((9, 9), "plain", "batch first"), True)
+    F.max_pool2d(x, 2).sum().backward()
+    F.adaptive_max_pool2d(x, 4)
+    assert not taken()
 
 
 def test_an_infinite_gradient_does_not_spread():
