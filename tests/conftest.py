@@ -25,3 +25,13 @@ def _package_filters() -> Iterator[None]:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", category=RuntimeWarning, module=r"tinygrad_like\b")
         yield
+
+
+@pytest.fixture(autouse=True)
+def _kernels_as_before() -> Iterator[None]:
+    """Switch kernels back to what they were: one that fails switches all of them off."""
+    from tinygrad_like import jit
+
+    former = jit._switch.on
+    yield
+    jit._switch.on = former

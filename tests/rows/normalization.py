@@ -62,7 +62,7 @@ ROWS = [
     Row(BATCH, _batch, [(Real((6, 3)),), (Real((2, 3, 4, 2)),)], rtol=LOOSE, name="plain"),
     Row(BATCH, _running, [(Real((6, 3)),), (Real((2, 3, 4, 2)),)], rtol=LOOSE, name="running"),
     Row(
-        "batch_norm_fixed",
+        "batch_norm_fixed, channel_products",
         _fixed,
         [
             (
