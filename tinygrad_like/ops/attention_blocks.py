@@ -16,7 +16,7 @@ from tinygrad_like.threads import split
 
 NumpyArray = np.ndarray[Any, Any]
 
-_BLOCK = 1 << 17  # scores computed at a time: with their gradients they stay in cache
+_BLOCK = 1 << 18  # scores computed at a time: with their gradients they stay in cache
 _LEAST_ROWS = 128  # queries at a time, however many keys
 _SAFE = 60.0  # exponentials of scores so near 0 neither overflow nor vanish, nor do their sums
 

@@ -36,7 +36,8 @@ __all__ = [
 FUNCTIONAL = ["bilinear", "linear"]
 
 _LARGE = 1 << 14  # elements of a product that take longer to clear than `dot` is faster to call
-_SMALL = 1 << 19  # products of a number to a number, of which BLAS makes no more in the same time
+_FEW = 1 << 19  # products of two numbers that take about as long as a call
+_MANY = 1 << 23  # from so many in one matrix on the tiles' order does not fit the cache
 
 
 # ----- The product --------------------------------------------------------------------------------
@@ -81,7 +82,7 @@ def multiply_into(
         above: and more than so many after it.
     """
     (rows, inner), columns, lanes = x.shape[2:], y.shape[3], 64 // x.itemsize
-    large = rows * inner * columns > _SMALL
+    large = rows * inner * columns > _MANY
     if large or rows < 6 or columns < lanes or out.strides[3] != out.itemsize:
         np.matmul(x, y, out=out)
         return
@@ -93,7 +94,7 @@ def multiply_into(
 def _affine(x: Array, weight: Array, bias: Array) -> Array:
     """Return ``x @ weight.T + bias`` of matrices and a vector."""
     (rows, inner), columns, lanes = x.shape, len(weight), 64 // x.itemsize
-    suits = rows * inner * columns > _SMALL and inner <= 512 and rows > 5 and columns >= lanes
+    suits = rows * inner * columns > _FEW and inner <= 512 and rows > 5 and columns >= lanes
     if not suits or get_num_threads() > 1:
         out = _dot(x, weight.T)
         out += bias
