@@ -23,7 +23,7 @@ from tinygrad_like import jit, threads
 from tinygrad_like.ops.windows import Axis, as_numbers, clear_outside, from_numbers, taps
 
 # Bytes of unfolded rows, and of products, to have at a time.
-_SCRATCH = 1 << 21
+_SCRATCH = 1 << 22
 
 
 def _product(x: Any, y: Any, out: Any = None) -> Any:
