@@ -13,8 +13,7 @@ from tinygrad_like.graph import Array, Traced, as_array, result_type
 from tinygrad_like.modes import thread_mode
 from tinygrad_like.op import op
 from tinygrad_like.ops import loss_rows
-from tinygrad_like.ops.reduction import ones_vector
-from tinygrad_like.ops.row_blocks import by_blocks
+from tinygrad_like.ops.row_blocks import HEAVY, by_blocks
 from tinygrad_like.ops.unary import exp
 
 __all__: list[str] = []
@@ -55,21 +54,12 @@ def reduced(values: Any, reduction: str, total: float | None = None) -> Any:
     """Return losses reduced, in the forward of a loss; a mean divides by `total`, or their number."""
     if reduction == "none":
         return values
-    result = sum_of(values)
+    # The sum of numbers of half precision is one of single.
+    result = np.add.reduce(values, axis=None, dtype=F32 if values.dtype is F16 else None)
     if reduction == "mean":
         # An empty batch has the mean nan, 0 / 0.
-        result = np.true_divide(result, result.dtype.type(values.size if total is None else total))
+        result = result / result.dtype.type(values.size if total is None else total)
     return result if result.dtype is values.dtype else result.astype(values.dtype)
-
-
-def sum_of(values: Any) -> Any:
-    """Return the sum of all elements, which of half precision is a single one."""
-    d = values.dtype
-    if d is F16:
-        return np.add.reduce(values, axis=None, dtype=F32)
-    if 0 < values.size <= 4096 and values.flags.c_contiguous:  # half the time for a few
-        return np.dot(values.reshape(-1), ones_vector(values.size, d))
-    return np.add.reduce(values, axis=None)
 
 
 def scale_of(reduction: str, shape: tuple[int, ...]) -> float:
@@ -202,7 +192,7 @@ def _cross_entropy(
         losses = np.empty(len(x), x.dtype)
         slope = np.empty(x.shape, x.dtype) if recorded else None
         if x.size:
-            by_blocks(loss_rows.cross_entropy_rows, x, target, weights, losses, slope)
+            by_blocks(loss_rows.cross_entropy_rows, x, target, weights, losses, slope, cost=HEAVY)
     else:
         losses, slope = _smoothed(x, target, ignored, weights, weight, label_smoothing)
     if ignored is not None:
@@ -290,7 +280,7 @@ def soft_cross_entropy(x: Array, target: Array, reduction: str, recorded: bool) 
         losses = np.zeros(len(x), x.dtype)
         slope = np.empty(x.shape, x.dtype) if recorded else None
         if x.size:
-            by_blocks(loss_rows.soft_cross_entropy_rows, x, target, losses, slope)
+            by_blocks(loss_rows.soft_cross_entropy_rows, x, target, losses, slope, cost=HEAVY)
     else:
         losses = -np.add.reduce(log_softmax_of(x) * target, axis=1)
     scale = scale_of(reduction, losses.shape)

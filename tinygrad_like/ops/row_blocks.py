@@ -12,6 +12,7 @@ from tinygrad_like import jit, threads
 from tinygrad_like.ops.reduction import ones_vector
 
 BLOCK = 1 << 19  # bytes of one array that a block is about as large as
+LIGHT, HEAVY = 0.5, 1.5  # what work on rows costs beside one pass that takes exponentials
 
 _RUN = 4096  # numbers that a product sums as precisely as NumPy's pairwise sums do
 
@@ -23,11 +24,12 @@ def rows_of_block(x: Any) -> int:
     return max(1, BLOCK // max(1, int(x.shape[1]) * int(x.itemsize)))
 
 
-def by_blocks(routine: Callable[..., None], *args: Any) -> None:
+def by_blocks(routine: Callable[..., None], *args: Any, cost: float = LIGHT) -> None:
     """Call ``routine(*args, rows, start, stop)`` for all blocks of the matrix that is the first argument.
 
     `rows` is the size of a block, and `start` and `stop` say which blocks; large matrices are shared
-    out between threads. Blocks are the same however many threads there are, and so are results.
+    out between threads. Blocks are the same however many threads there are, and so are results. `cost`
+    is `LIGHT` or `HEAVY`, for a routine that takes exponentials.
     """
     x = args[0]
     rows = rows_of_block(x)
@@ -39,9 +41,10 @@ def by_blocks(routine: Callable[..., None], *args: Any) -> None:
     def work(start: int, stop: int) -> None:
         routine(*args, rows, start, stop)
 
-    bytes_ = sum(a.nbytes for a in args if isinstance(a, np.ndarray))
-    # A pass over rows computes little, and NumPy's calls for one block are too short to share out well.
-    threads.split(count, work, bytes_ // (2 if jit.enabled() else 12))
+    bytes_: float = sum(a.nbytes for a in args if isinstance(a, np.ndarray))
+    if not jit.enabled():
+        bytes_ /= 6  # NumPy's calls for one block are too short to share out well
+    threads.split(count, work, int(cost * bytes_))
 
 
 def row_slices(rows: int, start: int, stop: int) -> list[slice]:

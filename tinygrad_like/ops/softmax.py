@@ -14,7 +14,15 @@ from tinygrad_like.graph import Array, Traced, as_array, result_type
 from tinygrad_like.jit import compiled
 from tinygrad_like.op import REGISTRY, op
 from tinygrad_like.ops.comparison import unsupported
-from tinygrad_like.ops.row_blocks import by_blocks, row_dots, row_slices, row_sums, unbuffered
+from tinygrad_like.ops.row_blocks import (
+    HEAVY,
+    LIGHT,
+    by_blocks,
+    row_dots,
+    row_slices,
+    row_sums,
+    unbuffered,
+)
 from tinygrad_like.ops.unary import exp, negative
 from tinygrad_like.random import default_generator
 
@@ -76,13 +84,13 @@ def _log_softmax_rows_backward(g: Any, y: Any, out: Any, rows: int, start: int, 
         np.subtract(received, made, out=made)
 
 
-def _by_rows(routine: Callable[..., None], *arrays: Any) -> Any:
+def _by_rows(routine: Callable[..., None], *arrays: Any, cost: float = HEAVY) -> Any:
     """Return what `routine` makes of the rows of arrays of equal shape, along the last dimension."""
     out = np.empty(arrays[0].shape, arrays[0].dtype)
     if out.size:
         shape = (-1, out.shape[-1])
         matrices = (np.ascontiguousarray(a).reshape(shape) for a in arrays)
-        by_blocks(routine, *matrices, out.reshape(shape))
+        by_blocks(routine, *matrices, out.reshape(shape), cost=cost)
     return out
 
 
@@ -143,7 +151,7 @@ def softmax_backward(x: Array, y: Array, dim: int) -> Array:
     if y.dtype is F16:
         return softmax_backward(x.astype(F32), y.astype(F32), dim).astype(F16)
     if y.size >= _LEAST and dim in (-1, y.ndim - 1):
-        return _by_rows(_softmax_rows_backward, x, y)
+        return _by_rows(_softmax_rows_backward, x, y, cost=LIGHT)
     out = np.multiply(x, y)
     np.subtract(x, np.add.reduce(out, dim, keepdims=True), out=out)
     out *= y
