@@ -96,9 +96,7 @@ def _source(size: int, count: int, scale: float | None, align_corners: bool) -> 
     return (i + 0.5) * (size / count if scale is None else 1 / scale) - 0.5
 
 
-def _nearest(
-    size: int, count: int, scale: float | None, exact: bool, real: Any
-) -> tuple[Any, Any]:
+def _nearest(size: int, count: int, scale: float | None, exact: bool, real: Any) -> tuple[Any, Any]:
     ratio = real(size / count if scale is None else 1 / scale)
     i = np.arange(count, dtype=real)
     half = real(0.5)
