@@ -167,7 +167,8 @@ def test_neither_blocks_nor_threads_change_anything(way, compiled, monkeypatch):
     monkeypatch.setattr(threads, "split", one_by_one)
     for a, b in zip(by_us(way), found, strict=True):
         np.testing.assert_array_equal(a, b)
-    assert max(pieces) > 1
+    # NumPy alone takes a matrix of columns as a whole.
+    assert max(pieces, default=1) > 1 or (way == "batch-columns" and not jit.enabled())
 
 
 @pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
