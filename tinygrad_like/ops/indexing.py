@@ -347,6 +347,11 @@ def _quick(index: tuple[Any, ...], shape: tuple[int, ...]) -> Any:
     return chosen
 
 
+def _is_plain_array(item: Any) -> bool:
+    """Return True for a tensor of whole numbers with at least one dimension."""
+    return isinstance(item, Traced) and item.array.dtype is dtypes.I64 and item.array.ndim > 0
+
+
 def _step(index: Any, shape: tuple[int, ...]) -> tuple[Any, tuple[Any, ...], tuple[Any, ...]]:
     """Return the basic op of an index, what to give it, and the arrays of the second step."""
     kind = type(index)
@@ -357,6 +362,8 @@ def _step(index: Any, shape: tuple[int, ...]) -> tuple[Any, tuple[Any, ...], tup
             if kind is slice and chosen is _basic_alias:
                 chosen = region  # as PyTorch says of a slice that stands alone
             return chosen, (*given, Ellipsis), ()
+    if len(given) <= len(shape) and all(map(_is_plain_array, given)):
+        return None, (), tuple(item.array for item in given)
     return _parse(index, shape)
 
 
@@ -381,11 +388,11 @@ def setitem(self: Any, index: Any, value: Any) -> None:
             f"can't assign a {type(value).__name__} to a torch tensor; make it a tensor first"
         )
     memory = self.array
-    parsed = _Parsed(*_step(index, memory.shape))
+    chosen, basic, arrays = _step(index, memory.shape)
     d = memory.dtype
     if isinstance(value, Traced):
         new = value.array
-        if parsed.arrays and new.dtype is not d:
+        if arrays and new.dtype is not d:
             raise RuntimeError(
                 "Index put requires the source and destination dtypes match, got "
                 f"{dtypes.named(d)} for the destination and {dtypes.named(new.dtype)} for the source."
@@ -397,11 +404,11 @@ def setitem(self: Any, index: Any, value: Any) -> None:
     if (not departed.count or thread_mode.grad) and not (
         is_outside(self) and (not isinstance(value, Traced) or value.node is None)
     ):
-        _set_recorded(self, parsed, value if isinstance(value, Traced) else result_type.make(new))
+        part = self if chosen is None else chosen(self, basic)
+        _set_recorded(part, arrays, value if isinstance(value, Traced) else result_type.make(new))
         return
     refuse_overlap(memory, "__setitem__")
-    part = memory if parsed.op is None else memory[parsed.basic]
-    _assign(part, parsed.arrays, new)
+    _assign(memory if chosen is None else memory[basic], arrays, new)
     stamp(memory, silent=self.__dict__.get("_silent", False))
 
 
@@ -410,17 +417,27 @@ def _assign(part: np.ndarray[Any, Any], arrays: tuple[Any, ...], new: np.ndarray
     if arrays:
         try:
             if new.ndim > 1:
-                new = _without_leading_ones(new, take_index(part, arrays).ndim)
+                new = _without_leading_ones(new, _picked_ndim(part.ndim, arrays))
             part[arrays] = new
         except IndexError as error:
             raise _retold(error, part, arrays) from None
         except (TypeError, ValueError):
             raise _unfit(new.shape, part[arrays].shape) from None
         return
+    if not new.ndim:
+        part.fill(new)
+        return
     try:
         np.copyto(part, _without_leading_ones(new, part.ndim), casting="unsafe")
     except ValueError:
         raise _unexpandable(new.shape, part.shape) from None
+
+
+def _picked_ndim(ndim: int, arrays: tuple[Any, ...]) -> int:
+    """Return the number of dimensions of what arrays pick out of `ndim` dimensions."""
+    picks = [i for i in arrays if not isinstance(i, slice)]
+    taken = sum(i.ndim if i.dtype.kind == "b" else 1 for i in picks)
+    return ndim - taken + max(1 if i.dtype.kind == "b" else i.ndim for i in picks)
 
 
 def _without_leading_ones(array: Any, ndim: int) -> Any:
@@ -437,13 +454,11 @@ def _unexpandable(value: tuple[int, ...], shape: tuple[int, ...]) -> RuntimeErro
     )
 
 
-def _set_recorded(target: Any, parsed: _Parsed, value: Any) -> None:
-    part = target if parsed.op is None else parsed.op(target, parsed.basic)
+def _set_recorded(part: Any, arrays: tuple[Any, ...], value: Any) -> None:
     memory = part.array
-    if parsed.arrays:
-        ndim = take_index(memory, parsed.arrays).ndim
-        value = _without_leading_ones(value, ndim)
-        write(part, "index_put_", lambda: _index_put(part, value, parsed.arrays, False))
+    if arrays:
+        value = _without_leading_ones(value, _picked_ndim(memory.ndim, arrays))
+        write(part, "index_put_", lambda: _index_put(part, value, arrays, False))
         return
     if value.array.shape == memory.shape and value.array.dtype is memory.dtype:
         write(part, "copy_", lambda: value)
