@@ -1,8 +1,9 @@
 """Settings every test shares."""
 
+import importlib.util
 import os
 import warnings
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 
 import hypothesis
 import pytest
@@ -17,6 +18,23 @@ hypothesis.settings.register_profile("intense", max_examples=1000, deadline=None
 hypothesis.settings.load_profile(
     os.environ.get("HYPOTHESIS_PROFILE", "ci" if os.environ.get("CI") else "dev")
 )
+
+
+# What the package imports only where it is used, and the extra that brings it.
+_OPTIONAL = {"numba": "jit", "llvmlite": "jit", "scipy": "special", "safetensors": "safetensors"}
+_ABSENT = {name for name in _OPTIONAL if importlib.util.find_spec(name) is None}
+_NOT_ASKED_FOR = [f"tinygrad-like[{_OPTIONAL[name]}]" for name in _ABSENT]
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call() -> Generator[None, None, None]:
+    """Skip a test that comes upon a library that is optional and not installed."""
+    try:
+        yield
+    except ImportError as error:
+        if error.name in _ABSENT or any(extra in str(error) for extra in _NOT_ASKED_FOR):
+            pytest.skip(f"not installed: {error}")
+        raise
 
 
 @pytest.fixture(autouse=True)

@@ -179,24 +179,31 @@ def test_rules_are_found() -> None:
 GENERATED = [name for name, op in sorted(REGISTRY.items()) if ">>>" in (op.call.__doc__ or "")]
 
 
+def run_examples(tests: list[doctest.DocTest]) -> None:
+    """Run doctests; an error in one is raised as it is."""
+    tinygrad_like.manual_seed(0)
+    runner = doctest.DebugRunner(optionflags=doctest.ELLIPSIS)
+    for test in tests:
+        try:
+            runner.run(test)
+        except doctest.UnexpectedException as error:
+            raise error.exc_info[1] from None
+        except doctest.DocTestFailure as failure:
+            source, want = failure.example.source, failure.example.want
+            pytest.fail(f"{test.name}: {source}expected {want!r}, got {failure.got!r}")
+
+
 @pytest.mark.parametrize("name", GENERATED)
 def test_examples_of_ops(name: str) -> None:
-    function = REGISTRY[name].call
-    runner = doctest.DocTestRunner(optionflags=doctest.ELLIPSIS)
-    tinygrad_like.manual_seed(0)
-    found = doctest.DocTestFinder().find(function, name, module=False, globs={})
+    found = doctest.DocTestFinder().find(REGISTRY[name].call, name, module=False, globs={})
     assert found
-    for test in found:
-        assert not runner.run(test).failed
+    run_examples(found)
 
 
 @pytest.mark.parametrize("name", module_names())
 def test_examples_in_docstrings(name: str) -> None:
     module: Any = importlib.import_module(name)
-    tinygrad_like.manual_seed(0)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         warnings.filterwarnings("ignore", category=RuntimeWarning, module=r"tinygrad_like\b")
-        flags = doctest.ELLIPSIS
-        result = doctest.testmod(module, optionflags=flags)
-    assert not result.failed
+        run_examples(doctest.DocTestFinder(exclude_empty=True).find(module))
