@@ -94,11 +94,41 @@ def test_a_broken_numba_means_numpy(numba, monkeypatch):
         calls.append("numpy")
 
     try:
-        double(np.ones(4))
+        with pytest.warns(UserWarning, match="kernel nowhere.broken failed.*no compiler"):
+            double(np.ones(4))
         assert calls == ["numpy"]
         assert not jit.enabled()
     finally:
         del jit.KERNELS["nowhere.broken"]
+
+
+def test_two_processes_never_write_one_file_of_the_cache(numba, monkeypatch, tmp_path):
+    from tinygrad_like.jit import compiler
+
+    monkeypatch.setattr(compiler, "_FOLDER", str(tmp_path))
+
+    def in_a_process(name):
+        made = compiler.kernel(_double)
+        compiler._share_cache(made, name)
+        return made._cache._cache_file
+
+    ours, theirs = in_a_process("a"), in_a_process("b")
+    write_index = ours._save_index
+
+    def write_index_then_wait(overloads):
+        write_index(overloads)
+        theirs._load_index = dict  # it had looked before
+        theirs.save("their types", "their code")
+
+    ours._save_index = write_index_then_wait
+    ours.save("our types", "our code")
+    anybody = in_a_process("c")
+    assert anybody.load("their types") == "their code"
+    assert anybody.load("our types") in (None, "our code")
+
+
+def _double(x):
+    x *= 2
 
 
 def test_without_numba():

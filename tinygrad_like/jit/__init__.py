@@ -7,7 +7,7 @@
 `_forward` is the NumPy version. Called with C-contiguous arrays of which the first has at least
 `least` elements, it is the function ``forward`` of ``tinygrad_like/jit/softmax.py`` that runs. Both
 write their results into arrays they are given. numba is imported when the first kernel is wanted; if
-it is missing or fails, NumPy does the work.
+it is missing, or fails, of which a warning tells, NumPy does the work.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import os
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
@@ -120,8 +121,13 @@ def compiled(name: str, *, least: int = 0, views: bool = False) -> Callable[[_F]
                     found = load(name)
                 kernel = found
                 kernel(*args)
-            except Exception:  # numba is broken: kernels themselves never raise
+            except Exception as error:  # numba is broken: kernels themselves never raise
                 _switch.on = False
+                warnings.warn(
+                    f"the kernel {name} failed, so NumPy computes from here on: {error!r}; "
+                    "TINYGRAD_LIKE_JIT=0 switches kernels off from the start",
+                    stacklevel=2,
+                )
                 plain(*args)
 
         run.__name__, run.__qualname__, run.__doc__ = (

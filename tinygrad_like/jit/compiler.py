@@ -9,6 +9,7 @@ import hashlib
 import os
 import sys
 import tempfile
+import uuid
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -47,6 +48,7 @@ def cache_folder() -> str | None:
 
 
 _FOLDER = cache_folder()
+_PROCESS = uuid.uuid4().hex
 _config: Any = numba.config
 _typeof: Any = numba.typeof
 
@@ -58,11 +60,26 @@ def kernel(function: Callable[..., Any]) -> Any:
     """
     former, _config.CACHE_DIR = _config.CACHE_DIR, _FOLDER or ""
     try:
-        return numba.njit(
+        made = numba.njit(
             nogil=True, error_model="numpy", fastmath=_FLAGS, cache=_FOLDER is not None
         )(function)
     finally:
         _config.CACHE_DIR = former
+    _share_cache(made)
+    return made
+
+
+def _share_cache(made: Any, process: str = _PROCESS) -> None:
+    """Let several processes, and several copies of the same sources, fill a kernel's cache at once.
+
+    numba counts the files of a kernel: two processes that compile it for two dtypes at the same time
+    would write one file, and the code for one dtype would later be run on arrays of the other.
+    And it takes a file's time for its state, which the folder's name tells better.
+    """
+    file = getattr(getattr(made, "_cache", None), "_cache_file", None)
+    if hasattr(file, "_data_name_pattern") and hasattr(file, "_source_stamp"):
+        file._data_name_pattern = file._data_name_pattern.replace(".nbc", f".{process}.nbc")
+        file._source_stamp = "the folder's name"
 
 
 def kernel_of_views(*, reads: int) -> Callable[[Callable[..., Any]], Callable[..., None]]:
