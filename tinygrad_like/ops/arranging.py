@@ -11,6 +11,7 @@ import numpy as np
 from tinygrad_like import dtypes
 from tinygrad_like.graph import Array, Traced, as_array
 from tinygrad_like.op import REGISTRY, op
+from tinygrad_like.ops.comparison import unsupported
 from tinygrad_like.ops.expanding import broadcast_to
 from tinygrad_like.ops.shaping import axis_of, reshape, sizes_of, transpose, unsqueeze
 from tinygrad_like.stamps import owner
@@ -100,6 +101,9 @@ def repeat_interleave(
     tensor([1., 1., 2., 2.])
     """
     del output_size
+    counted = input if repeats is None else repeats
+    if isinstance(counted, Traced) and counted.dtype not in (dtypes.int32, dtypes.int64):
+        raise unsupported("repeat_interleave_cpu", counted.array.dtype)
     if repeats is None:
         counts = as_array(input)
         return REGISTRY["repeat_indices"].call(input, counts.size)

@@ -78,6 +78,18 @@ def tensors_only(call: Any) -> Any:
     return checked
 
 
+def tensor_first(call: Any) -> Any:
+    """Return the function of two operands refusing a number as the first, as PyTorch's does."""
+
+    @functools.wraps(call)
+    def checked(input: Any, other: Any) -> Any:
+        if not isinstance(input, Traced | np.ndarray | np.generic):
+            raise call.__op__.wrong_call((input, other))
+        return call(input, other)
+
+    return checked
+
+
 # ----- Comparisons --------------------------------------------------------------------------------
 
 
@@ -86,7 +98,9 @@ def _comparison(ufunc: Any, doc: str) -> Any:
         return ufunc(x, y)
 
     compare.__doc__ = doc
-    return op(broadcasts=True, dtype="promote", ufunc=ufunc, name=ufunc.__name__)(compare)
+    return tensor_first(
+        op(broadcasts=True, dtype="promote", ufunc=ufunc, name=ufunc.__name__)(compare)
+    )
 
 
 _equal = _comparison(np.equal, "Return where ``input == other``.")
@@ -173,7 +187,7 @@ def isclose(
     >>> torch.isclose(torch.tensor([1.0, 2.0]), torch.tensor([1.0, 2.1]))
     tensor([ True, False])
     """
-    if not isinstance(other, Traced | np.ndarray):
+    if not (isinstance(input, Traced | np.ndarray) and isinstance(other, Traced | np.ndarray)):
         raise REGISTRY["isclose"].wrong_call((input, other))
     return _isclose(input, other, rtol, atol, equal_nan)
 
@@ -232,12 +246,13 @@ def logical_not(x: Array) -> Array:
 
 
 def _bitwise(ufunc: Any, doc: str) -> Any:
+    shifts = ufunc in (np.left_shift, np.right_shift)
+
     def combine(x: Array, y: Array) -> Array:
-        try:
-            return ufunc(x, y)
-        except TypeError:
-            d = x.dtype if isinstance(x, np.ndarray) else y.dtype
-            raise unsupported(f"{ufunc.__name__}_cpu", d) from None
+        d = x.dtype if isinstance(x, np.ndarray) else y.dtype
+        if d.kind == "f" or (shifts and d.kind == "b"):
+            raise unsupported(f"{ufunc.__name__}_cpu", d)
+        return ufunc(x, y)
 
     combine.__doc__ = doc
     made = op(broadcasts=True, dtype="promote", name=ufunc.__name__)(combine)
@@ -257,13 +272,19 @@ bitwise_left_shift, bitwise_right_shift = _left_shift, _right_shift
 def bitwise_not(x: Array) -> Array:
     """Return each integer with its bits flipped, or the negation of each bool."""
     if x.dtype.kind == "f":
-        raise TypeError(
-            "~ (operator.invert) is only implemented on integer and Boolean-type tensors"
-        )
+        raise unsupported("bitwise_not_cpu", x.dtype)
     return np.invert(x)
 
 
 UFUNCS[np.invert] = bitwise_not
+
+
+def _invert(self: Any) -> Any:
+    if self.array.dtype.kind == "f":
+        raise TypeError(
+            "~ (operator.invert) is only implemented on integer and Boolean-type tensors"
+        )
+    return bitwise_not(self)
 
 
 # ----- Choosing -----------------------------------------------------------------------------------
@@ -370,7 +391,7 @@ class ComparisonMethods:
     __rlshift__ = swapped("left_shift")
     __rshift__ = REGISTRY["right_shift"].operator()
     __rrshift__ = swapped("right_shift")
-    __invert__ = bitwise_not
+    __invert__ = _invert
 
     eq = eq
     ne = not_equal = ne

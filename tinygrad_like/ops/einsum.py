@@ -9,8 +9,10 @@ from typing import Any
 
 import numpy as np
 
+from tinygrad_like import dtypes
 from tinygrad_like.graph import Array, Traced, as_tensor
 from tinygrad_like.op import Arrays, op
+from tinygrad_like.ops.conversion import convert
 from tinygrad_like.ops.diagonals import diagonal
 from tinygrad_like.ops.expanding import broadcast_to
 from tinygrad_like.ops.linalg import product
@@ -225,11 +227,6 @@ def _without_repeats(x: Any, labels: Sequence[int], operand: int) -> tuple[Any, 
 def _check(operands: list[Any], inputs: list[Labels], output: Labels) -> None:
     sizes: dict[int, int] = {}
     for operand, (x, labels) in enumerate(zip(operands, inputs, strict=True)):
-        if x.dtype is not operands[0].dtype:
-            raise _wrong(
-                f"expected scalar type {operands[0].dtype} but found {x.dtype} for operand {operand}; "
-                "convert one with .to(dtype)"
-            )
         for label, size in zip(labels, x.shape, strict=True):
             former = sizes.get(label, 1)
             if size not in (former, 1) and former != 1:
@@ -246,6 +243,22 @@ def _check(operands: list[Any], inputs: list[Labels], output: Labels) -> None:
             )
         if output.count(label) > 1:
             raise _wrong(f"output subscript {chr(label)} appears more than once in the output")
+
+
+def _of_one_type(operands: list[Any], inputs: list[Labels], output: Labels) -> list[Any]:
+    """Return the operands in one dtype: elements mix as in a product, but sums of products do not."""
+    target = dtypes.result([x.array for x in operands])
+    named = [label for labels in inputs for label in labels]
+    summed = {label for label in named if named.count(label) > 1 and label not in output}
+    found = []
+    for operand, x in enumerate(operands):
+        if summed and x.dtype is not operands[0].dtype:
+            raise _wrong(
+                f"expected scalar type {operands[0].dtype} but found {x.dtype} for operand {operand}; "
+                "convert one with .to(dtype)"
+            )
+        found.append(convert(x, target))
+    return found
 
 
 def einsum(*args: Any) -> Any:
@@ -299,6 +312,7 @@ def einsum(*args: Any) -> Any:
             operands[position], labels, position
         )
     _check(operands, inputs, output)
+    operands = _of_one_type(operands, inputs, output)
     if len(operands) == 1:
         (x,), (labels,) = operands, inputs
         summed = tuple(i for i, label in enumerate(labels) if label not in output)

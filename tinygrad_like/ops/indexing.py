@@ -22,6 +22,7 @@ from tinygrad_like.op import REGISTRY, implements, op
 from tinygrad_like.ops.accumulating import add_at_index
 from tinygrad_like.ops.elementwise import copied
 from tinygrad_like.ops.joining import place, region
+from tinygrad_like.ops.scattering import scalar_of
 from tinygrad_like.ops.shaping import reshape
 from tinygrad_like.stamps import stamp
 from tinygrad_like.views import in_place, is_outside, refuse_overlap, write
@@ -166,7 +167,7 @@ def _as_index_array(item: Any) -> Any:
             stacklevel=5,
         )
         found = array.astype(bool)
-    elif d == np.int32 or d == np.int64:
+    elif d.kind == "i" and (not array.ndim or d.itemsize >= 4):
         found = array.astype(np.int64)
     else:
         raise IndexError(
@@ -392,6 +393,9 @@ def setitem(self: Any, index: Any, value: Any) -> None:
     d = memory.dtype
     if isinstance(value, Traced):
         new = value.array
+        if arrays and new.dtype is not d and _is_one_mask(arrays) and new.size == 1:
+            value = scalar_of("masked_fill_", reshape(value, ()), d)
+            new = value.array
         if arrays and new.dtype is not d:
             raise RuntimeError(
                 "Index put requires the source and destination dtypes match, got "
@@ -410,6 +414,11 @@ def setitem(self: Any, index: Any, value: Any) -> None:
     refuse_overlap(memory, "__setitem__")
     _assign(memory if chosen is None else memory[basic], arrays, new)
     stamp(memory, silent=self.__dict__.get("_silent", False))
+
+
+def _is_one_mask(arrays: tuple[Any, ...]) -> bool:
+    picks = [i for i in arrays if not isinstance(i, slice)]
+    return len(picks) == 1 and picks[0].dtype.kind == "b"
 
 
 def _assign(part: np.ndarray[Any, Any], arrays: tuple[Any, ...], new: np.ndarray[Any, Any]) -> None:

@@ -96,7 +96,11 @@ def ldexp(input: Any, other: Any) -> Any:
     tensor([2., 4.])
     """
     require_tensor("ldexp", "input", input)
-    scale = 2.0 ** require_tensor("ldexp", "other", other)
+    if require_tensor("ldexp", "other", other).array.dtype.kind == "b" and (
+        input.array.dtype.kind == "f"
+    ):
+        raise unsupported("ldexp_cpu", other.array.dtype)
+    scale = 2.0**other
     if input.array.dtype.kind == "f" and other.array.dtype.kind != "f":
         scale = cast(scale, input.array.dtype)
     return input * scale

@@ -12,6 +12,7 @@ from tinygrad_like.dtypes import F16, F32, F64
 from tinygrad_like.graph import Array, Traced
 from tinygrad_like.jit import compiled
 from tinygrad_like.op import REGISTRY, UFUNCS, op
+from tinygrad_like.ops.comparison import unsupported
 from tinygrad_like.ops.reduction import ones_vector, sum_to
 from tinygrad_like.ops.shaping import (
     permute,
@@ -278,6 +279,8 @@ def dot(x: Array, y: Array) -> Array:
             f"inconsistent tensor size, expected tensor [{x.size}] and src [{y.size}] to have the same "
             f"number of elements, but got {x.size} and {y.size} elements respectively"
         )
+    if x.dtype.kind == "b":
+        raise unsupported("dot", x.dtype)
     if x.dtype is F16:
         return np.dot(x.astype(F32), y.astype(F32)).astype(F16)
     return np.dot(x, y)

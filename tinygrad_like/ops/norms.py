@@ -109,6 +109,9 @@ def norm(
 
 def dist(input: Any, other: Any, p: float = 2) -> Any:
     """Return the p-norm of ``input - other``."""
+    for operand in (input, other):
+        if not isinstance(operand, Traced):
+            raise TypeError(f"dist(): expected two Tensors, got a {type(operand).__name__}")
     return _norm(input - other, float(p), None, False)
 
 

@@ -8,12 +8,12 @@ import numpy as np
 
 from tinygrad_like.graph import Array, Traced
 from tinygrad_like.op import REGISTRY, op
-from tinygrad_like.ops.comparison import keep_where
+from tinygrad_like.ops.comparison import keep_where, unsupported
 from tinygrad_like.ops.diagonals import place_diagonal
 from tinygrad_like.ops.expanding import broadcast_to
 from tinygrad_like.ops.linalg import bmm, matmul, mm, mv, needs_dimensions, outer
 from tinygrad_like.ops.reduction import sum_to, total
-from tinygrad_like.ops.shaping import permute, reshape
+from tinygrad_like.ops.shaping import axis_of, permute, reshape
 from tinygrad_like.views import in_place
 
 __all__ = [
@@ -186,11 +186,20 @@ def cross(input: Any, other: Any, dim: int | None = None) -> Any:
         dim = next((i for i, size in enumerate(input.shape) if size == 3), None)
         if dim is None:
             raise RuntimeError(f"no dimension of size 3 in input, which is {tuple(input.shape)}")
+    if not input.ndim:
+        raise IndexError(f"Dimension specified as {dim} but tensor has no dimensions")
+    dim = axis_of(dim, input.ndim)
     if input.shape[dim] != 3 or other.shape[dim] != 3:
         raise RuntimeError(
             f"linalg.cross: inputs dimension {dim} must have length 3. Got {input.shape[dim]} and "
             f"{other.shape[dim]}"
         )
+    if input.array.dtype != other.array.dtype:
+        raise RuntimeError(
+            f"linalg.cross: expected scalar type {input.dtype} but found {other.dtype}; convert one"
+        )
+    if input.array.dtype.kind == "b":
+        raise unsupported("cross", input.array.dtype)
     return cross_of(input, other, dim)
 
 

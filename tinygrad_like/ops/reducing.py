@@ -151,17 +151,13 @@ def scatter_reduce(
         raise RuntimeError(
             f"reduce argument must be either sum, prod, mean, amax or amin, got {reduce}"
         )
-    axis, array = _along("scatter_reduce", input, dim, index)
+    x, axis, array = _along("scatter_reduce", input, dim, index)
     y = _source("scatter_reduce", input, array, src)
     d = input.array.dtype
     if d.kind == "b" and reduce == "mean":
         raise unsupported("scatter_gather_tensor_cpu_reduce_mean", d)
-    if input.array.ndim:
-        return _reduced(input, axis, array, y, reduce, include_self)
-    row = _reduced(
-        reshape(input, (1,)), 0, array.reshape(-1), reshape(y, (-1,)), reduce, include_self
-    )
-    return reshape(row, ())
+    out = _reduced(x, axis, array, y, reduce, include_self)
+    return out if input.array.ndim else reshape(out, ())
 
 
 def index_reduce(

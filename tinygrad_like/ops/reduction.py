@@ -276,13 +276,16 @@ def nanmean(input: Any, dim: Any = None, keepdim: bool = False, *, dtype: Any = 
     >>> torch.nanmean(torch.tensor([1.0, float("nan"), 2.0]))
     tensor(1.5000)
     """
-    if dtype is not None:
-        input = convert(input, dtypes.of(dtype))
     if input.array.dtype.kind != "f":
         raise RuntimeError(
             "nanmean(): expected input to have floating point or complex dtype but got "
             f"{dtypes.named(input.array.dtype)}"
         )
+    if dtype is not None:
+        d = dtypes.of(dtype)
+        if d.kind != "f":
+            raise RuntimeError(f"nanmean(): expected a floating-point dtype, got {dtypes.named(d)}")
+        input = convert(input, d)
     return _nansum(input, dim, keepdim) / _sum(input == input, dim, keepdim)
 
 

@@ -12,6 +12,7 @@ from tinygrad_like.dtypes import F16, F32, I64
 from tinygrad_like.graph import Array, as_array
 from tinygrad_like.op import REGISTRY, op
 from tinygrad_like.ops.accumulating import along
+from tinygrad_like.ops.comparison import unsupported
 from tinygrad_like.ops.conversion import convert
 from tinygrad_like.ops.joining import select, stack
 from tinygrad_like.ops.packing import FEW, INDEX, columns_of, packed, rows_of, taken
@@ -64,6 +65,28 @@ def _accumulate(routine: Any, x: Array, axis: int, reverse: bool) -> Array:
     return out.astype(F16) if x.dtype is F16 else out
 
 
+def _checked(dtype: Any, x: Any, name: str) -> np.dtype[Any]:
+    """Return the NumPy dtype of a running result, which is not bool."""
+    d = dtypes.of(dtype)
+    if d.kind == "b" and x.ndim:
+        raise unsupported(f"{name}_cpu", d)
+    return d
+
+
+def _within(name: str, function: Any) -> Any:
+    """Return a function of one tensor whose result is to be written there."""
+
+    def checked(self: Any, dim: int, *, dtype: Any = None) -> Any:
+        if dtype is not None and dtypes.of(dtype) != self.array.dtype:
+            raise RuntimeError(
+                f"Bad in-place call: input tensor dtype {self.dtype} and output tensor dtype "
+                f"{dtypes.named(dtypes.of(dtype))} should match; leave dtype out of {name}"
+            )
+        return function(self, dim, dtype=self.array.dtype)
+
+    return checked
+
+
 # ----- Sums ---------------------------------------------------------------------------------------
 
 
@@ -84,7 +107,7 @@ def cumsum(input: Any, dim: int, *, dtype: Any = None) -> Any:
     """
     if dtype is None:
         return _cumsum(input, dim)
-    d = dtypes.of(dtype)
+    d = _checked(dtype, input, "cumsum")
     return convert(_cumsum(convert(input, d), dim), d)
 
 
@@ -159,7 +182,7 @@ def cumprod(input: Any, dim: int, *, dtype: Any = None) -> Any:
     """
     if dtype is None:
         return cumprod_of(input, dim)
-    d = dtypes.of(dtype)
+    d = _checked(dtype, input, "cumprod")
     return convert(cumprod_of(convert(input, d), dim), d)
 
 
@@ -177,7 +200,6 @@ def _share_of(g: Any, x: Any, out: Any, dim: int) -> Any:
 
 @op(
     x=lambda g, x, out, dim: _share_of(g, x, out, dim) - _share_of(-g, x, out, dim),
-    dtype="float",
 )
 def logcumsumexp(x: Array, dim: int) -> Array:
     """Return along dimension `dim` the logarithm of the sum of exponentials so far, without overflow.
@@ -186,6 +208,8 @@ def logcumsumexp(x: Array, dim: int) -> Array:
     >>> torch.logcumsumexp(torch.tensor([1000.0, 1000.0]), 0)
     tensor([1000.0000, 1000.6932])
     """
+    if x.dtype.kind != "f":
+        raise unsupported("logcumsumexp_cpu", x.dtype)
     axis = axis_of(dim, x.ndim)
     if not x.ndim:
         return x.copy()
@@ -271,5 +295,5 @@ class ScanningMethods:
     cumsum = cumsum
     logcumsumexp = logcumsumexp
 
-    cumprod_ = in_place("cumprod_", cumprod)
-    cumsum_ = in_place("cumsum_", cumsum)
+    cumprod_ = in_place("cumprod_", _within("cumprod_", cumprod))
+    cumsum_ = in_place("cumsum_", _within("cumsum_", cumsum))

@@ -71,28 +71,37 @@ def _check_range(name: str, index: np.ndarray[Any, Any], size: int, dim: int) ->
         )
 
 
-def _along(name: str, input: Any, dim: int, index: Any) -> tuple[int, np.ndarray[Any, Any]]:
-    """Return the axis and the indices of an op that goes along one, once they are known to fit."""
+def _along(name: str, input: Any, dim: int, index: Any) -> tuple[Any, int, np.ndarray[Any, Any]]:
+    """Return the input, the axis and the indices of an op along one, once they are known to fit.
+
+    What has no dimensions is taken as a vector of one element.
+    """
     shape = require_tensor(name, "input", input).array.shape
     axis = axis_of(dim, len(shape))
     array = _indices(name, index)
+    if not shape:
+        input, shape = reshape(input, (1,)), (1,)
+    if not array.ndim:
+        array = array.reshape(1)
     if array.ndim != len(shape):
         if array.size == 0:
-            return axis, array.reshape((0,) * len(shape))
-        if array.ndim + len(shape) != 1:
-            raise RuntimeError(
-                f"{name}(): Index tensor must have the same number of dimensions as input tensor, got "
-                f"{array.ndim} and {len(shape)}"
-            )
-        array = array.reshape((1,) * len(shape))
+            return input, axis, array.reshape((0,) * len(shape))
+        raise RuntimeError(
+            f"{name}(): Index tensor must have the same number of dimensions as input tensor, got "
+            f"{array.ndim} and {len(shape)}"
+        )
     for d, (n, size) in enumerate(zip(array.shape, shape, strict=True)):
         if d != axis and n > size:
             raise RuntimeError(
                 f"{name}(): Size does not match at dimension {d} expected index {list(array.shape)} to be "
                 f"no larger than self {list(shape)} apart from dimension {axis}"
             )
-    _check_range(name, array, shape[axis] if shape else 1, axis)
-    return axis, array
+    _check_range(name, array, shape[axis], axis)
+    return input, axis, array
+
+
+def _shaped(x: Any, shape: tuple[int, ...]) -> Any:
+    return x if x.shape == shape else reshape(x, shape)
 
 
 def scalar_of(name: str, value: Any, d: np.dtype[Any]) -> Any:
@@ -103,21 +112,13 @@ def scalar_of(name: str, value: Any, d: np.dtype[Any]) -> Any:
                 f"{name} only supports a 0-dimensional value tensor, but got tensor with "
                 f"{value.array.ndim} dimension(s)."
             )
-        if not dtypes.can_cast(value.array.dtype, d):
-            raise RuntimeError(
-                f"{name}(): value of dtype {dtypes.named(value.array.dtype)} cannot be cast to "
-                f"{dtypes.named(d)}"
-            )
-        return value if value.array.dtype is d else cast(value, d)
+        if value.array.dtype is d:
+            return value
+        to_array(value.array.item(), d)  # refuses what overflows
+        return cast(value, d)
     if not isinstance(value, bool | int | float | np.generic):
         raise TypeError(
             f"{name}(): argument 'value' must be Number or Tensor, not {type(value).__name__}"
-        )
-    if d.kind != "f" and isinstance(value, float | np.floating):
-        raise RuntimeError(
-            f"{name}(): value cannot be converted to type {dtypes.named(d).name} without overflow"
-            if not np.isfinite(value)
-            else f"{name}(): value {value} of a floating-point type can't be written into {dtypes.named(d)}"
         )
     return result_type.make(to_array(value, d))
 
@@ -152,8 +153,8 @@ def gather(input: Any, dim: int, index: Any, *, sparse_grad: bool = False) -> An
             [3]])
     """
     del sparse_grad
-    axis, array = _along("gather", input, dim, index)
-    return _gather(input, axis, array)
+    x, axis, array = _along("gather", input, dim, index)
+    return _shaped(_gather(x, axis, array), index.array.shape)
 
 
 def take_along_dim(input: Any, indices: Any, dim: int | None = None) -> Any:
@@ -202,14 +203,14 @@ def _source(name: str, input: Any, index: np.ndarray[Any, Any], src: Any) -> Any
             f"{name}(): Expected self.dtype to be equal to src.dtype, got "
             f"{dtypes.named(input.array.dtype)} and {dtypes.named(src.array.dtype)}"
         )
+    if not src.array.ndim:
+        src = reshape(src, (1,))
     shape = src.array.shape
     if len(shape) != index.ndim and index.size:
-        if src.array.size != index.size or len(shape) + index.ndim != 1:
-            raise RuntimeError(
-                f"{name}(): Expected index {list(index.shape)} to be no larger than src {list(shape)}, and "
-                "to have as many dimensions"
-            )
-        return reshape(src, index.shape)
+        raise RuntimeError(
+            f"{name}(): Expected index {list(index.shape)} to be no larger than src {list(shape)}, and "
+            "to have as many dimensions"
+        )
     if any(n > size for n, size in zip(index.shape, shape, strict=False)):
         raise RuntimeError(
             f"{name}(): Expected index {list(index.shape)} to be no larger than src {list(shape)}"
@@ -234,18 +235,18 @@ def scatter(
     tensor([[0., 5.],
             [5., 0.]])
     """
-    axis, array = _along("scatter", input, dim, index)
+    x, axis, array = _along("scatter", input, dim, index)
     filling = src if value is None else value
     if isinstance(filling, Traced):
         y = _source("scatter", input, array, filling)
     else:
         y = broadcast_to(scalar_of("scatter", filling, input.array.dtype), array.shape)
     if reduce is None:
-        return _scatter(input, y, axis, array)
+        return _shaped(_scatter(x, y, axis, array), input.array.shape)
     if reduce == "add":
-        return _scatter_add(input, y, axis, array)
+        return _shaped(_scatter_add(x, y, axis, array), input.array.shape)
     if reduce == "multiply":
-        return _scatter_multiply(input, y, axis, array)
+        return _shaped(_scatter_multiply(x, y, axis, array), input.array.shape)
     raise RuntimeError(f"reduce argument must be either add or multiply, got {reduce!r}")
 
 
@@ -283,8 +284,9 @@ def scatter_add(input: Any, dim: int, index: Any, src: Any) -> Any:
     >>> torch.scatter_add(torch.zeros(3), 0, torch.tensor([0, 2, 0]), torch.ones(3))
     tensor([2., 0., 1.])
     """
-    axis, array = _along("scatter_add", input, dim, index)
-    return _scatter_add(input, _source("scatter_add", input, array, src), axis, array)
+    x, axis, array = _along("scatter_add", input, dim, index)
+    y = _source("scatter_add", input, array, src)
+    return _shaped(_scatter_add(x, y, axis, array), input.array.shape)
 
 
 # ----- Along a dimension, one index per slice -----------------------------------------------------
@@ -337,11 +339,13 @@ def index_select(input: Any, dim: int, index: Any) -> Any:
     tensor([[3, 4],
             [3, 4]])
     """
-    axis, array = _slices("index_select", input, dim, index)
-    if not input.array.ndim and array.size != 1:
-        raise IndexError(
-            f"index_select(): Index to scalar can have only 1 value, got {array.size} value(s)"
+    if not require_tensor("index_select", "input", input).array.ndim and (
+        require_tensor("index_select", "index", index).array.size != 1
+    ):
+        raise RuntimeError(
+            f"index_select(): Index to scalar can have only 1 value, got {index.array.size} value(s)"
         )
+    axis, array = _slices("index_select", input, dim, index)
     return _index_select(input, axis, array)
 
 
@@ -465,6 +469,11 @@ def untake(x: Array, index: Any, shape: Any) -> Array:
     return out
 
 
+def _refuse_short(name: str, index: Any) -> None:
+    if require_tensor(name, "index", index).array.dtype is not dtypes.I64:
+        raise RuntimeError(f"{name}(): Expected a long tensor for index, but got {index.dtype}")
+
+
 def take(input: Any, index: Any) -> Any:
     """Return elements picked from the flat tensor, in the shape of `index`.
 
@@ -476,6 +485,7 @@ def take(input: Any, index: Any) -> Any:
     tensor([1, 4])
     """
     size = require_tensor("take", "input", input).array.size
+    _refuse_short("take", index)
     array = _indices("take", index)
     if array.size and (array.max() >= size or array.min() < -size):
         raise IndexError(f"take(): an index is out of range for a tensor of {size} elements")
@@ -490,16 +500,17 @@ def put(input: Any, index: Any, source: Any, accumulate: bool = False) -> Any:
         RuntimeError: if the dtypes differ.
     """
     shape = require_tensor("put", "input", input).array.shape
+    _refuse_short("put", index)
     array = _indices("put", index).reshape(-1)
-    if require_tensor("put", "source", source).array.size != array.size:
-        raise IndexError(
-            f"put_(): Expected source and index to have the same number of elements, but got "
-            f"{source.array.size} and {array.size}"
-        )
-    if source.array.dtype is not input.array.dtype:
+    if require_tensor("put", "source", source).array.dtype is not input.array.dtype:
         raise RuntimeError(
             "put_(): self and source expected to have the same dtype, but got "
             f"{dtypes.named(input.array.dtype)} and {dtypes.named(source.array.dtype)}"
+        )
+    if source.array.size != array.size:
+        raise IndexError(
+            f"put_(): Expected source and index to have the same number of elements, but got "
+            f"{source.array.size} and {array.size}"
         )
     size = input.array.size
     if array.size and (array.max() >= size or array.min() < -size):

@@ -10,6 +10,7 @@ from tinygrad_like import return_types
 from tinygrad_like.dtypes import I64
 from tinygrad_like.graph import Array, as_array, result_type
 from tinygrad_like.op import op
+from tinygrad_like.ops.comparison import unsupported
 from tinygrad_like.ops.extrema import refuse_empty, return_along
 from tinygrad_like.ops.packing import FEW, INDEX, columns_of, packed, rows_of, taken
 from tinygrad_like.ops.reduction import expand_reduced, tie_share
@@ -193,6 +194,8 @@ def _kthvalue(x: Array, k: int, dim: int, keepdim: bool) -> Any:
         )
     if x.ndim == 0:
         return x.copy(), np.zeros((), I64)
+    if x.dtype.kind == "b":
+        raise unsupported("kthvalue_cpu", x.dtype)
     return _at_ranks(x, axis, k - 1, keepdim)
 
 
@@ -212,6 +215,8 @@ def kthvalue(input: Any, k: int, dim: int = -1, keepdim: bool = False) -> Any:
 def _middle(x: Array, dim: int, keepdim: bool, name: str) -> tuple[Array, Array]:
     axis = axis_of(dim, x.ndim)
     refuse_empty(x, name, axis)
+    if x.dtype.kind == "b":
+        raise unsupported(f"{name}_cpu", x.dtype)
     if x.ndim == 0:
         return x.copy(), np.zeros((), I64)
     count = x.shape[axis]
@@ -250,6 +255,8 @@ def _of_all(x: Array, name: str) -> Array:
         return np.ones((), bool)
     if x.size == 0:
         return np.full((), np.nan if x.dtype.kind == "f" else np.iinfo(x.dtype).min, x.dtype)
+    if x.dtype.kind == "b":
+        raise unsupported(f"{name}_cpu", x.dtype)
     x = x.reshape(-1)
     if x.dtype.kind == "f":
         missing = np.isnan(x)
@@ -358,7 +365,8 @@ def unique(
     >>> torch.unique(torch.tensor([3, 1, 3]), return_counts=True)
     (tensor([1, 3]), tensor([1, 2]))
     """
-    del sorted
+    if not isinstance(sorted, bool):
+        raise TypeError(f"unique(): argument 'sorted' must be bool, not {type(sorted).__name__}")
     x = as_array(input)
     axis = None if dim is None else axis_of(dim, x.ndim)
     values, inverse, counts = np.unique(
@@ -397,6 +405,8 @@ def unique_consecutive(
 def find_sorted(x: Array, y: Array, right: bool) -> Array:
     """Return where the elements of `y` belong in the rows of `x`, which are sorted."""
     side: Any = "right" if right else "left"
+    if x.dtype.kind == y.dtype.kind == "b":
+        raise unsupported("searchsorted_cpu", x.dtype)
     if x.ndim == 1:
         return np.asarray(np.searchsorted(x, y, side), I64)
     if x.shape[:-1] != y.shape[:-1]:

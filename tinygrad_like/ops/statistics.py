@@ -149,6 +149,8 @@ def _widths(name: str, y: Any, x: Any, dx: Any, dim: int) -> Any:
         return 1 if dx is None else dx
     if dx is not None:
         raise TypeError(f"{name}(): takes x or dx, not both")
+    if not isinstance(x, Traced):
+        raise TypeError(f"{name}(): argument 'x' must be Tensor, not {type(x).__name__}")
     if x.array.dtype.kind == "b":
         raise RuntimeError(f"{name}: received a bool input for `x`, but bool is not supported")
     if x.ndim == 1:
