@@ -2,46 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import numpy as np
 
 from tinygrad_like.graph import result_type
-from tinygrad_like.jit import compiled
 from tinygrad_like.nn.optim.blocks import BlockOptimizer
-from tinygrad_like.nn.optim.layout import LEAST, Flags, number
-from tinygrad_like.nn.optim.optimizer import Params, refuse_lr
-from tinygrad_like.nn.optim.passes import Flat, axpby, blockwise, scratch
+from tinygrad_like.nn.optim.layout import Flags
+from tinygrad_like.nn.optim.optimizer import Params, refuse, settings
+from tinygrad_like.nn.optim.rules import elementwise
 from tinygrad_like.tensor import Tensor
 
 __all__ = ["Adagrad"]
 
 
-@compiled("optim.adagrad", least=LEAST)
-@blockwise
-def update(
-    p: Flat,
-    g: Flat,
-    kept: Sequence[Flat],
-    numbers: Sequence[Any],
-    decays: bool,
-    maximize: bool,
-) -> None:
-    """Update a parameter and its sum of squares."""
-    lr, decay, eps = numbers
+@elementwise("adagrad")
+def rule(p: Any, g: Any, kept: Any, numbers: Any, flags: Any) -> Any:
+    """``v = v + g²;  p = p - lr g / (√v + ε)``."""
     (total,) = kept
-    b = scratch(p)
+    lr, decay, eps = numbers
+    decays, maximize = flags
     if maximize:
-        g = np.negative(g, scratch(p, 1))
+        g = -g
     if decays:
-        g = np.add(g, np.multiply(p, decay, b), scratch(p, 1))
-    np.multiply(g, g, b)
-    np.add(total, b, total)
-    np.sqrt(total, b)
-    np.add(b, eps, b)
-    np.divide(g, b, b)
-    axpby(lr, b, None, p, b)
+        g = g + decay * p
+    total = total + g * g
+    return p - lr * (g / (np.sqrt(total) + eps)), (total,)
 
 
 class Adagrad(BlockOptimizer):
@@ -71,7 +57,7 @@ class Adagrad(BlockOptimizer):
     tensor([0.5000, 1.5000], requires_grad=True)
     """
 
-    rule = staticmethod(update)
+    rule = staticmethod(rule)
     slots: ClassVar[tuple[str, ...]] = ("sum",)
     options: ClassVar[tuple[str, ...]] = ("lr", "lr_decay", "eps", "weight_decay", "maximize")
 
@@ -89,31 +75,14 @@ class Adagrad(BlockOptimizer):
         differentiable: bool = False,
         fused: bool | None = None,
     ) -> None:
-        refuse_lr(lr)
-        if not lr_decay >= 0.0:
-            raise ValueError(f"Invalid lr_decay value: {lr_decay}")
-        if not weight_decay >= 0.0:
-            raise ValueError(f"Invalid weight_decay value: {weight_decay}")
-        if not initial_accumulator_value >= 0.0:
-            raise ValueError(
-                f"Invalid initial_accumulator_value value: {initial_accumulator_value}"
-            )
-        if not eps >= 0.0:
-            raise ValueError(f"Invalid epsilon value: {eps}")
-        super().__init__(
-            params,
-            {
-                "lr": lr,
-                "lr_decay": lr_decay,
-                "eps": eps,
-                "weight_decay": weight_decay,
-                "initial_accumulator_value": initial_accumulator_value,
-                "foreach": foreach,
-                "maximize": maximize,
-                "differentiable": differentiable,
-                "fused": fused,
-            },
+        refuse(
+            lr=lr,
+            lr_decay=lr_decay,
+            weight_decay=weight_decay,
+            initial_accumulator_value=initial_accumulator_value,
+            eps=eps,
         )
+        super().__init__(params, settings(locals()))
         # Unlike the others, PyTorch's Adagrad has its state from the start.
         for group in self.param_groups:
             for p in group["params"]:
@@ -121,22 +90,21 @@ class Adagrad(BlockOptimizer):
                 state["step"] = result_type.make(np.zeros((), np.float32))
                 state["sum"] = result_type.make(np.full_like(p.array, initial_accumulator_value))
 
-    def _later_options(self) -> dict[str, Any]:
-        return super()._later_options() | {"fused": None}
-
-    def initial_state(self, group: dict[str, Any], name: str) -> float:
+    def initial_state(self, group: dict[str, Any], name: str) -> Any:
         """Return ``initial_accumulator_value``, as it was when the optimizer was made."""
-        del group, name
-        return self.defaults["initial_accumulator_value"]  # type: ignore[no-any-return]
+        del group
+        return 0.0 if name == "step" else self.defaults["initial_accumulator_value"]
 
-    def flags(self, group: dict[str, Any]) -> Flags:
+    def flags(self, group: dict[str, Any], step: float, *scalars: Any) -> Flags:
         """Return which parts of the rule are to be done."""
+        del step, scalars
         return bool(group["weight_decay"] != 0), bool(group["maximize"])
 
-    def numbers(self, group: dict[str, Any], step: float) -> tuple[float, ...]:
+    def numbers(self, group: dict[str, Any], step: float, *scalars: Any) -> tuple[Any, ...]:
         """Return what the rule computes with."""
-        lr = -number(group["lr"]) / (1 + (step - 1) * group["lr_decay"])
-        return lr, number(group["weight_decay"]), group["eps"]
+        del scalars
+        lr = group["lr"] / (1 + (step - 1) * group["lr_decay"])
+        return lr, group["weight_decay"], group["eps"]
 
     def ages(self, group: dict[str, Any]) -> bool:
         """Return True if the learning rate decays."""

@@ -2,52 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from math import sqrt
 from typing import Any, ClassVar
 
 import numpy as np
 
-from tinygrad_like.jit import compiled
 from tinygrad_like.nn.optim.blocks import BlockOptimizer
-from tinygrad_like.nn.optim.layout import LEAST, Flags, number
-from tinygrad_like.nn.optim.optimizer import Params, refuse_lr
-from tinygrad_like.nn.optim.passes import Flat, axpby, blockwise, scratch
+from tinygrad_like.nn.optim.layout import Flags
+from tinygrad_like.nn.optim.optimizer import Params, refuse, settings
+from tinygrad_like.nn.optim.rules import elementwise
 from tinygrad_like.tensor import Tensor
 
 __all__ = ["Adam", "AdamW"]
 
 
-@compiled("optim.adam", least=LEAST)
-@blockwise
-def update(
-    p: Flat,
-    g: Flat,
-    kept: Sequence[Flat],
-    numbers: Sequence[Any],
-    decays: bool,
-    decoupled: bool,
-    amsgrad: bool,
-    maximize: bool,
-) -> None:
-    """Update a parameter and its running means."""
-    decay, beta1, share1, beta2, share2, eps, size = numbers
+@elementwise("adam")
+def rule(p: Any, g: Any, kept: Any, numbers: Any, flags: Any) -> Any:
+    """``m = β₁ m + (1-β₁) g;  v = β₂ v + (1-β₂) g²;  p = p - lr m̂ / (√v̂ + ε)``."""
     mean, square, largest = kept
-    b = scratch(p)
+    decay, beta1, share1, beta2, share2, eps, size = numbers
+    decays, decoupled, amsgrad, maximize = flags
     if maximize:
-        g = np.negative(g, scratch(p, 1))
+        g = -g
     if decays and decoupled:
-        np.multiply(p, decay, p)
+        p = decay * p
     elif decays:
-        g = np.add(g, np.multiply(p, decay, b), scratch(p, 1))
-    axpby(share1, g, beta1, mean, b)
-    axpby(share2, np.multiply(g, g, b), beta2, square, b)
+        g = g + decay * p
+    mean = beta1 * mean + share1 * g
+    square = beta2 * square + share2 * (g * g)
     if amsgrad:
-        square = np.maximum(largest, square, out=largest)
-    np.sqrt(square, b)
-    np.add(b, eps, b)
-    np.divide(mean, b, b)
-    axpby(size, b, None, p, b)
+        largest = np.maximum(largest, square)
+    deviation = np.sqrt(largest if amsgrad else square)
+    return p - size * (mean / (deviation + eps)), (mean, square, largest)
 
 
 class Adam(BlockOptimizer):
@@ -79,7 +64,7 @@ class Adam(BlockOptimizer):
     tensor([0.5000, 1.5000], requires_grad=True)
     """
 
-    rule = staticmethod(update)
+    rule = staticmethod(rule)
     slots: ClassVar[tuple[str, ...]] = ("exp_avg", "exp_avg_sq", "max_exp_avg_sq")
     options: ClassVar[tuple[str, ...]] = (
         "lr",
@@ -107,63 +92,40 @@ class Adam(BlockOptimizer):
         fused: bool | None = None,
         decoupled_weight_decay: bool = False,
     ) -> None:
+        options = settings(locals()) | {"betas": tuple(betas)}
         if isinstance(lr, Tensor) and foreach and not capturable:
             raise ValueError(
                 "lr as a Tensor is not supported for capturable=False and foreach=True"
             )
-        refuse_lr(lr)
-        if not eps >= 0.0:
-            raise ValueError(f"Invalid epsilon value: {eps}")
-        for index, beta in enumerate(betas):
-            if not 0.0 <= beta < 1.0:
-                raise ValueError(f"Invalid beta parameter at index {index}: {beta}")
-        if not weight_decay >= 0.0:
-            raise ValueError(f"Invalid weight_decay value: {weight_decay}")
+        refuse(lr=lr, eps=eps, betas=betas, weight_decay=weight_decay)
         if not any(all(isinstance(beta, kind) for beta in betas) for kind in (float, Tensor)):
             raise ValueError("betas must be either both floats or both Tensors")
         for index, beta in enumerate(betas):
             if isinstance(beta, Tensor) and beta.array.size != 1:
                 raise ValueError(f"Tensor betas[{index}] must be 1-element")
-        super().__init__(
-            params,
-            {
-                "lr": lr,
-                "betas": tuple(betas),
-                "eps": eps,
-                "weight_decay": weight_decay,
-                "amsgrad": amsgrad,
-                "maximize": maximize,
-                "foreach": foreach,
-                "capturable": capturable,
-                "differentiable": differentiable,
-                "fused": fused,
-                "decoupled_weight_decay": decoupled_weight_decay,
-            },
-        )
-
-    def _later_options(self) -> dict[str, Any]:
-        later = {"amsgrad": False, "capturable": False, "fused": None}
-        return super()._later_options() | later | {"decoupled_weight_decay": False}
+        super().__init__(params, options)
 
     def state_names(self, group: dict[str, Any]) -> tuple[str, ...]:
         """Return the names of the running means."""
         return self.slots if group["amsgrad"] else self.slots[:2]
 
-    def flags(self, group: dict[str, Any]) -> Flags:
+    def flags(self, group: dict[str, Any], step: float, *scalars: Any) -> Flags:
         """Return which parts of the rule are to be done."""
+        del step, scalars
         decays = bool(group["weight_decay"] != 0)
         wanted = (bool(group[n]) for n in ("decoupled_weight_decay", "amsgrad", "maximize"))
         return (decays, *wanted)
 
-    def numbers(self, group: dict[str, Any], step: float) -> tuple[float, ...]:
+    def numbers(self, group: dict[str, Any], step: float, *scalars: Any) -> tuple[Any, ...]:
         """Return what the rule computes with.
 
         The step ``lr / c1 * m / (sqrt(v) / c2 + eps)`` is taken as
         ``lr * c2 / c1 * m / (sqrt(v) + c2 * eps)``: one division by element less.
         """
-        lr, decay = number(group["lr"]), number(group["weight_decay"])
-        beta1, beta2 = map(number, group["betas"])
-        correction = sqrt(1 - beta2**step)
+        del scalars
+        lr, decay = group["lr"], group["weight_decay"]
+        beta1, beta2 = group["betas"]
+        correction = (1 - beta2**step) ** 0.5
         return (
             1 - lr * decay if group["decoupled_weight_decay"] else decay,
             beta1,
@@ -171,7 +133,7 @@ class Adam(BlockOptimizer):
             beta2,
             1 - beta2,
             group["eps"] * correction,
-            -lr / (1 - beta1**step) * correction,
+            lr / (1 - beta1**step) * correction,
         )
 
 

@@ -1,9 +1,7 @@
 """The base of optimizers whose rule works element by element, without temporaries.
 
-An update rule is a dozen elementwise operations. Over a large array each one would stream it through
-memory again, so NumPy's version of a rule runs on blocks that stay in the cache, every operation of
-it on a block before the next; a compiled one makes a single pass. `layout` says which arrays these
-are: parameters where they are, or many small ones side by side.
+`rules` makes what NumPy, a kernel or autograd computes with of an optimizer's one formula; `layout`
+says which arrays it is done to: parameters where they are, or many small ones side by side.
 """
 
 from __future__ import annotations
@@ -18,10 +16,24 @@ from tinygrad_like import dtypes, jit
 from tinygrad_like.graph import result_type
 from tinygrad_like.lines import Line, here
 from tinygrad_like.modes import set_mode
-from tinygrad_like.nn.optim.layout import SMALL, Flags, Layout
+from tinygrad_like.nn.optim.layout import SMALL, Flags, Layout, number
 from tinygrad_like.nn.optim.optimizer import Optimizer
 from tinygrad_like.nn.optim.passes import Rule
 from tinygrad_like.tensor import Tensor
+
+# Options that a state saved by an older PyTorch may lack.
+_LATER: dict[str, Any] = {
+    "amsgrad": False,
+    "capturable": False,
+    "centered": False,
+    "decoupled_weight_decay": False,
+    "differentiable": False,
+    "foreach": None,
+    "fused": None,
+    "maximize": False,
+    "momentum": 0,
+    "nesterov": False,
+}
 
 
 class BlockOptimizer(Optimizer):
@@ -36,13 +48,14 @@ class BlockOptimizer(Optimizer):
             empty one for those not in use; `numbers` are of the type of `p`.
         slots: the names of all arrays that may be kept.
         options: the names of the group's options that the rule depends on.
-        counts_steps: keep a step count in the state.
+        scalars: the names of what is kept as one number for each parameter; the first is the count
+            of its steps.
     """
 
     rule: ClassVar[Rule]
     slots: ClassVar[tuple[str, ...]]
     options: ClassVar[tuple[str, ...]]
-    counts_steps: ClassVar[bool] = True
+    scalars: ClassVar[tuple[str, ...]] = ("step",)
 
     _layouts: dict[int, Layout]
     _read: ClassVar[Any]
@@ -52,13 +65,10 @@ class BlockOptimizer(Optimizer):
         cls._read = itemgetter(*cls.options, cls.options[0])  # a tuple, were there only one
 
     def __init__(self, params: Any, defaults: dict[str, Any]) -> None:
-        if defaults.get("differentiable"):
-            raise NotImplementedError(
-                f"{type(self).__name__}: differentiable=True is not supported; write the step with "
-                "tensor operations to differentiate through it"
-            )
         if defaults.get("fused") and defaults.get("foreach"):
             raise RuntimeError("`fused` and `foreach` cannot be `True` together.")
+        if defaults.get("fused") and defaults.get("differentiable"):
+            raise RuntimeError("`fused` does not support `differentiable`")
         self._layouts = {}
         super().__init__(params, defaults)
 
@@ -66,16 +76,15 @@ class BlockOptimizer(Optimizer):
         super().__setstate__(state)
         self._layouts = {}
         for group in self.param_groups:
-            for name, value in self._later_options().items():
-                group.setdefault(name, value)
+            for name in _LATER.keys() & self.defaults.keys():
+                group.setdefault(name, _LATER[name])
             for p in group["params"]:
-                step = self.state.get(p, {}).get("step")
-                if step is not None and not isinstance(step, Tensor):
-                    self.state[p]["step"] = result_type.make(np.array(step, dtypes.F32))
+                notes = self.state.get(p, {})
+                for name in self.scalars:
+                    if name in notes and not isinstance(notes[name], Tensor):
+                        notes[name] = _scalar(notes[name])
 
-    def _later_options(self) -> dict[str, Any]:
-        """Return options that a state saved by an older PyTorch may lack."""
-        return {"maximize": False, "foreach": None, "differentiable": False}
+    # ----- What a subclass says -------------------------------------------------------------------
 
     def state_names(self, group: dict[str, Any]) -> tuple[str, ...]:
         """Return the names of the arrays to keep for each parameter of `group`."""
@@ -86,23 +95,36 @@ class BlockOptimizer(Optimizer):
         """Return from how many elements on a parameter is updated alone: NumPy calls cost more."""
         return SMALL if jit.enabled() else 2 * SMALL
 
-    def initial_state(self, group: dict[str, Any], name: str) -> float:
-        """Return what a new array called `name` is filled with."""
+    def initial_state(self, group: dict[str, Any], name: str) -> Any:
+        """Return what a new array or scalar called `name` is filled with."""
         del group, name
         return 0.0
 
-    def flags(self, group: dict[str, Any]) -> Flags:
-        """Return which parts of the rule are to be done."""
+    def flags(self, group: dict[str, Any], step: float, *scalars: Any) -> Flags:
+        """Return which parts of the rule are to be done; see `numbers` for the arguments."""
         raise NotImplementedError
 
-    def numbers(self, group: dict[str, Any], step: float) -> tuple[float, ...]:
-        """Return what the rule computes with at this step of a parameter, the first being 1."""
+    def numbers(self, group: dict[str, Any], step: float, *scalars: Any) -> tuple[Any, ...]:
+        """Return what the rule computes with.
+
+        Args:
+            group: the options, as numbers; as tensors in a step that is differentiated.
+            step: which step of a parameter it is, the first being 1.
+            scalars: its further `scalars` before this step, and then after it.
+        """
         raise NotImplementedError
+
+    def advance(self, group: dict[str, Any], step: float, *scalars: Any) -> tuple[Any, ...]:
+        """Return what follows after the `scalars` of a parameter, without its count of steps."""
+        del group, step
+        return scalars
 
     def ages(self, group: dict[str, Any]) -> bool:
         """Return True if `numbers` depend on the step."""
         del group
-        return self.counts_steps
+        return bool(self.scalars)
+
+    # ----- Steps ----------------------------------------------------------------------------------
 
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """Update the parameters by their gradients.
@@ -113,13 +135,15 @@ class BlockOptimizer(Optimizer):
         Returns:
             What `closure` returned, or None.
         """
-        loss = None
-        if closure is not None:
+        loss = self.evaluate(closure)
+        if self.defaults.get("differentiable"):
             former = set_mode(True, False)
             try:
-                loss = closure()
+                for group in self.param_groups:
+                    self._record(group)
             finally:
                 set_mode(*former)
+            return loss
         line = here()
         for index, group in enumerate(self.param_groups):
             options = self._read(group)
@@ -148,3 +172,39 @@ class BlockOptimizer(Optimizer):
             layout = Layout(self, group, options)
             layout.step(self, group, options, line)
             params = layout.again
+
+    def _record(self, group: dict[str, Any]) -> None:
+        """Update the parameters of a group in a way that can be differentiated."""
+        formula: Any = type(self).rule.formula  # type: ignore[attr-defined]
+        names = self.state_names(group)
+        for p in group["params"]:
+            g = p.grad
+            if g is None:
+                continue
+            state = self.state[p]
+            begun = any(name in state for name in names)
+            for name in self.scalars:
+                state.setdefault(name, _scalar(number(self.initial_state(group, name))))
+            for name in names:
+                if name not in state:
+                    start = number(self.initial_state(group, name))
+                    state[name] = result_type.make(np.full_like(p.array, start))
+            before, *others = [state[name].item() for name in self.scalars] or [float(begun)]
+            step = before + 1.0
+            following = self.advance(group, step, *others) if others else ()
+            for name, value in zip(self.scalars, (step, *following), strict=False):
+                state[name].array[...] = number(value)
+            values = (step, *others, *following)
+            kept = tuple(state[name].clone() if name in names else None for name in self.slots)
+            numbers, flags = self.numbers(group, *values), self.flags(group, *values)
+            new, new_kept = formula(p.clone(), g, kept, numbers, flags)
+            p.copy_(new)
+            for name, value in zip(self.slots, new_kept, strict=True):
+                if name in names:
+                    state[name].copy_(value)
+
+
+def _scalar(value: float) -> Tensor:
+    d = dtypes.F64 if dtypes.default() is dtypes.F64 else dtypes.F32
+    made: Tensor = result_type.make(np.array(value, d))
+    return made

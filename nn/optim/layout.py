@@ -26,6 +26,7 @@ from tinygrad_like import dtypes, jit
 from tinygrad_like.graph import AccumulateGrad, result_type
 from tinygrad_like.lines import Line
 from tinygrad_like.nn.optim.passes import Flat, Rule, flats
+from tinygrad_like.nn.optim.rules import LEAST
 from tinygrad_like.stamps import mark, noted, owner
 from tinygrad_like.tensor import Tensor
 from tinygrad_like.threads import split
@@ -39,11 +40,11 @@ Flags = tuple[bool, ...]
 SMALL = 16384  # a parameter with fewer elements is updated together with others
 PACK = 65536  # how many elements lie in one block at most
 CHUNK = 131072  # how many of a large parameter one thread updates at once
-LEAST = 1024  # what is smaller NumPy updates, whether there are compiled rules or not
 
 _SLOW_COPY = 2048  # bytes: see `_copy`
 
 _array = attrgetter("array")
+_bytes = np.ndarray.tobytes
 _nothing: dict[str, Any] = {}
 
 
@@ -289,15 +290,15 @@ class Layout:
         _refuse_shapes(optimizer, self.members, self.names)
         self.ages = optimizer.ages(group)
         self.numbers = {d: Numbers(d) for d in by_type}
-        self._count_steps(optimizer)
+        self._lay_scalars(optimizer, group)
         self._arrange(optimizer, group, plan)
         self.pairs = [(p, p.array) for p in self.members]
         self.notes = [noted(array) for _, array in self.pairs]
-        saved = ("step", *self.names) if optimizer.counts_steps else self.names
+        saved = (*optimizer.scalars, *self.names)
         self.take: Any = itemgetter(*saved) if saved else None
         self.take_several = len(saved) > 1
         self.state = [] if self.take is None else list(self._state_arrays(optimizer))
-        self._read_options(optimizer, group, options)
+        self._read_options(options)
 
     # ----- Making it ------------------------------------------------------------------------------
 
@@ -307,23 +308,26 @@ class Layout:
             return any(n in optimizer.state.get(p, ()) for n in self.names)
         return p in former
 
-    def _count_steps(self, optimizer: BlockOptimizer) -> None:
-        """Lay the step counts of all members side by side, if they matter."""
-        self.steps: Flat | None = None
+    def _lay_scalars(self, optimizer: BlockOptimizer, group: dict[str, Any]) -> None:
+        """Lay the step counts of all members side by side, and what else is one number for each."""
+        self.scalars: list[Flat] = []
         self.most = inf
-        self.count = 1.0  # what all counts are, if
+        self.now: tuple[Any, ...] = (1.0,)  # what all members' are, if
         self.counted = b""  # they are these
+        self.values = self.now  # what numbers depend on
         state = [optimizer.state.get(p, _nothing) for p in self.members]
         d = dtypes.F64 if dtypes.default() is dtypes.F64 else dtypes.F32
-        if optimizer.counts_steps:
-            self.steps = np.array([number(notes.get("step", 0.0)) for notes in state], d)
+        for name in optimizer.scalars:
+            found = [notes[name].array.dtype for notes in state if name in notes]
+            start = number(optimizer.initial_state(group, name))
+            values = [number(notes.get(name, start)) for notes in state]
+            self.scalars.append(np.array(values, np.result_type(*found) if found else d))
             for index, p in enumerate(self.members):
-                _hold(optimizer.state[p], "step", self.steps[index, ...])
-        elif self.ages:  # only the first step is a special one
+                _hold(optimizer.state[p], name, self.scalars[-1][index, ...])
+        if self.ages and not optimizer.scalars:  # only the first step is a special one
             self.most = 2.0
-            self.steps = np.array(
-                [any(notes.get(n) is not None for n in self.names) for notes in state], d
-            )
+            begun = [any(notes.get(n) is not None for n in self.names) for notes in state]
+            self.scalars.append(np.array(begun, d))
 
     def _arrange(
         self,
@@ -384,13 +388,10 @@ class Layout:
                 _hold(optimizer.state[p], name, array)
         return tuple(kept.values())
 
-    def _read_options(
-        self, optimizer: BlockOptimizer, group: dict[str, Any], options: tuple[Any, ...]
-    ) -> None:
+    def _read_options(self, options: tuple[Any, ...]) -> None:
         # Where an option might change without being replaced, it is read at each step.
         self.options = options if all(map(_immutable, options)) else None
-        self.flags = optimizer.flags(group)
-        self.filled = 0.0  # the step count that the numbers are for
+        self.filled: tuple[Any, ...] | None = None  # what the numbers are for
 
     # ----- Using it -------------------------------------------------------------------------------
 
@@ -413,10 +414,10 @@ class Layout:
         except AttributeError:  # it has none
             if any(p.array is not array for p, array in self.pairs):
                 return False
-        if len(grads) < len(self.pairs) or not self._advance():
+        if len(grads) < len(self.pairs) or not self._advance(optimizer, group):
             self._update_each(optimizer, group, line)
         else:
-            self._fill_numbers(optimizer, group, self.count)
+            self._prepare(optimizer, group)
             try:
                 for pack, place in self.packs:
                     pack.update(grads[place], self.flags)
@@ -446,7 +447,7 @@ class Layout:
         if options != self.options:
             if optimizer.state_names(group) != self.names or optimizer.ages(group) != self.ages:
                 return False
-            self._read_options(optimizer, group, options)
+            self._read_options(options)
         return True
 
     def _state_arrays(self, optimizer: BlockOptimizer) -> Iterable[Array]:
@@ -454,19 +455,32 @@ class Layout:
         found = map(self.take, map(optimizer.state.get, self.members))
         return map(_array, chain.from_iterable(found) if self.take_several else found)
 
-    def _advance(self) -> bool:
+    def _advance(self, optimizer: BlockOptimizer, group: dict[str, Any]) -> bool:
         """Count one step, and return True, if all members were at the same."""
-        steps = self.steps
-        if steps is None:
+        scalars = self.scalars
+        if not scalars:
             return True
-        if steps.tobytes() != self.counted:
-            if (steps != steps[0]).any():
+        if b"".join(map(_bytes, scalars)) != self.counted:
+            if any((row != row[0]).any() for row in scalars):
                 return False
-            self.count = float(steps[0])
-        self.count = min(self.count + 1.0, self.most)
-        steps.fill(self.count)
-        self.counted = steps.tobytes()
+            self.now = tuple(row[0] for row in scalars)
+        self._count(optimizer, group, self.now)
+        for row, value in zip(scalars, self.now, strict=True):
+            row.fill(value)
+        self.counted = b"".join(map(_bytes, scalars))
         return True
+
+    def _count(
+        self, optimizer: BlockOptimizer, group: dict[str, Any], now: tuple[Any, ...]
+    ) -> None:
+        """Find what follows after the step counts, and other scalars, `now`."""
+        step, *others = now
+        step = min(float(step) + 1.0, self.most)
+        self.now = self.values = (step,)
+        if others:
+            following = optimizer.advance(self._plain(group), step, *others)
+            rounded = [type(a)(b) for a, b in zip(others, following, strict=True)]
+            self.now, self.values = (step, *rounded), (step, *others, *rounded)
 
     def _update_chunks(self, grads: dict[int, Flat], start: int, stop: int) -> None:
         """Update the chunks from `start` up to `stop`."""
@@ -478,6 +492,7 @@ class Layout:
     ) -> None:
         """Update each member that has a gradient, by a count of its own."""
         moved = []
+        self.counted = b""
         try:
             for unit, position in self.units:
                 for index, p in enumerate(unit.members):
@@ -485,27 +500,40 @@ class Layout:
                         continue
                     place = position + index
                     moved.append(self.notes[place])
-                    if self.steps is not None:
-                        self.steps[place] = min(self.steps[place] + 1.0, self.most)
-                        self._fill_numbers(optimizer, group, float(self.steps[place]))
-                    else:
-                        self._fill_numbers(optimizer, group, 1.0)
+                    if self.scalars:
+                        now = tuple(row[place] for row in self.scalars)
+                        self._count(optimizer, group, now)
+                        for row, value in zip(self.scalars, self.now, strict=True):
+                            row[place] = value
+                    self._prepare(optimizer, group)
                     unit.update_member(index, p._grad.array, self.flags)
         finally:
             mark(moved, line)
 
-    def _fill_numbers(self, optimizer: BlockOptimizer, group: dict[str, Any], count: float) -> None:
-        """Have the rule compute with the numbers for this step count."""
-        if self.filled == 0.0 or (self.ages and self.filled != count):
-            values = optimizer.numbers(group, count)
+    def _prepare(self, optimizer: BlockOptimizer, group: dict[str, Any]) -> None:
+        """Have the rule compute with the numbers for this step."""
+        if self.filled is None or (self.ages and self.filled != self.values):
+            plain = self._plain(group)
+            self.flags = optimizer.flags(plain, *self.values)
+            values = optimizer.numbers(plain, *self.values)
             for numbers in self.numbers.values():
                 numbers.fill(values)
-            self.filled = count
+            self.filled = self.values
+
+    def _plain(self, group: dict[str, Any]) -> dict[str, Any]:
+        """Return the options, tensors as Python numbers."""
+        if self.options is not None:
+            return group
+        return {key: _plain_option(group[key]) for key in group if key != "params"}
 
 
 def number(value: Any) -> float:
     """Return an option of a group as a Python number; PyTorch allows tensors of one element."""
     return value.item() if isinstance(value, Tensor) else value  # type: ignore[no-any-return]
+
+
+def _plain_option(value: Any) -> Any:
+    return tuple(map(number, value)) if isinstance(value, list | tuple) else number(value)
 
 
 def _immutable(option: Any) -> bool:

@@ -14,6 +14,7 @@ import numpy as np
 from tinygrad_like import dtypes
 from tinygrad_like.graph import RemovableHandle, result_type
 from tinygrad_like.interchange import from_pytorch
+from tinygrad_like.modes import set_mode
 from tinygrad_like.stamps import stamp
 from tinygrad_like.tensor import Tensor
 
@@ -244,6 +245,16 @@ class Optimizer:
         """
         raise NotImplementedError
 
+    def evaluate(self, closure: Callable[[], Any] | None) -> Any:
+        """Return what a closure gives, which may record, or None without one."""
+        if closure is None:
+            return None
+        former = set_mode(True, False)
+        try:
+            return closure()
+        finally:
+            set_mode(*former)
+
     # ----- Saving ---------------------------------------------------------------------------------
 
     def state_dict(self) -> dict[str, Any]:
@@ -369,12 +380,40 @@ def _type_name(value: Any) -> str:
     return kind.__qualname__ if own else f"{kind.__module__}.{kind.__qualname__}"
 
 
-def refuse_lr(lr: Any) -> None:
-    """Raise if `lr` is no learning rate: a number, or a tensor of one, that is not negative."""
-    if isinstance(lr, Tensor) and lr.array.size != 1:
-        raise ValueError("Tensor lr must be 1-element")
-    if not lr >= 0.0:
-        raise ValueError(f"Invalid learning rate: {lr}")
+# What options must be, and what is said if they are not.
+_AT_LEAST_0 = {
+    "lr": "Invalid learning rate: {}",
+    "eps": "Invalid epsilon value: {}",
+    **{
+        name: f"Invalid {name} value: {{}}"
+        for name in (
+            "alpha", "initial_accumulator_value", "lr_decay", "momentum", "momentum_decay", "rho",
+            "weight_decay",
+        )
+    },
+}  # fmt: skip
+
+
+def refuse(**options: Any) -> None:
+    """Raise ValueError if one of the options is out of range, in PyTorch's words."""
+    for name, value in options.items():
+        if name == "lr" and isinstance(value, Tensor) and value.array.size != 1:
+            raise ValueError("Tensor lr must be 1-element")
+        if name == "betas":
+            for index, beta in enumerate(value):
+                if not 0.0 <= beta < 1.0:
+                    raise ValueError(f"Invalid beta parameter at index {index}: {beta}")
+        elif not value >= 0.0 or (name == "rho" and value > 1.0):
+            raise ValueError(_AT_LEAST_0[name].format(value))
+
+
+def settings(given: dict[str, Any]) -> dict[str, Any]:
+    """Return the options among the ``locals()`` of a constructor."""
+    return {
+        name: value
+        for name, value in given.items()
+        if name not in ("self", "params") and not name.startswith("__")
+    }
 
 
 def _cast(value: Any, p: Tensor, group: Group, key: Any = None) -> Any:

@@ -20,6 +20,7 @@ Flat = np.ndarray[Any, Any]  # one-dimensional and contiguous
 Rule = Callable[..., None]
 
 BLOCK = 1 << 18  # bytes of one array that are updated at a time
+_MOST = 4  # scratch arrays that a rule uses
 _LINE = 64  # bytes of a line of the cache
 _LEAST = 8192  # elements; for what is smaller, to find addresses for BLAS takes too long
 
@@ -50,14 +51,14 @@ _scratch = _Scratch()
 
 
 def scratch(like: Flat, which: int = 0) -> Flat:
-    """Return an array like one that is no larger than a block, another one if `which` is 1.
+    """Return an array like one that is no larger than a block, another one for each `which`.
 
     What is in it stays there until the same thread asks again.
     """
     kind = like.dtype.char
     found = _scratch.arrays.get(kind)
     if found is None:
-        found = _scratch.arrays[kind] = flats(2, BLOCK // like.itemsize, like.dtype)
+        found = _scratch.arrays[kind] = flats(_MOST, BLOCK // like.itemsize, like.dtype)
     return found[which][: like.size]
 
 
@@ -77,8 +78,8 @@ def blockwise(rule: Rule) -> Rule:
     return run
 
 
-def axpby(a: Any, x: Flat, b: Any, y: Flat, scratch: Flat) -> None:
-    """Set `y` to ``a * x + b * y``.
+def axpby(a: Any, x: Flat, b: Any, y: Flat, scratch: Flat, combine: Any = np.add) -> None:
+    """Set `y` to ``b * y + a * x``, or ``b * y - a * x``.
 
     NumPy takes three passes. The BLAS it brings has a function for it that NumPy doesn't show, so
     that one is called, where it is found.
@@ -89,11 +90,13 @@ def axpby(a: Any, x: Flat, b: Any, y: Flat, scratch: Flat) -> None:
         b: a number like `a`, or None for 1.
         y: what is changed.
         scratch: an array like `y` to work in; it may be `x`.
+        combine: `np.add` or `np.subtract`.
     """
     if y.size >= _LEAST and x.dtype is y.dtype:
         function = _function(y.dtype.char)
         if function is not None:
-            first, second = float(a), 1.0 if b is None else float(b)
+            first = float(a) if combine is np.add else -float(a)
+            second = 1.0 if b is None else float(b)
             if first and second:  # BLAS takes 0 * nan for 0
                 try:
                     function(y.size, first, _memory(x), 1, second, _memory(y), 1)
@@ -103,7 +106,7 @@ def axpby(a: Any, x: Flat, b: Any, y: Flat, scratch: Flat) -> None:
     np.multiply(x, a, scratch)
     if b is not None:
         np.multiply(y, b, y)
-    np.add(y, scratch, y)
+    combine(y, scratch, y)
 
 
 @cache

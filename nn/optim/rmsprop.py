@@ -2,57 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import numpy as np
 
-from tinygrad_like.jit import compiled
 from tinygrad_like.nn.optim.blocks import BlockOptimizer
-from tinygrad_like.nn.optim.layout import LEAST, Flags, number
-from tinygrad_like.nn.optim.optimizer import Params, refuse_lr
-from tinygrad_like.nn.optim.passes import Flat, axpby, blockwise, scratch
+from tinygrad_like.nn.optim.layout import Flags
+from tinygrad_like.nn.optim.optimizer import Params, refuse, settings
+from tinygrad_like.nn.optim.rules import elementwise
 from tinygrad_like.tensor import Tensor
 
 __all__ = ["RMSprop"]
 
 
-@compiled("optim.rmsprop", least=LEAST)
-@blockwise
-def update(
-    p: Flat,
-    g: Flat,
-    kept: Sequence[Flat],
-    numbers: Sequence[Any],
-    decays: bool,
-    moves: bool,
-    centered: bool,
-    maximize: bool,
-) -> None:
-    """Update a parameter, its running means and its momentum."""
-    lr, decay, alpha, share, eps, momentum = numbers
+@elementwise("rmsprop")
+def rule(p: Any, g: Any, kept: Any, numbers: Any, flags: Any) -> Any:
+    """``v = alpha v + (1-alpha) g²;  b = momentum b + g / (√v + ε);  p = p - lr b``."""
     square, buffer, mean = kept
-    b = scratch(p)
+    lr, decay, alpha, share, eps, momentum = numbers
+    decays, moves, centered, maximize = flags
     if maximize:
-        g = np.negative(g, scratch(p, 1))
+        g = -g
     if decays:
-        g = np.add(g, np.multiply(p, decay, b), scratch(p, 1))
-    axpby(share, np.multiply(g, g, b), alpha, square, b)
+        g = g + decay * p
+    square = alpha * square + share * (g * g)
+    variance = square
     if centered:
-        axpby(share, g, alpha, mean, b)
-        np.multiply(mean, mean, b)
-        np.subtract(square, b, b)
-        np.sqrt(b, b)
-    else:
-        np.sqrt(square, b)
-    np.add(b, eps, b)
-    np.divide(g, b, b)
+        mean = alpha * mean + share * g
+        variance = square - mean * mean
+    g = g / (np.sqrt(variance) + eps)
     if moves:
-        np.multiply(buffer, momentum, buffer)
-        g = np.add(buffer, b, buffer)
-    else:
-        g = b
-    axpby(lr, g, None, p, b)
+        buffer = momentum * buffer + g
+        g = buffer
+    return p - lr * g, (square, buffer, mean)
 
 
 class RMSprop(BlockOptimizer):
@@ -83,7 +65,7 @@ class RMSprop(BlockOptimizer):
     tensor([0.5000, 1.5000], requires_grad=True)
     """
 
-    rule = staticmethod(update)
+    rule = staticmethod(rule)
     slots: ClassVar[tuple[str, ...]] = ("square_avg", "momentum_buffer", "grad_avg")
     options: ClassVar[tuple[str, ...]] = (
         "lr",
@@ -109,50 +91,27 @@ class RMSprop(BlockOptimizer):
         maximize: bool = False,
         differentiable: bool = False,
     ) -> None:
-        refuse_lr(lr)
-        if not eps >= 0.0:
-            raise ValueError(f"Invalid epsilon value: {eps}")
-        if not momentum >= 0.0:
-            raise ValueError(f"Invalid momentum value: {momentum}")
-        if not weight_decay >= 0.0:
-            raise ValueError(f"Invalid weight_decay value: {weight_decay}")
-        if not alpha >= 0.0:
-            raise ValueError(f"Invalid alpha value: {alpha}")
-        super().__init__(
-            params,
-            {
-                "lr": lr,
-                "momentum": momentum,
-                "alpha": alpha,
-                "eps": eps,
-                "centered": centered,
-                "weight_decay": weight_decay,
-                "capturable": capturable,
-                "foreach": foreach,
-                "maximize": maximize,
-                "differentiable": differentiable,
-            },
-        )
-
-    def _later_options(self) -> dict[str, Any]:
-        later = {"momentum": 0, "centered": False, "capturable": False}
-        return super()._later_options() | later
+        refuse(lr=lr, eps=eps, momentum=momentum, weight_decay=weight_decay, alpha=alpha)
+        super().__init__(params, settings(locals()))
 
     def state_names(self, group: dict[str, Any]) -> tuple[str, ...]:
         """Return the names of the running means and of the momentum."""
         used = (True, group["momentum"] > 0, group["centered"])
         return tuple(name for name, wanted in zip(self.slots, used, strict=True) if wanted)
 
-    def flags(self, group: dict[str, Any]) -> Flags:
+    def flags(self, group: dict[str, Any], step: float, *scalars: Any) -> Flags:
         """Return which parts of the rule are to be done."""
+        del step, scalars
         wanted = (bool(group[name]) for name in ("centered", "maximize"))
         return (bool(group["weight_decay"] != 0), bool(group["momentum"] > 0), *wanted)
 
-    def numbers(self, group: dict[str, Any], step: float) -> tuple[float, ...]:
+    def numbers(self, group: dict[str, Any], step: float, *scalars: Any) -> tuple[Any, ...]:
         """Return what the rule computes with."""
-        del step
-        lr, decay, alpha = number(group["lr"]), number(group["weight_decay"]), group["alpha"]
-        return -lr, decay, alpha, 1 - alpha, group["eps"], group["momentum"]
+        del step, scalars
+        alpha = group["alpha"]
+        return (
+            group["lr"], group["weight_decay"], alpha, 1 - alpha, group["eps"], group["momentum"],
+        )  # fmt: skip
 
     def ages(self, group: dict[str, Any]) -> bool:
         """Return False: all steps are alike."""

@@ -2,48 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any, ClassVar
 
-import numpy as np
-
-from tinygrad_like.jit import compiled
 from tinygrad_like.nn.optim.blocks import BlockOptimizer
-from tinygrad_like.nn.optim.layout import SMALL, Flags, number
-from tinygrad_like.nn.optim.optimizer import Params, refuse_lr
-from tinygrad_like.nn.optim.passes import Flat, axpby, blockwise, scratch
+from tinygrad_like.nn.optim.layout import SMALL, Flags
+from tinygrad_like.nn.optim.optimizer import Params, refuse, settings
+from tinygrad_like.nn.optim.rules import elementwise
 from tinygrad_like.tensor import Tensor
 
 __all__ = ["SGD"]
 
 
-@compiled("optim.sgd", least=8192)
-@blockwise
-def update(
-    p: Flat,
-    g: Flat,
-    kept: Sequence[Flat],
-    numbers: Sequence[Any],
-    decays: bool,
-    moves: bool,
-    nesterov: bool,
-    maximize: bool,
-) -> None:
-    """Update a parameter and its momentum."""
-    lr, decay, momentum, share = numbers
+@elementwise("sgd", least=8192)
+def rule(p: Any, g: Any, kept: Any, numbers: Any, flags: Any) -> Any:
+    """``b = momentum b + (1 - dampening) g;  p = p - lr b`` (Sutskever et al., 2013)."""
     (buffer,) = kept
-    b = scratch(p)
+    lr, decay, momentum, share = numbers
+    decays, moves, nesterov, maximize = flags
     if maximize:
-        g = np.negative(g, scratch(p, 1))
+        g = -g
     if decays:
-        g = np.add(g, np.multiply(p, decay, b), scratch(p, 1))
+        g = g + decay * p
     if moves:
-        axpby(share, g, momentum, buffer, b)
-        if nesterov:
-            g = np.add(g, np.multiply(buffer, momentum, b), scratch(p, 1))
-        else:
-            g = buffer
-    axpby(lr, g, None, p, b)
+        buffer = momentum * buffer + share * g
+        g = g + momentum * buffer if nesterov else buffer
+    return p - lr * g, (buffer,)
 
 
 class SGD(BlockOptimizer):
@@ -77,7 +60,7 @@ class SGD(BlockOptimizer):
     tensor([0., 0.], requires_grad=True)
     """
 
-    rule = staticmethod(update)
+    rule = staticmethod(rule)
     slots: ClassVar[tuple[str, ...]] = ("momentum_buffer",)
     options: ClassVar[tuple[str, ...]] = (
         "lr",
@@ -87,7 +70,7 @@ class SGD(BlockOptimizer):
         "nesterov",
         "maximize",
     )
-    counts_steps: ClassVar[bool] = False
+    scalars: ClassVar[tuple[str, ...]] = ()
 
     def __init__(
         self,
@@ -103,30 +86,10 @@ class SGD(BlockOptimizer):
         differentiable: bool = False,
         fused: bool | None = None,
     ) -> None:
-        refuse_lr(lr)
-        if momentum < 0.0:
-            raise ValueError(f"Invalid momentum value: {momentum}")
-        if weight_decay < 0.0:
-            raise ValueError(f"Invalid weight_decay value: {weight_decay}")
+        refuse(lr=lr, momentum=momentum, weight_decay=weight_decay)
         if nesterov and (momentum <= 0 or dampening != 0):
             raise ValueError("Nesterov momentum requires a momentum and zero dampening")
-        super().__init__(
-            params,
-            {
-                "lr": lr,
-                "momentum": momentum,
-                "dampening": dampening,
-                "weight_decay": weight_decay,
-                "nesterov": nesterov,
-                "maximize": maximize,
-                "foreach": foreach,
-                "differentiable": differentiable,
-                "fused": fused,
-            },
-        )
-
-    def _later_options(self) -> dict[str, Any]:
-        return super()._later_options() | {"nesterov": False, "fused": False}
+        super().__init__(params, settings(locals()))
 
     def state_names(self, group: dict[str, Any]) -> tuple[str, ...]:
         """Return ``("momentum_buffer",)`` if there is momentum."""
@@ -136,17 +99,17 @@ class SGD(BlockOptimizer):
         """Return from how many elements on a parameter is updated alone: the rule is a short one."""
         return SMALL // 2
 
-    def flags(self, group: dict[str, Any]) -> Flags:
+    def flags(self, group: dict[str, Any], step: float, *scalars: Any) -> Flags:
         """Return which parts of the rule are to be done."""
+        del step, scalars
         wanted = (bool(group[n] != 0) for n in ("weight_decay", "momentum"))
         return (*wanted, bool(group["nesterov"]), bool(group["maximize"]))
 
-    def numbers(self, group: dict[str, Any], step: float) -> tuple[float, ...]:
-        """Return what the rule computes with."""
-        share = (
-            1.0 if step == 1.0 else 1.0 - group["dampening"]
-        )  # the first gradient counts in full
-        return -number(group["lr"]), number(group["weight_decay"]), group["momentum"], share
+    def numbers(self, group: dict[str, Any], step: float, *scalars: Any) -> tuple[Any, ...]:
+        """Return what the rule computes with; the first gradient counts in full."""
+        del scalars
+        share = 1.0 if step == 1.0 else 1.0 - group["dampening"]
+        return group["lr"], group["weight_decay"], group["momentum"], share
 
     def ages(self, group: dict[str, Any]) -> bool:
         """Return True if the first step is a special one."""

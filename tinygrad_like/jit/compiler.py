@@ -36,7 +36,8 @@ def cache_folder() -> str | None:
     else:
         base = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "tinygrad_like"
     state = hashlib.sha256(numba.__version__.encode())
-    for path in sorted(Path(__file__).parent.glob("*.py")):
+    here = Path(__file__).parent
+    for path in sorted([*here.glob("*.py"), *here.parent.glob("nn/optim/*.py")]):
         state.update(path.read_bytes())
     folder = base / state.hexdigest()[:16]
     try:
