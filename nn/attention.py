@@ -131,7 +131,7 @@ def multi_head_attention_forward(
         static_k: use these keys ``(N * num_heads, S, E / num_heads)``.
         static_v: use these values.
         average_attn_weights: give the heads' mean, not ``(N, num_heads, L, S)``.
-        is_causal: a hint that `attn_mask` is the causal mask; it must be given.
+        is_causal: a promise that `attn_mask`, which must be given, lets query i see keys 0 to i.
 
     Raises:
         AssertionError: if shapes do not fit, or a mask is of integers.
@@ -140,6 +140,9 @@ def multi_head_attention_forward(
     batched = _check(query, key, value, key_padding_mask, attn_mask, num_heads)
     if is_causal and attn_mask is None:
         raise RuntimeError("Need attn_mask if specifying the is_causal hint.")
+    is_causal = is_causal and key_padding_mask is None and not need_weights
+    if is_causal:
+        attn_mask = None  # as promised
     if not batched:
         same = key is value and query is key
         query = query.unsqueeze(1)
@@ -219,7 +222,7 @@ def multi_head_attention_forward(
             rows = mask.expand(batch * num_heads, mask.shape[1], source)
             mask = rows.reshape(batch, num_heads, mask.shape[1], source)
         q, k, v = (x.reshape(batch, num_heads, -1, head) for x in (q, k, v))
-        mixed = scaled_dot_product_attention(q, k, v, mask, rate)
+        mixed = scaled_dot_product_attention(q, k, v, mask, rate, is_causal)
         mixed = mixed.reshape(batch * num_heads, length, head)
     joined = mixed.transpose(0, 1).reshape(length * batch, embed)
     out = linear(joined, out_proj_weight, out_proj_bias).reshape(length, batch, -1)

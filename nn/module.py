@@ -26,7 +26,7 @@ from tinygrad_like.nn.hooks import (
     register_module_full_backward_pre_hook,
 )
 from tinygrad_like.nn.naming import asked_dtype, indented, typename
-from tinygrad_like.nn.parameter import Buffer, Parameter
+from tinygrad_like.nn.parameter import Buffer, Parameter, is_lazy
 from tinygrad_like.nn.registered import Registered
 from tinygrad_like.nn.state import IncompatibleKeys, Stateful
 
@@ -475,11 +475,14 @@ class Module(Hooked, Stateful):
             for parameter in self._parameters.values():
                 if parameter is not None:
                     grad = parameter._grad
-                    parameter.rebind(fn(parameter).array)
+                    given = parameter.data if is_lazy(parameter) else parameter
+                    parameter.rebind(fn(given).array)
                     if grad is not None:
                         grad.rebind(fn(grad).array)
             for name, buffer in self._buffers.items():
-                if buffer is not None:
+                if is_lazy(buffer):
+                    buffer.rebind(fn(buffer.data).array)
+                elif buffer is not None:
                     self._buffers[name] = fn(buffer)
         finally:
             set_mode(*former)

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
-from tinygrad_like.graph import Traced
+import numpy as np
+
+from tinygrad_like import dtypes
+from tinygrad_like.device import check_device
+from tinygrad_like.graph import Traced, result_type
+from tinygrad_like.size import Size
 from tinygrad_like.tensor import Tensor
 
 
@@ -74,5 +79,159 @@ class Buffer(Tensor):
     ) -> Buffer:
         """Return a buffer around the memory of `data` (an empty one without)."""
         made = _around(cls, data, requires_grad)
+        made.persistent = persistent
+        return made  # type: ignore[no-any-return]
+
+
+# ----- Not there yet ------------------------------------------------------------------------------
+
+_array = Traced.__dict__["array"]
+
+
+class UninitializedTensorMixin:
+    """A tensor whose shape is not known yet: only its dtype may be asked for and changed."""
+
+    __slots__ = ()
+    _becomes: ClassVar[type[Tensor]]
+
+    @classmethod
+    def _unknown(cls, requires_grad: bool, device: Any, dtype: Any) -> Any:
+        """Return a tensor of this class."""
+        check_device(device)
+        nothing = np.empty(0, dtypes.default() if dtype is None else dtypes.of(dtype))
+        made = _around(cls._becomes, result_type.make(nothing), requires_grad)
+        made.__class__ = cls
+        return made
+
+    def materialize(self, shape: Any, device: Any = None, dtype: Any = None) -> None:
+        """Become an ordinary tensor of this shape, its elements not set.
+
+        Args:
+            shape: the sizes.
+            device: the CPU.
+            dtype: of the elements (default: the one there is).
+        """
+        check_device(device)
+        nothing = _array.__get__(self)
+        made = np.empty(tuple(shape), nothing.dtype if dtype is None else dtypes.of(dtype))
+        self.__class__ = self._becomes  # type: ignore[assignment]
+        self.rebind(made)  # type: ignore[attr-defined]
+
+    @property
+    def array(self) -> Any:
+        """Nothing yet: asking for it raises a ValueError."""
+        name = type(self).__name__
+        raise ValueError(
+            f"Attempted to use an uninitialized parameter (a torch.nn.parameter.{name}). Call "
+            "`forward` of its `LazyModule` with a batch to initialize it first."
+        )
+
+    @array.setter
+    def array(self, value: Any) -> None:
+        _array.__set__(self, value)
+
+    @property
+    def shape(self) -> Size:
+        """Not known: asking for it raises a RuntimeError."""
+        raise RuntimeError(
+            "Can't access the shape of an uninitialized parameter or buffer. This error usually happens "
+            "in `load_state_dict` when trying to load an uninitialized parameter into an initialized "
+            "one. Call `forward` to initialize the parameters before accessing their attributes."
+        )
+
+    @property
+    def dtype(self) -> Any:
+        """The type that the elements will have."""
+        return dtypes.named(_array.__get__(self).dtype)
+
+    @property
+    def data(self) -> Any:
+        """An ordinary tensor without elements, of the same dtype."""
+        return result_type.make(_array.__get__(self))
+
+    def detach(self) -> Any:
+        """Return this tensor."""
+        return self
+
+    def is_floating_point(self) -> bool:
+        """Return whether the elements will be floating-point numbers."""
+        return bool(self.dtype.is_floating_point)
+
+    def share_memory_(self) -> Any:
+        """Raise: there is no memory yet.
+
+        Raises:
+            RuntimeError: always.
+        """
+        raise RuntimeError(
+            "Can't share memory on an uninitialized parameter or buffer. Call `forward` to initialize "
+            "the parameters before calling `module.share_memory()`."
+        )
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}>"
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Any:
+        if id(self) not in memo:
+            make, given = self.__reduce_ex__(4)
+            memo[id(self)] = make(*given)
+        return memo[id(self)]
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        return type(self), (self.requires_grad, None, self.dtype)  # type: ignore[attr-defined]
+
+
+def is_lazy(param: Any) -> bool:
+    """Return whether `param` is a parameter or buffer whose shape is not known yet."""
+    return isinstance(param, UninitializedTensorMixin)
+
+
+class UninitializedParameter(UninitializedTensorMixin, Parameter):
+    """A parameter whose shape is not known yet.
+
+    Args:
+        requires_grad: whether it is trained.
+        device: the CPU.
+        dtype: of the elements to be.
+
+    >>> import tinygrad_like as torch
+    >>> weight = torch.nn.UninitializedParameter()
+    >>> weight.materialize((2, 3))
+    >>> weight.shape
+    torch.Size([2, 3])
+    """
+
+    __slots__ = ()
+    _becomes = Parameter
+
+    def __new__(
+        cls, requires_grad: bool = True, device: Any = None, dtype: Any = None
+    ) -> UninitializedParameter:
+        """Return a parameter without elements."""
+        return cls._unknown(requires_grad, device, dtype)  # type: ignore[no-any-return]
+
+
+class UninitializedBuffer(UninitializedTensorMixin, Buffer):
+    """A buffer whose shape is not known yet.
+
+    Args:
+        requires_grad: record operations on it.
+        device: the CPU.
+        dtype: of the elements to be.
+        persistent: make it part of the module's ``state_dict``.
+    """
+
+    __slots__ = ()
+    _becomes = Tensor
+
+    def __new__(
+        cls,
+        requires_grad: bool = False,
+        device: Any = None,
+        dtype: Any = None,
+        persistent: bool = True,
+    ) -> UninitializedBuffer:
+        """Return a buffer without elements."""
+        made = cls._unknown(requires_grad, device, dtype)
         made.persistent = persistent
         return made  # type: ignore[no-any-return]

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from tinygrad_like.graph import RemovableHandle
 from tinygrad_like.interchange import from_pytorch
 from tinygrad_like.modes import set_mode, thread_mode
-from tinygrad_like.nn.parameter import Parameter
+from tinygrad_like.nn.parameter import Parameter, is_lazy
 from tinygrad_like.tensor import Tensor
 
 _EXTRA_STATE = "_extra_state"
@@ -241,9 +241,11 @@ class Stateful:
                 f"from checkpoint but received {type(given)}"
             )
             return
-        if tensor.array.ndim == 0 and given.array.shape == (1,):
+        if is_lazy(tensor):
+            return  # and so is `given`: otherwise its shape would have been taken
+        if tensor.ndim == 0 and given.shape == (1,):
             given = given[0]
-        if given.array.shape != tensor.array.shape:
+        if given.shape != tensor.shape:
             error_msgs.append(
                 f"size mismatch for {key}: copying a param with shape {given.shape} from checkpoint, "
                 f"the shape in current model is {tensor.shape}."

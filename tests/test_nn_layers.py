@@ -1,54 +1,26 @@
 """Every layer against PyTorch: construction, values, gradients, buffers, representation, refusals."""
 
-import warnings
-
 import numpy as np
 import pytest
 
 import tinygrad_like as tg
-from tests.nn_parity import alike, close, kind, ours, outcome, pytorch, theirs
-
-DTYPES = ["float32", "float64"]
-
-
-def real(*shape):
-    return ("real", shape)
-
-
-def probability(*shape):
-    return ("probability", shape)
-
-
-def whole(high, *shape):
-    return ("whole", shape, high)
-
-
-def signs(*shape):
-    return ("signs", shape)
-
-
-def labels(*shape):
-    return ("labels", shape)
-
-
-def samples(generator, kinds, dtype):
-    """Return arrays of the kinds asked for, the same for both packages."""
-    arrays = []
-    for name, shape, *high in kinds:
-        if name == "whole":
-            arrays.append(generator.integers(0, high[0], shape))
-        elif name == "signs":
-            arrays.append(generator.choice([-1, 1], shape))
-        elif name == "labels":
-            chosen = np.argsort(generator.normal(size=shape), axis=-1)
-            chosen[..., 2] = -1
-            arrays.append(chosen)
-        elif name == "probability":
-            arrays.append(generator.uniform(0.05, 0.95, shape).astype(dtype))
-        else:
-            arrays.append(generator.normal(size=shape).astype(dtype))
-    return arrays
-
+from tests.nn_parity import (
+    DTYPES,
+    alike,
+    check_layer,
+    close,
+    kind,
+    labels,
+    names,
+    ours,
+    outcome,
+    probability,
+    pytorch,
+    real,
+    signs,
+    theirs,
+    whole,
+)
 
 LAYERS = [
     # ----- Affine maps
@@ -254,57 +226,10 @@ LAYERS = [
 ]
 
 
-def names():
-    found = []
-    for make, _ in LAYERS:
-        text = repr(make(pytorch.nn))
-        found.append(f"{len(found)}-{text}".replace(" ", "")[:60])
-    return found
-
-
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize(("make", "kinds"), LAYERS, ids=names())
+@pytest.mark.parametrize(("make", "kinds"), LAYERS, ids=names(LAYERS))
 def test_layer(make, kinds, dtype):
-    pytorch.manual_seed(7)
-    expected = make(pytorch.nn, dtype=getattr(pytorch, dtype))
-    tg.manual_seed(7)
-    layer = make(tg.nn, dtype=getattr(tg, dtype))
-    assert repr(layer) == repr(expected)
-    assert list(layer.state_dict()) == list(expected.state_dict())
-    for name, value in expected.state_dict().items():
-        close(layer.state_dict()[name], value, 1e-6, f"initial {name}")
-    # From here on with the very same parameters, none of them at a special value.
-    generator = np.random.default_rng(3)
-    for name, parameter in expected.named_parameters():
-        values = generator.normal(size=parameter.shape).astype(dtype)
-        parameter.data.copy_(pytorch.from_numpy(np.asarray(values)))
-        layer.get_parameter(name).data.copy_(ours(values))
-    # PyTorch has the slope 1/6 as a float32 number even in float64.
-    tolerance = 1e-7 if "Hardsigmoid" in repr(layer) and dtype == "float64" else None
-    for mode in (True, True, False):
-        layer.train(mode)
-        expected.train(mode)
-        arrays = samples(generator, kinds, dtype)
-        xs = [ours(a, a.dtype.kind == "f") for a in arrays]
-        ys = [theirs(a, a.dtype.kind == "f") for a in arrays]
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", message=".*padding='same' with even kernel.*")
-            out, wanted = layer(*xs), expected(*ys)
-        close(out, wanted, what=f"output, training={mode}")
-        if not wanted.requires_grad:
-            continue
-        upstream = generator.normal(size=tuple(wanted.shape)).astype(dtype)
-        layer.zero_grad()
-        expected.zero_grad()
-        out.backward(ours(upstream))
-        wanted.backward(theirs(upstream))
-        for index, (x, y) in enumerate(zip(xs, ys, strict=True)):
-            close(x.grad, y.grad, tolerance, f"gradient of input {index}, training={mode}")
-        for name, parameter in expected.named_parameters():
-            close(layer.get_parameter(name).grad, parameter.grad, what=f"gradient of {name}")
-            close(layer.get_parameter(name), parameter, what=name)
-        for name, buffer in expected.named_buffers():
-            close(layer.get_buffer(name), buffer, what=name)
+    check_layer(make, kinds, dtype)
 
 
 # ----- Losses with weights ------------------------------------------------------------------------

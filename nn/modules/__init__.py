@@ -1,4 +1,7 @@
-"""The layers, one file for each kind."""
+"""The layers, one file for each kind; files that few programs need are imported when asked for."""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 from tinygrad_like.nn.module import Module
 from tinygrad_like.nn.modules.activation import (
@@ -31,7 +34,7 @@ from tinygrad_like.nn.modules.activation import (
     Tanhshrink,
     Threshold,
 )
-from tinygrad_like.nn.modules.batchnorm import BatchNorm1d, BatchNorm2d
+from tinygrad_like.nn.modules.batchnorm import BatchNorm1d, BatchNorm2d, BatchNorm3d, SyncBatchNorm
 from tinygrad_like.nn.modules.container import (
     ModuleDict,
     ModuleList,
@@ -47,7 +50,6 @@ from tinygrad_like.nn.modules.conv import (
     ConvTranspose2d,
     ConvTranspose3d,
 )
-from tinygrad_like.nn.modules.distance import CosineSimilarity, PairwiseDistance
 from tinygrad_like.nn.modules.dropout import (
     AlphaDropout,
     Dropout,
@@ -57,12 +59,12 @@ from tinygrad_like.nn.modules.dropout import (
     FeatureAlphaDropout,
 )
 from tinygrad_like.nn.modules.flatten import Flatten, Unflatten
-from tinygrad_like.nn.modules.instancenorm import InstanceNorm1d, InstanceNorm2d
 from tinygrad_like.nn.modules.linear import Bilinear, Identity, Linear
 from tinygrad_like.nn.modules.loss import (
     BCELoss,
     BCEWithLogitsLoss,
     CrossEntropyLoss,
+    CTCLoss,
     GaussianNLLLoss,
     HuberLoss,
     KLDivLoss,
@@ -72,43 +74,42 @@ from tinygrad_like.nn.modules.loss import (
     PoissonNLLLoss,
     SmoothL1Loss,
 )
-from tinygrad_like.nn.modules.margin_loss import (
-    CosineEmbeddingLoss,
-    HingeEmbeddingLoss,
-    MarginRankingLoss,
-    MultiLabelMarginLoss,
-    MultiLabelSoftMarginLoss,
-    MultiMarginLoss,
-    SoftMarginLoss,
-    TripletMarginLoss,
-    TripletMarginWithDistanceLoss,
-)
-from tinygrad_like.nn.modules.normalization import GroupNorm, LayerNorm, LocalResponseNorm, RMSNorm
-from tinygrad_like.nn.modules.padding import (
-    CircularPad1d,
-    CircularPad2d,
-    ConstantPad1d,
-    ConstantPad2d,
-    ReflectionPad1d,
-    ReflectionPad2d,
-    ReplicationPad1d,
-    ReplicationPad2d,
-    ZeroPad1d,
-    ZeroPad2d,
+from tinygrad_like.nn.modules.normalization import (
+    CrossMapLRN2d,
+    GroupNorm,
+    LayerNorm,
+    LocalResponseNorm,
+    RMSNorm,
 )
 from tinygrad_like.nn.modules.pooling import (
     AdaptiveAvgPool1d,
     AdaptiveAvgPool2d,
+    AdaptiveAvgPool3d,
     AdaptiveMaxPool1d,
     AdaptiveMaxPool2d,
+    AdaptiveMaxPool3d,
     AvgPool1d,
     AvgPool2d,
+    AvgPool3d,
     MaxPool1d,
     MaxPool2d,
+    MaxPool3d,
 )
 from tinygrad_like.nn.modules.rnn import GRU, LSTM, RNN, RNNBase
-from tinygrad_like.nn.modules.rnn_cell import GRUCell, LSTMCell, RNNCell, RNNCellBase
-from tinygrad_like.nn.modules.sparse import Embedding
+from tinygrad_like.nn.modules.sparse import Embedding, EmbeddingBag
+
+if TYPE_CHECKING:
+    from tinygrad_like.nn.modules.adaptive import *  # noqa: F403
+    from tinygrad_like.nn.modules.attention import *  # noqa: F403
+    from tinygrad_like.nn.modules.distance import *  # noqa: F403
+    from tinygrad_like.nn.modules.instancenorm import *  # noqa: F403
+    from tinygrad_like.nn.modules.lazy import *  # noqa: F403
+    from tinygrad_like.nn.modules.margin_loss import *  # noqa: F403
+    from tinygrad_like.nn.modules.padding import *  # noqa: F403
+    from tinygrad_like.nn.modules.rare_pooling import *  # noqa: F403
+    from tinygrad_like.nn.modules.rearranging import *  # noqa: F403
+    from tinygrad_like.nn.modules.rnn_cell import *  # noqa: F403
+    from tinygrad_like.nn.modules.transformer import *  # noqa: F403
 
 __all__ = [
     "CELU",
@@ -121,51 +122,47 @@ __all__ = [
     "SELU",
     "AdaptiveAvgPool1d",
     "AdaptiveAvgPool2d",
+    "AdaptiveAvgPool3d",
     "AdaptiveMaxPool1d",
     "AdaptiveMaxPool2d",
+    "AdaptiveMaxPool3d",
     "AlphaDropout",
     "AvgPool1d",
     "AvgPool2d",
+    "AvgPool3d",
     "BCELoss",
     "BCEWithLogitsLoss",
     "BatchNorm1d",
     "BatchNorm2d",
+    "BatchNorm3d",
     "Bilinear",
-    "CircularPad1d",
-    "CircularPad2d",
-    "ConstantPad1d",
-    "ConstantPad2d",
+    "CTCLoss",
     "Conv1d",
     "Conv2d",
     "Conv3d",
     "ConvTranspose1d",
     "ConvTranspose2d",
     "ConvTranspose3d",
-    "CosineEmbeddingLoss",
-    "CosineSimilarity",
     "CrossEntropyLoss",
+    "CrossMapLRN2d",
     "Dropout",
     "Dropout1d",
     "Dropout2d",
     "Dropout3d",
     "Embedding",
+    "EmbeddingBag",
     "FeatureAlphaDropout",
     "Flatten",
-    "GRUCell",
     "GaussianNLLLoss",
     "GroupNorm",
     "Hardshrink",
     "Hardsigmoid",
     "Hardswish",
     "Hardtanh",
-    "HingeEmbeddingLoss",
     "HuberLoss",
     "Identity",
-    "InstanceNorm1d",
-    "InstanceNorm2d",
     "KLDivLoss",
     "L1Loss",
-    "LSTMCell",
     "LayerNorm",
     "LeakyReLU",
     "Linear",
@@ -173,50 +170,130 @@ __all__ = [
     "LogSigmoid",
     "LogSoftmax",
     "MSELoss",
-    "MarginRankingLoss",
     "MaxPool1d",
     "MaxPool2d",
+    "MaxPool3d",
     "Mish",
     "Module",
     "ModuleDict",
     "ModuleList",
-    "MultiLabelMarginLoss",
-    "MultiLabelSoftMarginLoss",
-    "MultiMarginLoss",
     "NLLLoss",
     "PReLU",
-    "PairwiseDistance",
     "ParameterDict",
     "ParameterList",
     "PoissonNLLLoss",
     "RMSNorm",
     "RNNBase",
-    "RNNCell",
-    "RNNCellBase",
     "RReLU",
     "ReLU",
     "ReLU6",
-    "ReflectionPad1d",
-    "ReflectionPad2d",
-    "ReplicationPad1d",
-    "ReplicationPad2d",
     "Sequential",
     "SiLU",
     "Sigmoid",
     "SmoothL1Loss",
-    "SoftMarginLoss",
     "Softmax",
     "Softmax2d",
     "Softmin",
     "Softplus",
     "Softshrink",
     "Softsign",
+    "SyncBatchNorm",
     "Tanh",
     "Tanhshrink",
     "Threshold",
-    "TripletMarginLoss",
-    "TripletMarginWithDistanceLoss",
     "Unflatten",
-    "ZeroPad1d",
-    "ZeroPad2d",
 ]
+
+# What each file holds that is imported when one of its layers is first asked for.
+DEFERRED = {
+    "adaptive": ("AdaptiveLogSoftmaxWithLoss",),
+    "attention": ("MultiheadAttention",),
+    "distance": ("CosineSimilarity", "PairwiseDistance"),
+    "instancenorm": ("InstanceNorm1d", "InstanceNorm2d", "InstanceNorm3d"),
+    "lazy": (
+        "LazyBatchNorm1d",
+        "LazyBatchNorm2d",
+        "LazyBatchNorm3d",
+        "LazyConv1d",
+        "LazyConv2d",
+        "LazyConv3d",
+        "LazyConvTranspose1d",
+        "LazyConvTranspose2d",
+        "LazyConvTranspose3d",
+        "LazyInstanceNorm1d",
+        "LazyInstanceNorm2d",
+        "LazyInstanceNorm3d",
+        "LazyLinear",
+    ),
+    "margin_loss": (
+        "CosineEmbeddingLoss",
+        "HingeEmbeddingLoss",
+        "MarginRankingLoss",
+        "MultiLabelMarginLoss",
+        "MultiLabelSoftMarginLoss",
+        "MultiMarginLoss",
+        "SoftMarginLoss",
+        "TripletMarginLoss",
+        "TripletMarginWithDistanceLoss",
+    ),
+    "padding": (
+        "CircularPad1d",
+        "CircularPad2d",
+        "CircularPad3d",
+        "ConstantPad1d",
+        "ConstantPad2d",
+        "ConstantPad3d",
+        "ReflectionPad1d",
+        "ReflectionPad2d",
+        "ReflectionPad3d",
+        "ReplicationPad1d",
+        "ReplicationPad2d",
+        "ReplicationPad3d",
+        "ZeroPad1d",
+        "ZeroPad2d",
+        "ZeroPad3d",
+    ),
+    "rare_pooling": (
+        "FractionalMaxPool2d",
+        "FractionalMaxPool3d",
+        "LPPool1d",
+        "LPPool2d",
+        "LPPool3d",
+        "MaxUnpool1d",
+        "MaxUnpool2d",
+        "MaxUnpool3d",
+    ),
+    "rearranging": (
+        "ChannelShuffle",
+        "Fold",
+        "PixelShuffle",
+        "PixelUnshuffle",
+        "Unfold",
+        "Upsample",
+        "UpsamplingBilinear2d",
+        "UpsamplingNearest2d",
+    ),
+    "rnn_cell": ("GRUCell", "LSTMCell", "RNNCell", "RNNCellBase"),
+    "transformer": (
+        "Transformer",
+        "TransformerDecoder",
+        "TransformerDecoderLayer",
+        "TransformerEncoder",
+        "TransformerEncoderLayer",
+    ),
+}
+_HOMES = {name: file for file, names in DEFERRED.items() for name in names}
+
+
+def __getattr__(name: str) -> Any:
+    file = _HOMES.get(name, name if name in DEFERRED else None)
+    if file is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    module = import_module(f"{__name__}.{file}")
+    if name != file:
+        globals()[name] = getattr(module, name)
+    return globals()[name]
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *DEFERRED, *_HOMES})

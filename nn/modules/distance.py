@@ -7,6 +7,8 @@ from typing import Any
 from tinygrad_like.nn import functional as F
 from tinygrad_like.nn.module import Module
 
+__all__ = ["CosineSimilarity", "PairwiseDistance"]
+
 
 class PairwiseDistance(Module):
     """Return the norm of the differences of vectors: `(*, D)` and `(*, D)` to `(*)`.

@@ -8,6 +8,8 @@ from typing import Any
 from tinygrad_like.nn import functional as F
 from tinygrad_like.nn.modules.batchnorm import _NormBase
 
+__all__ = ["InstanceNorm1d", "InstanceNorm2d", "InstanceNorm3d"]
+
 
 class _InstanceNorm(_NormBase):
     """Instance normalization; subclasses say for what shapes."""
@@ -93,3 +95,12 @@ class InstanceNorm2d(_InstanceNorm):
     """
 
     unbatched = 3
+
+
+class InstanceNorm3d(_InstanceNorm):
+    """Return `(N, C, D, H, W)` or `(C, D, H, W)` with mean 0 and variance 1 in each channel of each sample.
+
+    See `InstanceNorm1d` for the arguments.
+    """
+
+    unbatched = 4

@@ -317,3 +317,49 @@ class GaussianNLLLoss(_Loss):
         return F.gaussian_nll_loss(
             input, target, var, full=self.full, eps=self.eps, reduction=self.reduction
         )
+
+
+class CTCLoss(_Loss):
+    """Return minus the log-likelihood of label sequences that are not aligned with the frames.
+
+    From Graves et al., 2006: Connectionist temporal classification.
+
+    Args:
+        blank: the label that means none.
+        reduction: "mean" (each divided by its target's length), "sum" or "none".
+        zero_infinity: give 0 where no alignment is possible.
+
+    >>> import tinygrad_like as torch
+    >>> scores = torch.zeros(2, 1, 3).log_softmax(2)
+    >>> torch.nn.CTCLoss()(scores, torch.tensor([[1]]), torch.tensor([2]), torch.tensor([1]))
+    tensor(1.0986)
+    """
+
+    def __init__(
+        self, blank: int = 0, reduction: str = "mean", zero_infinity: bool = False
+    ) -> None:
+        super().__init__(reduction=reduction)
+        self.blank = blank
+        self.zero_infinity = zero_infinity
+
+    def forward(self, log_probs: Any, targets: Any, input_lengths: Any, target_lengths: Any) -> Any:
+        """Return the loss.
+
+        Args:
+            log_probs: ``(T, N, C)``, or ``(T, C)`` for one sequence.
+            targets: labels ``(N, S)``, padded, or all sequences one after the other.
+            input_lengths: how many frames each sequence has, ``(N,)``.
+            target_lengths: how many labels each sequence has, ``(N,)``.
+
+        Raises:
+            RuntimeError: if lengths do not fit.
+        """
+        return F.ctc_loss(
+            log_probs,
+            targets,
+            input_lengths,
+            target_lengths,
+            self.blank,
+            self.reduction,
+            self.zero_infinity,
+        )

@@ -9,6 +9,18 @@ from tinygrad_like.nn import functional as F
 from tinygrad_like.nn.modules.distance import PairwiseDistance
 from tinygrad_like.nn.modules.loss import _Loss, _WeightedLoss
 
+__all__ = [
+    "CosineEmbeddingLoss",
+    "HingeEmbeddingLoss",
+    "MarginRankingLoss",
+    "MultiLabelMarginLoss",
+    "MultiLabelSoftMarginLoss",
+    "MultiMarginLoss",
+    "SoftMarginLoss",
+    "TripletMarginLoss",
+    "TripletMarginWithDistanceLoss",
+]
+
 
 class _MarginLoss(_Loss):
     """A loss with a margin."""

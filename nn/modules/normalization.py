@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from tinygrad_like.nn import functional as F
 from tinygrad_like.nn import init
 from tinygrad_like.nn.module import Module
@@ -188,3 +190,31 @@ class LocalResponseNorm(Module):
     def extra_repr(self) -> str:
         """Return what to print between the parentheses."""
         return f"{self.size}, alpha={self.alpha}, beta={self.beta}, k={self.k}"
+
+
+class CrossMapLRN2d(LocalResponseNorm):
+    """Return `(N, C, H, W)` divided by a power of the mean square over neighbouring channels.
+
+    It differs from `LocalResponseNorm` as in PyTorch: the first channel counts for all after it, and
+    an even `size` reaches as far as the odd one before it. Gradients are those of that.
+    """
+
+    def __init__(self, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1) -> None:
+        super().__init__(size, alpha, beta, k)
+
+    def forward(self, input: Any) -> Any:
+        """Return the input normalized.
+
+        Raises:
+            ValueError: if the input has other dimensions.
+        """
+        if input.ndim != 4:
+            raise ValueError(f"CrossMapLRN2d: Expected input to be 4D, got {input.ndim}D instead.")
+        steps = np.arange(input.shape[1])
+        reach = (self.size - 1) // 2
+        apart = steps[None, :] - steps[:, None]
+        near = (apart <= reach) & ((apart >= -reach) | (steps[None, :] == 0))
+        band = (near / self.size).astype(input.array.dtype)
+        squares = (input * input).flatten(2)
+        means = np.matmul(band, squares).reshape(input.shape)
+        return input / (means * self.alpha + self.k) ** self.beta

@@ -8,6 +8,24 @@ from tinygrad_like.nn import functional as F
 from tinygrad_like.nn.module import Module
 from tinygrad_like.nn.modules.utils import Sizes, ntuple
 
+__all__ = [
+    "CircularPad1d",
+    "CircularPad2d",
+    "CircularPad3d",
+    "ConstantPad1d",
+    "ConstantPad2d",
+    "ConstantPad3d",
+    "ReflectionPad1d",
+    "ReflectionPad2d",
+    "ReflectionPad3d",
+    "ReplicationPad1d",
+    "ReplicationPad2d",
+    "ReplicationPad3d",
+    "ZeroPad1d",
+    "ZeroPad2d",
+    "ZeroPad3d",
+]
+
 
 class _Pad(Module):
     """What paddings share: `(left, right, top, bottom, ...)`, or one number for all."""
@@ -68,6 +86,17 @@ class ConstantPad2d(_ConstantPad):
     dims = 2
 
 
+class ConstantPad3d(_ConstantPad):
+    """Return the input with a number put around its last three dimensions.
+
+    Args:
+        padding: how often left, right, above, below, in front and behind; one number for all.
+        value: the number.
+    """
+
+    dims = 3
+
+
 class ZeroPad1d(_Pad):
     """Return the input with zeros put around its last dimension.
 
@@ -95,6 +124,17 @@ class ZeroPad2d(_Pad):
     mode = "constant"
 
 
+class ZeroPad3d(_Pad):
+    """Return the input with zeros put around its last three dimensions.
+
+    Args:
+        padding: how many left, right, above, below, in front and behind; one number for all.
+    """
+
+    dims = 3
+    mode = "constant"
+
+
 class ReflectionPad1d(_Pad):
     """Return the input mirrored at the ends of its last dimension; see `ZeroPad1d`."""
 
@@ -109,6 +149,13 @@ class ReflectionPad2d(_Pad):
     mode = "reflect"
 
 
+class ReflectionPad3d(_Pad):
+    """Return the input mirrored at the ends of its last three dimensions; see `ZeroPad3d`."""
+
+    dims = 3
+    mode = "reflect"
+
+
 class ReplicationPad1d(_Pad):
     """Return the input with the ends of its last dimension repeated; see `ZeroPad1d`."""
 
@@ -120,6 +167,13 @@ class ReplicationPad2d(_Pad):
     """Return the input with the ends of its last two dimensions repeated; see `ZeroPad2d`."""
 
     dims = 2
+    mode = "replicate"
+
+
+class ReplicationPad3d(_Pad):
+    """Return the input with the ends of its last three dimensions repeated; see `ZeroPad3d`."""
+
+    dims = 3
     mode = "replicate"
 
 
@@ -147,3 +201,9 @@ class CircularPad2d(_CircularPad):
     """Return the input continued from the other ends of its last two dimensions; see `ZeroPad2d`."""
 
     dims = 2
+
+
+class CircularPad3d(_CircularPad):
+    """Return the input continued from the other ends of its last three dimensions; see `ZeroPad3d`."""
+
+    dims = 3

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from tinygrad_like.nn import functional as F
@@ -11,6 +12,8 @@ from tinygrad_like.nn.modules.utils import Sizes, ntuple
 
 class _MaxPoolNd(Module):
     """What max pooling shares."""
+
+    _pool: Callable[..., Any]
 
     def __init__(
         self,
@@ -28,6 +31,18 @@ class _MaxPoolNd(Module):
         self.dilation = dilation
         self.return_indices = return_indices
         self.ceil_mode = ceil_mode
+
+    def forward(self, input: Any) -> Any:
+        """Return the largest element of each window."""
+        return self._pool(
+            input,
+            self.kernel_size,
+            self.stride,
+            self.padding,
+            self.dilation,
+            ceil_mode=self.ceil_mode,
+            return_indices=self.return_indices,
+        )
 
     def extra_repr(self) -> str:
         """Return what to print between the parentheses."""
@@ -53,17 +68,7 @@ class MaxPool1d(_MaxPoolNd):
     tensor([[[3., 2.]]])
     """
 
-    def forward(self, input: Any) -> Any:
-        """Return the largest element of each window."""
-        return F.max_pool1d(
-            input,
-            self.kernel_size,
-            self.stride,
-            self.padding,
-            self.dilation,
-            ceil_mode=self.ceil_mode,
-            return_indices=self.return_indices,
-        )
+    _pool = staticmethod(F.max_pool1d)
 
 
 class MaxPool2d(_MaxPoolNd):
@@ -72,21 +77,20 @@ class MaxPool2d(_MaxPoolNd):
     The arguments are those of `MaxPool1d`, numbers or pairs.
     """
 
-    def forward(self, input: Any) -> Any:
-        """Return the largest element of each window."""
-        return F.max_pool2d(
-            input,
-            self.kernel_size,
-            self.stride,
-            self.padding,
-            self.dilation,
-            ceil_mode=self.ceil_mode,
-            return_indices=self.return_indices,
-        )
+    _pool = staticmethod(F.max_pool2d)
 
 
-class _AvgPoolNd(Module):
-    """What mean pooling shares."""
+class MaxPool3d(_MaxPoolNd):
+    """Return the largest element of each window: `(N, C, D, H, W)` to `(N, C, D_out, H_out, W_out)`.
+
+    The arguments are those of `MaxPool1d`, numbers or triples.
+    """
+
+    _pool = staticmethod(F.max_pool3d)
+
+
+class _WindowsNd(Module):
+    """What pooling by means, and taking max pooling back, share."""
 
     kernel_size: Any
     stride: Any
@@ -97,7 +101,7 @@ class _AvgPoolNd(Module):
         return f"kernel_size={self.kernel_size}, stride={self.stride}, padding={self.padding}"
 
 
-class AvgPool1d(_AvgPoolNd):
+class AvgPool1d(_WindowsNd):
     """Return the mean of each window: `(N, C, L)` to `(N, C, L_out)`.
 
     Args:
@@ -135,17 +139,10 @@ class AvgPool1d(_AvgPoolNd):
         )
 
 
-class AvgPool2d(_AvgPoolNd):
-    """Return the mean of each window: `(N, C, H, W)` to `(N, C, H_out, W_out)`.
+class _AvgPoolNd(_WindowsNd):
+    """What pooling by means over several dimensions shares."""
 
-    Args:
-        kernel_size: size of the window, a number or a pair; so with the next two.
-        stride: steps between windows (default: the window's size).
-        padding: how many zeros to put on both sides.
-        ceil_mode: round the number of windows up.
-        count_include_pad: count those zeros as elements.
-        divisor_override: divide by this instead of the number of elements.
-    """
+    _pool: Callable[..., Any]
 
     def __init__(
         self,
@@ -166,7 +163,7 @@ class AvgPool2d(_AvgPoolNd):
 
     def forward(self, input: Any) -> Any:
         """Return the mean of each window."""
-        return F.avg_pool2d(
+        return self._pool(
             input,
             self.kernel_size,
             self.stride,
@@ -177,8 +174,37 @@ class AvgPool2d(_AvgPoolNd):
         )
 
 
+class AvgPool2d(_AvgPoolNd):
+    """Return the mean of each window: `(N, C, H, W)` to `(N, C, H_out, W_out)`.
+
+    Args:
+        kernel_size: size of the window, a number or a pair; so with the next two.
+        stride: steps between windows (default: the window's size).
+        padding: how many zeros to put on both sides.
+        ceil_mode: round the number of windows up.
+        count_include_pad: count those zeros as elements.
+        divisor_override: divide by this instead of the number of elements.
+    """
+
+    _pool = staticmethod(F.avg_pool2d)
+
+
+class AvgPool3d(_AvgPoolNd):
+    """Return the mean of each window: `(N, C, D, H, W)` to `(N, C, D_out, H_out, W_out)`.
+
+    The arguments are those of `AvgPool2d`, numbers or triples.
+    """
+
+    _pool = staticmethod(F.avg_pool3d)
+
+
+# ----- To a given size ----------------------------------------------------------------------------
+
+
 class _AdaptivePool(Module):
     """What pooling to a given size shares."""
+
+    _pool: Callable[..., Any]
 
     def __init__(self, output_size: Any) -> None:
         super().__init__()
@@ -189,6 +215,14 @@ class _AdaptivePool(Module):
         return f"output_size={self.output_size}"
 
 
+class _AdaptiveAvgPool(_AdaptivePool):
+    """What pooling by means to a given size shares."""
+
+    def forward(self, input: Any) -> Any:
+        """Return the mean of each window."""
+        return self._pool(input, self.output_size)
+
+
 class _AdaptiveMaxPool(_AdaptivePool):
     """What max pooling to a given size shares."""
 
@@ -196,20 +230,22 @@ class _AdaptiveMaxPool(_AdaptivePool):
         super().__init__(output_size)
         self.return_indices = return_indices
 
+    def forward(self, input: Any) -> Any:
+        """Return the largest element of each window."""
+        return self._pool(input, self.output_size, self.return_indices)
 
-class AdaptiveAvgPool1d(_AdaptivePool):
+
+class AdaptiveAvgPool1d(_AdaptiveAvgPool):
     """Return the means of as many windows as asked: `(N, C, L)` to `(N, C, output_size)`.
 
     Args:
         output_size: the number of windows.
     """
 
-    def forward(self, input: Any) -> Any:
-        """Return the mean of each window."""
-        return F.adaptive_avg_pool1d(input, self.output_size)
+    _pool = staticmethod(F.adaptive_avg_pool1d)
 
 
-class AdaptiveAvgPool2d(_AdaptivePool):
+class AdaptiveAvgPool2d(_AdaptiveAvgPool):
     """Return the means of as many windows as asked: `(N, C, H, W)` to `(N, C, *output_size)`.
 
     Args:
@@ -220,9 +256,17 @@ class AdaptiveAvgPool2d(_AdaptivePool):
     torch.Size([2, 3, 1, 1])
     """
 
-    def forward(self, input: Any) -> Any:
-        """Return the mean of each window."""
-        return F.adaptive_avg_pool2d(input, self.output_size)
+    _pool = staticmethod(F.adaptive_avg_pool2d)
+
+
+class AdaptiveAvgPool3d(_AdaptiveAvgPool):
+    """Return the means of as many windows as asked: `(N, C, D, H, W)` to `(N, C, *output_size)`.
+
+    Args:
+        output_size: the numbers of windows, one or a triple; None leaves a dimension as it is.
+    """
+
+    _pool = staticmethod(F.adaptive_avg_pool3d)
 
 
 class AdaptiveMaxPool1d(_AdaptiveMaxPool):
@@ -233,9 +277,7 @@ class AdaptiveMaxPool1d(_AdaptiveMaxPool):
         return_indices: return the places of the largest as well.
     """
 
-    def forward(self, input: Any) -> Any:
-        """Return the largest element of each window."""
-        return F.adaptive_max_pool1d(input, self.output_size, self.return_indices)
+    _pool = staticmethod(F.adaptive_max_pool1d)
 
 
 class AdaptiveMaxPool2d(_AdaptiveMaxPool):
@@ -246,6 +288,13 @@ class AdaptiveMaxPool2d(_AdaptiveMaxPool):
         return_indices: return the places of the largest as well.
     """
 
-    def forward(self, input: Any) -> Any:
-        """Return the largest element of each window."""
-        return F.adaptive_max_pool2d(input, self.output_size, self.return_indices)
+    _pool = staticmethod(F.adaptive_max_pool2d)
+
+
+class AdaptiveMaxPool3d(_AdaptiveMaxPool):
+    """Return the largest elements of as many windows as asked: `(N, C, D, H, W)` to `(N, C, *output_size)`.
+
+    The arguments are those of `AdaptiveMaxPool2d`, numbers or triples.
+    """
+
+    _pool = staticmethod(F.adaptive_max_pool3d)

@@ -16,6 +16,8 @@ from tinygrad_like.ops.creation import empty
 from tinygrad_like.ops.recurrent import gru_layer, lstm_layer, rnn_layer
 from tinygrad_like.ops.shaping import squeeze, unsqueeze
 
+__all__ = ["GRUCell", "LSTMCell", "RNNCell", "RNNCellBase"]
+
 
 class RNNCellBase(Module):
     """What `RNNCell`, `LSTMCell` and `GRUCell` share: parameters and checks.

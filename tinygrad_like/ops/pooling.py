@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_like.graph import as_array
+from tinygrad_like.ops.cross_entropy import title
 from tinygrad_like.ops.pool_kernels import (
     Mean,
     Pool,
@@ -441,7 +442,7 @@ def _make_max_unpool(count: int) -> Any:
         """Return zeros with each element of ``(N, C, ...)`` where `indices` of max pooling say.
 
         Raises:
-            RuntimeError: if an index lies outside the output.
+            RuntimeError: if an index lies outside the output, or indices are not int64.
             ValueError: if `output_size` is impossible.
         """
         _check_input(name, count, input)
@@ -463,6 +464,8 @@ def _make_max_unpool(count: int) -> Any:
             sizes = wanted
         places, _ = _batched(count, indices)
         numbers = as_array(places)
+        if numbers.dtype != np.int64:
+            raise RuntimeError(f"elements in indices should be type int64 but got: {title(numbers)}")
         if numbers.shape != tuple(x.shape):
             raise RuntimeError(
                 f"{name}: expected shape of indices to be same as that of the input tensor "
