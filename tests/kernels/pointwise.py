@@ -18,8 +18,10 @@ PIECES = [
     "hardshrink", "hardsigmoid", "hardswish", "hardtanh", "leaky_relu", "relu", "softshrink",
     "threshold",
 ]  # fmt: skip
-WITH_SLOPE = ["elu", "gelu", "gelu_tanh", "logsigmoid", "mish", "silu", "softplus"]
-ALONE = ["atanh", "cosh", "erf", "erfc", "exp", "expm1", "log", "log1p", "sigmoid", "sinh", "tanh"]
+WITH_SLOPE = [
+    "cosh", "elu", "gelu", "gelu_tanh", "logsigmoid", "mish", "silu", "sinh", "softplus",
+]  # fmt: skip
+ALONE = ["atanh", "erf", "erfc", "exp", "expm1", "log", "log1p", "sigmoid", "tanh"]
 
 
 def numbers(name, rng, dtype):

@@ -37,29 +37,6 @@ def _like(x, number):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202, A
 
 
 @inlined
-def sinh(x: Any) -> Any:
-    """Return the hyperbolic sine of `x`."""
-    size = abs(x)
-    large = size > like(x, 20)
-    # Above, exp(size - 1) * (e / 2) does not overflow before the result does.
-    e = expm1(choose(large, size - like(x, 1), size))
-    power = e + like(x, 1)
-    y = choose(large, power * like(x, math.e / 2), like(x, 0.5) * (e + e / power))
-    return choose(x < like(x, 0), -y, choose(x == like(x, 0), x, y))
-
-
-@inlined
-def cosh(x: Any) -> Any:
-    """Return the hyperbolic cosine of `x`."""
-    size = abs(x)
-    large = size > like(x, 20)
-    e = expm1(choose(large, size - like(x, 1), size))
-    power = e + like(x, 1)
-    rest = like(x, 0.5) * e * (e / power)
-    return choose(large, power * like(x, math.e / 2), like(x, 1) + rest)
-
-
-@inlined
 def atanh(x: Any) -> Any:
     """Return the inverse of `tanh` of `x`."""
     size = abs(x)
@@ -68,6 +45,33 @@ def atanh(x: Any) -> Any:
 
 
 # ----- Values and derivatives ---------------------------------------------------------------------
+
+
+@inlined
+def sinh_and_cosh(x: Any) -> Any:
+    """Return the hyperbolic sine and cosine of `x`."""
+    size = abs(x)
+    large = size > like(x, 20)
+    # Above, exp(size - 1) * (e / 2) does not overflow before the result does.
+    e = expm1(choose(large, size - like(x, 1), size))
+    power = e + like(x, 1)
+    far, inverse = power * like(x, math.e / 2), e / power
+    y = choose(large, far, like(x, 0.5) * (e + inverse))
+    y = choose(x < like(x, 0), -y, choose(x == like(x, 0), x, y))
+    return y, choose(large, far, like(x, 1) + like(x, 0.5) * e * inverse)
+
+
+@inlined
+def sinh(x: Any) -> Any:
+    """Return the hyperbolic sine of `x` and its derivative."""
+    return sinh_and_cosh(x)
+
+
+@inlined
+def cosh(x: Any) -> Any:
+    """Return the hyperbolic cosine of `x` and its derivative."""
+    y, slope = sinh_and_cosh(x)
+    return slope, y
 
 
 @inlined

@@ -12,7 +12,9 @@ _PIECES = (
     "hardshrink", "hardsigmoid", "hardswish", "hardtanh", "leaky_relu", "relu", "softshrink",
     "threshold",
 )  # fmt: skip
-_SMOOTH = ("elu", "gelu", "gelu_tanh", "logsigmoid", "mish", "silu", "softplus")
+_SMOOTH = (
+    "cosh", "elu", "gelu", "gelu_tanh", "logsigmoid", "mish", "silu", "sinh", "softplus",
+)  # fmt: skip
 _ELEMENTARY = ("erf", "erfc", "exp", "expm1", "log", "log1p", "sigmoid", "tanh")
 
 
@@ -36,7 +38,7 @@ def _slopes(x, out, slope, *options):  # type: ignore[no-untyped-def]  # noqa: A
 
 _LOOPS = {
     **{name: (_values, getattr(mathematics, name)) for name in _ELEMENTARY},
-    **{name: (_values, getattr(activation, name)) for name in ("sinh", "cosh", "atanh", *_PIECES)},
+    **{name: (_values, getattr(activation, name)) for name in ("atanh", *_PIECES)},
     **{f"{name}_backward": (_passed, getattr(activation, f"{name}_backward")) for name in _PIECES},
     **{name: (_slopes, getattr(activation, name)) for name in _SMOOTH},
 }

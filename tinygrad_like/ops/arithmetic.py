@@ -9,6 +9,7 @@ import numpy as np
 from tinygrad_like import dtypes
 from tinygrad_like.graph import Array, Traced, as_array
 from tinygrad_like.op import REGISTRY, UFUNCS, op
+from tinygrad_like.ops import single
 from tinygrad_like.ops.comparison import keep_where, swapped, unsupported
 from tinygrad_like.views import in_place
 
@@ -118,18 +119,18 @@ def _divide_and_truncate(x: Any, y: Any) -> Any:
     return quotient
 
 
-_floor_quotient = _whole_quotient("floor_divide", np.floor_divide)
+_floor_quotient = _whole_quotient("floor_divide", single.floor_divide)
 _trunc_quotient = _whole_quotient("trunc_divide", _divide_and_truncate)
 UFUNCS[np.floor_divide] = _floor_quotient
 
 
-def _modulo(ufunc: Any, quotient: Any, doc: str) -> Any:
+def _modulo(modulo: Any, quotient: Any, doc: str) -> Any:
     def forward(x: Array, y: Array) -> Array:
         d = x.dtype if isinstance(x, np.ndarray) else y.dtype
         if d.kind == "b":
-            raise unsupported(f"{ufunc.__name__}_cpu", d)
+            raise unsupported(f"{modulo.__name__}_cpu", d)
         _refuse_zero(y if isinstance(y, np.ndarray) else np.asarray(y, d))
-        return ufunc(x, y)
+        return modulo(x, y)
 
     forward.__doc__ = doc
     made = op(
@@ -137,17 +138,21 @@ def _modulo(ufunc: Any, quotient: Any, doc: str) -> Any:
         y=lambda g, x, y: -g * quotient(x, y),
         broadcasts=True,
         dtype="promote",
-        name=ufunc.__name__,
+        name=modulo.__name__,
     )(forward)
-    UFUNCS[ufunc] = made
+    UFUNCS[modulo.ufunc] = made
     return made
 
 
 remainder = _modulo(
-    np.remainder, _floor_quotient, "Return what is left of a division; its sign is the divisor's."
+    single.remainder,
+    _floor_quotient,
+    "Return what is left of a division; its sign is the divisor's.",
 )
 fmod = _modulo(
-    np.fmod, _trunc_quotient, "Return what is left of a division; its sign is the dividend's."
+    single.fmod,
+    _trunc_quotient,
+    "Return what is left of a division; its sign is the dividend's.",
 )
 
 

@@ -12,6 +12,7 @@ import numpy as np
 from tinygrad_like import dtypes
 from tinygrad_like.graph import Array, Traced, as_array
 from tinygrad_like.op import REGISTRY, UFUNCS, implements, op
+from tinygrad_like.ops import single
 from tinygrad_like.ops.arithmetic import ArithmeticMethods
 from tinygrad_like.ops.comparison import (
     ComparisonMethods,
@@ -227,11 +228,13 @@ def _inverse_square(x: Any, y: Any) -> Any:
     y=lambda g, x, y: g * (-x * _inverse_square(x, y)),
     broadcasts=True,
     dtype="float",
-    ufunc=np.arctan2,
 )
 def atan2(x: Array, y: Array) -> Array:
     """Return the angle of the point ``(other, input)``, in radians, from -pi to pi."""
-    return np.arctan2(x, y)
+    return single.arctan2(x, y)
+
+
+UFUNCS[np.arctan2] = REGISTRY["atan2"].call  # numbers too
 
 
 @tensors_only
@@ -562,8 +565,8 @@ class ElementwiseMethods(ArithmeticMethods, UnaryMethods, ComparisonMethods):
     clamp_ = clip_ = in_place("clamp_", clamp, _clamp_at_once)
     clamp_min_ = in_place("clamp_min_", clamp_min, np.maximum)
     clamp_max_ = in_place("clamp_max_", clamp_max, np.minimum)
-    atan2_ = arctan2_ = in_place("atan2_", atan2, np.arctan2)
-    hypot_ = in_place("hypot_", hypot, np.hypot)
+    atan2_ = arctan2_ = in_place("atan2_", atan2)
+    hypot_ = in_place("hypot_", hypot)
     copysign_ = in_place("copysign_", copysign, np.copysign)
     xlogy_ = in_place("xlogy_", xlogy)
     heaviside_ = in_place("heaviside_", heaviside)

@@ -89,7 +89,12 @@ def in_chunks(compute: Callable[..., None]) -> Callable[..., None]:
 
 
 def smooth(
-    name: str, derivative: Callable[..., Any], *, label: str | None = None, refusal: str = ""
+    name: str,
+    derivative: Callable[..., Any],
+    *,
+    label: str | None = None,
+    refusal: str = "",
+    dtype: str = "any",
 ) -> Callable[[Callable[..., None]], Callable[..., Any]]:
     """Declare an op by a routine that finds value and slope together, while numbers are at hand.
 
@@ -102,6 +107,7 @@ def smooth(
         derivative: ``derivative(x, *options)`` by operations, for derivatives of higher order.
         label: as for `op`.
         refusal: what PyTorch calls the routine in its error for whole numbers.
+        dtype: as for `op`; "float" lets whole numbers become floats.
     """
 
     def declare(compute: Callable[..., None]) -> Callable[..., Any]:
@@ -122,12 +128,14 @@ def smooth(
             kept = slope is not None and not isinstance(x, Traced)
             return g * (slope if kept else derivative(x, *options))
 
-        made = op(x=rule, keeps=("slope",), name=name, label=label)(forward)
+        made = op(x=rule, keeps=("slope",), name=name, label=label, dtype=dtype)(forward)
 
         def call(input: Any, *options: float) -> Any:
             wanted = isinstance(input, Traced) and input.node is not None and thread_mode.grad
             return made(input, options, wanted)
 
+        call.__name__, call.__qualname__, call.__doc__ = name, name, compute.__doc__
+        call.__module__ = compute.__module__
         call.routine = routine  # type: ignore[attr-defined]
         return call
 
@@ -214,8 +222,9 @@ def elementary(
 
         forward.__doc__ = described.__doc__
         made = op(x=rule, dtype="float", name=name, label=label)(forward)
-        if isinstance(compute, np.ufunc):
-            UFUNCS[compute] = made
+        ufunc = getattr(compute, "ufunc", compute)
+        if isinstance(ufunc, np.ufunc):
+            UFUNCS[ufunc] = made
         return made
 
     return declare

@@ -9,8 +9,9 @@ import numpy as np
 
 from tinygrad_like.graph import Array
 from tinygrad_like.op import UFUNCS, implements, op
+from tinygrad_like.ops import single
 from tinygrad_like.ops.comparison import keep_where, unsupported
-from tinygrad_like.ops.pointwise import elementary
+from tinygrad_like.ops.pointwise import elementary, smooth
 from tinygrad_like.ops.special import erf, erfc, erfinv
 from tinygrad_like.views import in_place
 
@@ -167,7 +168,7 @@ def exp2(x: Array) -> Array:
     return np.exp2(x)
 
 
-@elementary(np.expm1, lambda g, out: g * (out + 1))
+@elementary(single.expm1, lambda g, out: g * (out + 1))
 def expm1(x: Array) -> Array:
     """Return ``exp(input) - 1``, exact for small elements."""
 
@@ -189,7 +190,7 @@ def log10(x: Array) -> Array:
     return np.log10(x)
 
 
-@elementary(np.log1p, lambda g, x: g / (x + 1))
+@elementary(single.log1p, lambda g, x: g / (x + 1))
 def log1p(x: Array) -> Array:
     """Return ``log(1 + input)``, exact for small elements."""
 
@@ -261,10 +262,13 @@ def cos(x: Array) -> Array:
     return np.cos(x)
 
 
-@op(x=lambda g, out: g * (1 + out * out), dtype="float", ufunc=np.tan)
+@op(x=lambda g, out: g * (1 + out * out), dtype="float")
 def tan(x: Array) -> Array:
     """Return the tangent of each element, in radians."""
-    return np.tan(x)
+    return single.tan(x)
+
+
+UFUNCS[np.tan] = tan
 
 
 @op(x=lambda g, x: g / np.sqrt(1 - x * x), dtype="float", ufunc=np.arcsin, label="Asin")
@@ -279,20 +283,28 @@ def acos(x: Array) -> Array:
     return np.arccos(x)
 
 
-@op(x=lambda g, x: g / (x * x + 1), dtype="float", ufunc=np.arctan, label="Atan")
+@op(x=lambda g, x: g / (x * x + 1), dtype="float", label="Atan")
 def atan(x: Array) -> Array:
     """Return the arctangent of each element, in radians."""
-    return np.arctan(x)
+    return single.arctan(x)
 
 
-@elementary(np.sinh, lambda g, x: g * cosh(x))
-def sinh(x: Array) -> Array:
+UFUNCS[np.arctan] = atan
+
+
+@smooth("sinh", lambda x: cosh(x), dtype="float")
+def sinh(x: Any, out: Any, slope: Any) -> None:
     """Return the hyperbolic sine of each element."""
+    single.sinh_and_cosh(x, out, slope)
 
 
-@elementary(np.cosh, lambda g, x: g * sinh(x))
-def cosh(x: Array) -> Array:
+@smooth("cosh", lambda x: sinh(x), dtype="float")
+def cosh(x: Any, out: Any, slope: Any) -> None:
     """Return the hyperbolic cosine of each element."""
+    single.sinh_and_cosh(x, slope, out)
+
+
+UFUNCS.update({np.sinh: sinh, np.cosh: cosh})
 
 
 @elementary(np.tanh, lambda g, out: g * (1 - out * out))
@@ -312,7 +324,7 @@ def acosh(x: Array) -> Array:
     return np.arccosh(x)
 
 
-@elementary(np.arctanh, lambda g, x: g / (1 - x * x), label="Atanh")
+@elementary(single.arctanh, lambda g, x: g / (1 - x * x), label="Atanh")
 def atanh(x: Array) -> Array:
     """Return the inverse hyperbolic tangent of each element."""
 
