@@ -228,7 +228,9 @@ def _logical(ufunc: Any, doc: str) -> Any:
         return ufunc(x, y)
 
     combine.__doc__ = doc
-    return tensors_only(op(broadcasts=True, ufunc=ufunc, name=ufunc.__name__)(combine))
+    return tensors_only(
+        op(broadcasts=True, dtype="promote", ufunc=ufunc, name=ufunc.__name__)(combine)
+    )
 
 
 logical_and = _logical(np.logical_and, "Return where both elements are other than zero.")
@@ -282,7 +284,8 @@ UFUNCS[np.invert] = bitwise_not
 def _invert(self: Any) -> Any:
     if self.array.dtype.kind == "f":
         raise TypeError(
-            "~ (operator.invert) is only implemented on integer and Boolean-type tensors"
+            "~ (operator.invert) is only implemented on integer and Boolean-type tensors, input is "
+            f"{dtypes.named(self.array.dtype)}"
         )
     return bitwise_not(self)
 

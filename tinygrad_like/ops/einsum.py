@@ -12,6 +12,7 @@ import numpy as np
 from tinygrad_like import dtypes
 from tinygrad_like.graph import Array, Traced, as_tensor
 from tinygrad_like.op import Arrays, op
+from tinygrad_like.ops.comparison import unsupported
 from tinygrad_like.ops.conversion import convert
 from tinygrad_like.ops.diagonals import diagonal
 from tinygrad_like.ops.expanding import broadcast_to
@@ -248,10 +249,15 @@ def _check(operands: list[Any], inputs: list[Labels], output: Labels) -> None:
 def _of_one_type(operands: list[Any], inputs: list[Labels], output: Labels) -> list[Any]:
     """Return the operands in one dtype: elements mix as in a product, but sums of products do not."""
     target = dtypes.result([x.array for x in operands])
-    named = [label for labels in inputs for label in labels]
+    pairs = zip(operands, inputs, strict=True)
+    named = [
+        label for x, labels in pairs for label, n in zip(labels, x.shape, strict=True) if n > 1
+    ]
     summed = {label for label in named if named.count(label) > 1 and label not in output}
     found = []
     for operand, x in enumerate(operands):
+        if summed and x.array.dtype.kind == "b":
+            raise unsupported("bmm", x.array.dtype)
         if summed and x.dtype is not operands[0].dtype:
             raise _wrong(
                 f"expected scalar type {operands[0].dtype} but found {x.dtype} for operand {operand}; "

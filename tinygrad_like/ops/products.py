@@ -194,12 +194,12 @@ def cross(input: Any, other: Any, dim: int | None = None) -> Any:
             f"linalg.cross: inputs dimension {dim} must have length 3. Got {input.shape[dim]} and "
             f"{other.shape[dim]}"
         )
+    if input.array.dtype.kind == "b":
+        raise unsupported("cross", input.array.dtype)
     if input.array.dtype != other.array.dtype:
         raise RuntimeError(
             f"linalg.cross: expected scalar type {input.dtype} but found {other.dtype}; convert one"
         )
-    if input.array.dtype.kind == "b":
-        raise unsupported("cross", input.array.dtype)
     return cross_of(input, other, dim)
 
 
@@ -267,7 +267,7 @@ def matrix_power(input: Any, n: int) -> Any:
         n >>= 1
         if n:
             square = matmul(square, square)
-    return out
+    return REGISTRY["clone"].call(out) if out is input else out
 
 
 # ----- Methods ------------------------------------------------------------------------------------
