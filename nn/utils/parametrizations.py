@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 
 import tinygrad_like as torch
+from tinygrad_like.autograd.grad_mode import no_grad
+from tinygrad_like.dtypes import finfo
 from tinygrad_like.nn.module import Module
 from tinygrad_like.nn.utils.parametrize import register_parametrization
 from tinygrad_like.nn.utils.reweighting import (
@@ -17,13 +19,14 @@ from tinygrad_like.nn.utils.reweighting import (
     random_directions,
     with_length,
 )
+from tinygrad_like.tensor import Tensor
 
 __all__ = ["orthogonal", "spectral_norm", "weight_norm"]
 
 
 def _tensor_of(module: Module, name: str) -> Any:
     tensor = getattr(module, name, None)
-    if not isinstance(tensor, torch.Tensor):
+    if not isinstance(tensor, Tensor):
         raise ValueError(f"Module '{module}' has no parameter or buffer with name '{name}'")
     return tensor
 
@@ -172,7 +175,7 @@ def _orthogonalized(matrix: Any) -> Any:
 def _is_orthogonal(matrix: Any) -> bool:
     n, k = matrix.shape[-2:]
     eye = torch.eye(k, dtype=matrix.dtype)
-    return torch.allclose(matrix.mT @ matrix, eye, atol=10.0 * n * torch.finfo(matrix.dtype).eps)
+    return torch.allclose(matrix.mT @ matrix, eye, atol=10.0 * n * finfo(matrix.dtype).eps)
 
 
 class _Orthogonal(Module):
@@ -214,7 +217,7 @@ class _Orthogonal(Module):
                 f"Expected a matrix or batch of matrices of shape {self.shape}. Got a tensor of "
                 f"shape {wanted.shape}."
             )
-        with torch.no_grad():
+        with no_grad():
             wide = wanted.shape[-2] < wanted.shape[-1]
             tall = wanted.mT if wide else wanted
             if not self.use_trivialization:

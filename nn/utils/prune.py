@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import numbers
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
 from typing import Any
 
 import tinygrad_like as torch
+from tinygrad_like.autograd.grad_mode import no_grad
 from tinygrad_like.nn.module import Module
 from tinygrad_like.nn.utils.convert_parameters import parameters_to_vector
 
@@ -39,7 +41,7 @@ def _check_amount(amount: Any) -> None:
     if not isinstance(amount, numbers.Real):
         raise TypeError(f"Invalid type for amount: {amount}. Must be int or float.")
     whole = isinstance(amount, numbers.Integral)
-    if amount < 0 or (not whole and amount > 1.0):
+    if not 0.0 <= float(amount) <= (math.inf if whole else 1.0):
         raise ValueError(
             f"amount={amount} should either be a float in the range [0, 1] or a non-negative integer"
         )
@@ -142,7 +144,7 @@ class BasePruningMethod(ABC):
             )
         key, former = _method_of(module, name)
         if former is None:
-            with torch.no_grad():
+            with no_grad():
                 mask = method.compute_mask(scores, torch.ones_like(tensor))
             module.register_parameter(f"{name}_orig", tensor)
             del module._parameters[name]
@@ -252,7 +254,7 @@ class PruningContainer(BasePruningMethod):
         else:
             raise ValueError(f"Unrecognized PRUNING_TYPE {kind}")
         combined = mask.to(t.dtype).clone()
-        with torch.no_grad():
+        with no_grad():
             chosen = method.compute_mask(t[left], default_mask=mask[left])
             combined[left] = chosen.to(combined.dtype)
         return combined

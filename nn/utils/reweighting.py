@@ -6,6 +6,7 @@ import warnings
 from typing import Any, TypeVar
 
 import tinygrad_like as torch
+from tinygrad_like.autograd.grad_mode import no_grad
 from tinygrad_like.nn.module import Module
 from tinygrad_like.nn.parameter import Parameter
 
@@ -54,7 +55,7 @@ def random_directions(matrix: Any, eps: float) -> tuple[Any, Any]:
 def power_iteration(matrix: Any, u: Any, v: Any, eps: float, v_first: bool = False) -> None:
     """Bring `u` and `v`, in place, nearer to the singular vectors of the largest singular value."""
     normalize = torch.nn.functional.normalize
-    with torch.no_grad():
+    with no_grad():
         if v_first:
             v.copy_(normalize(torch.mv(matrix.T, u), dim=0, eps=eps))
         u.copy_(normalize(torch.mv(matrix, v), dim=0, eps=eps))
@@ -74,7 +75,12 @@ class _Reweighting:
         self.name = name
 
     def compute_weight(self, module: Any) -> Any:
+        """Return the weight for a call."""
         raise NotImplementedError
+
+    def final_weight(self, module: Any) -> Any:
+        """Return the weight to keep."""
+        return self.compute_weight(module)
 
     def __call__(self, module: Any, inputs: Any) -> None:
         del inputs
@@ -99,7 +105,7 @@ def _remove(kind: type[_Reweighting], module: Any, name: str, suffixes: str) -> 
     if not found:
         raise ValueError(f"{kind.title} of '{name}' not found in {module}")
     ((key, hook),) = found
-    with torch.no_grad():
+    with no_grad():
         weight = hook.final_weight(module)
     del module._forward_pre_hooks[key]
     for key, other in list(module._state_dict_hooks.items()):
@@ -120,8 +126,6 @@ class _WeightNorm(_Reweighting):
 
     def compute_weight(self, module: Any) -> Any:
         return with_length(self.member(module, "v"), self.member(module, "g"), self.dim)
-
-    final_weight = compute_weight
 
 
 def weight_norm(module: _M, name: str = "weight", dim: int | None = 0) -> _M:
