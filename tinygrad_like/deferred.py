@@ -1,4 +1,4 @@
-"""Functions and methods whose modules are imported when one of them is first asked for."""
+"""Names whose modules are imported when one of them is first asked for."""
 
 from __future__ import annotations
 
@@ -15,11 +15,12 @@ HOMES = {
     **dict.fromkeys(_GAMMA, "special.gamma"),
     "i0": "special.bessel",
     **{f"{name}_window": "signal.windows" for name in _WINDOWS},
+    **dict.fromkeys(("TypedStorage", "UntypedStorage", "load", "save"), "serialization"),
 }
 
 
 def find(name: str) -> Any:
-    """Return the function of that name."""
+    """Return the function or class of that name."""
     return getattr(importlib.import_module(f"tinygrad_like.{HOMES[name]}"), name)
 
 
@@ -37,8 +38,13 @@ def _polygamma(self: Any, n: int) -> Any:
     return find("polygamma")(n, self)
 
 
+def _untyped_storage(self: Any) -> Any:
+    """Return the memory it looks into, all of it, as bytes; None if that has gaps."""
+    return find("UntypedStorage").of(self.array)
+
+
 class DeferredMethods:
-    """The methods of `Tensor` that are special functions."""
+    """The methods of `Tensor` that are special functions, or show its memory."""
 
     __slots__ = ()
 
@@ -49,6 +55,7 @@ class DeferredMethods:
     lgamma = _method("lgamma")
     mvlgamma = _method("mvlgamma")
     polygamma = _polygamma
+    untyped_storage = _untyped_storage
     digamma_ = in_place("digamma_", digamma)
     i0_ = in_place("i0_", i0)
     igamma_ = in_place("igamma_", igamma)
