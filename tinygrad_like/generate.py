@@ -65,6 +65,7 @@ def _later(name: str, namespace: dict[str, Any], write: Callable[[], list[str]])
     namespace["__package__"] = "tinygrad_like"
     namespace["Tensor"] = getattr(result_type, "cls", None)  # see `makes_results`
     function = FunctionType(_stub.__code__, namespace, name)
+    function.__qualname__ = name  # what Python calls it in its own errors
 
     def materialise() -> Any:
         if function.__code__ is _stub.__code__:

@@ -49,6 +49,40 @@ Arrays = Sequence[Any]  # annotates the one argument that is a list of arrays, a
 # The public names of arguments are PyTorch's; rules stay short.
 _PUBLIC = {"x": "input", "y": "other", "xs": "tensors"}
 
+# What messages call an op that is only a part of what the user called.
+_SPOKEN = {
+    "attention": "scaled_dot_product_attention",
+    "basic_select": "indexing",
+    "clip_between": "clamp",
+    "constant_pad": "pad",
+    "contract": "einsum",
+    "copied": "copy_",
+    "copying_pad": "pad",
+    "cross_of": "cross",
+    "determinant": "det",
+    "distances": "cdist",
+    "find_sorted": "searchsorted",
+    "gelu_tanh": "gelu",
+    "left_shift": "bitwise_left_shift",
+    "lerp_number": "lerp",
+    "log_determinant": "slogdet",
+    "max_of_all": "max",
+    "median_of_all": "median",
+    "min_of_all": "min",
+    "nanmedian_of_all": "nanmedian",
+    "power": "pow",
+    "power_number": "pow",
+    "put_index": "index_put",
+    "repeat_indices": "repeat_interleave",
+    "resample": "interpolate",
+    "right_shift": "bitwise_right_shift",
+    "scatter_planes": "max_unpool",
+    "soft_cross_entropy": "cross_entropy",
+    "take_index": "indexing",
+    "triangular": "tril or triu",
+    "trunc_divide": "div",
+}
+
 
 class Op:
     """A declared op: what it computes, how its gradients are found, what its rules need."""
@@ -172,9 +206,12 @@ class Op:
         text = str(error)
         if self.broadcasts and "broadcast" in text:
             text = "these shapes do not broadcast: sizes must be equal or 1, counted from the right"
+        elif type(error) is TypeError and text.endswith("interpreted as an integer"):
+            text = f"expected an int for {' or '.join(self.options)}, got {text.split(chr(39))[1]}"
         kind: type[Exception] = RuntimeError if type(error) is ValueError else type(error)
         where = f" ({'; '.join(made)})" if made else ""
-        return kind(f"{self.name}: {', '.join(shown)}: {text}{where}")
+        spoken = _SPOKEN.get(self.name, self.name)
+        return kind(f"{spoken}: {', '.join(shown)}: {text}{where}")
 
     def wrong_call(self, operands: Sequence[Any]) -> TypeError:
         """Return the error for an argument that should have been a tensor."""
@@ -335,6 +372,8 @@ class Op:
             else:
                 plain = not any(isinstance(a, Traced) for a in args[:count])
             if plain:
+                if isinstance(first, list | tuple | str) and not self.variadic:
+                    raise self.wrong_call(args[:count])
                 out = self.forward(*args)
                 return out[0] if self.keeps else out
             return self.apply(args[:count], args[count:])

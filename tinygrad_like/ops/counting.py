@@ -49,16 +49,21 @@ def diff(input: Any, n: int = 1, dim: int = -1, prepend: Any = None, append: Any
     """
     ndim = require_tensor("diff", "input", input).array.ndim
     if not ndim:
-        raise RuntimeError("diff expects input to be at least one-dimensional")
+        raise RuntimeError("diff expects input to be at least one-dimensional, got a 0-d tensor")
     if n < 0:
         raise RuntimeError(f"diff: the order must be non-negative, got {n}")
     axis = axis_of(dim, ndim)
     parts = [part for part in (prepend, input, append) if part is not None]
+    shape = input.array.shape
     for part in parts:
-        if require_tensor("diff", "prepend or append", part).array.ndim != ndim:
+        given = require_tensor("diff", "prepend or append", part).array.shape
+        if (
+            len(given) != ndim
+            or given[:axis] + given[axis + 1 :] != shape[:axis] + shape[axis + 1 :]
+        ):
             raise RuntimeError(
-                "diff expects prepend or append to be the same dimension as input, got "
-                f"{part.array.ndim} dimensions for {ndim}"
+                f"diff: prepend or append has shape {given}, expected that of input, {shape}, except "
+                f"along dimension {axis}"
             )
     out = cat(parts, axis) if len(parts) > 1 else input
     if not n:
@@ -119,7 +124,8 @@ def bincount(input: Any, weights: Any = None, minlength: int = 0) -> Any:
     if array.dtype.kind not in "iu":
         raise unsupported("bincount_cpu", array.dtype)
     if array.ndim != 1 or (array.size and array.min() < 0):
-        raise RuntimeError("bincount only supports 1-d non-negative integral inputs.")
+        got = f"shape {array.shape}" if array.ndim != 1 else f"{array.min()} among them"
+        raise RuntimeError(f"bincount only supports 1-d non-negative integral inputs, got {got}")
     if weights is None or not array.size:
         return result_type.make(np.bincount(array.astype(np.int64, copy=False), None, minlength))
     given = require_tensor("bincount", "weights", weights).array
@@ -237,7 +243,7 @@ def histogram(
         low, high = _ends("torch.histogramdd", array, low, high, 0.5)
         edges = linspace(low, high, bins + 1, dtype=dtypes.named(array.dtype)).array
     else:
-        edges = bins.array
+        edges = bins.array.copy()
     weights = None
     if weight is not None:
         if require_tensor("histogram", "weight", weight).array.shape != input.array.shape:
@@ -272,7 +278,9 @@ def _quantile(
     if not array.size:
         raise RuntimeError(f"{name}() input tensor must be non-empty")
     if d not in (dtypes.F32, dtypes.F64):
-        raise RuntimeError(f"{name}() input tensor must be either float or double dtype")
+        raise RuntimeError(
+            f"{name}() input tensor must be either float or double dtype, got {dtypes.named(d)}"
+        )
     if interpolation not in (*_ROUNDINGS, "linear", "midpoint"):
         raise RuntimeError(
             f"{name}() interpolation must be one of linear, lower, higher, midpoint or nearest, but got "
@@ -282,11 +290,15 @@ def _quantile(
         q = result_type.make(np.asarray(q, d))
     shares = require_tensor(name, "q", q).array
     if shares.ndim > 1:
-        raise RuntimeError(f"{name}() q must be a scalar or 1D tensor")
+        raise RuntimeError(f"{name}() q must be a scalar or 1D tensor, got shape {shares.shape}")
     if shares.dtype is not d:
-        raise RuntimeError(f"{name}() q tensor must be same dtype as the input tensor")
-    if not np.all((shares >= 0) & (shares <= 1)):
-        raise RuntimeError(f"{name}() q values must be in the range [0, 1]")
+        raise RuntimeError(
+            f"{name}() q tensor must be same dtype as the input tensor, got {dtypes.named(shares.dtype)} "
+            f"for {dtypes.named(d)}"
+        )
+    outside = shares[~((shares >= 0) & (shares <= 1))]
+    if outside.size:
+        raise RuntimeError(f"{name}() q values must be in the range [0, 1], got {outside[0]}")
 
     if dim is None:
         axis, rows = 0, reshape(input, (-1,))

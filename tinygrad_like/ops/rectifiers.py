@@ -183,8 +183,7 @@ def prelu(input: Any, weight: Any) -> Any:
         channels = input.array.shape[1] if input.array.ndim > 1 else 1
         if channels != size:
             raise RuntimeError(
-                "prelu: Mismatch of parameter numbers and input channel size. Found parameter numbers "
-                f"= {size} and channel size = {channels}."
+                f"prelu: weight has {size} elements, expected 1 or as many as input has channels, {channels}"
             )
     if ndim and input.array.ndim != 1:
         shape = (1, size, *(1,) * (input.array.ndim - 2)) if input.array.ndim > 1 else ()

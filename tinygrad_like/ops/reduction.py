@@ -418,6 +418,8 @@ def _spread_arguments(dim: Any, unbiased: Any, correction: Any, axis: Any) -> tu
         raise TypeError("var and std take unbiased or correction, not both")
     if unbiased is not None:
         correction = 1 if unbiased else 0
+    if isinstance(correction, str):
+        raise TypeError("var and std: argument 'correction' must be a number, not str")
     return (dim if axis is None else axis), 1 if correction is None else correction
 
 

@@ -119,6 +119,8 @@ def _topk(x: Array, k: int, dim: int, largest: bool, sorted: bool) -> Any:
     size = x.shape[axis] if x.ndim else 1
     if not 0 <= k <= size:
         raise RuntimeError(f"selected index k out of range: got {k} for a dimension of size {size}")
+    if x.dtype.kind == "b":
+        raise RuntimeError("topk does not support bool tensors; use .byte()")
     if x.ndim == 0:
         return x.copy(), np.zeros((), I64)
     indices = _largest(x, k, axis, largest, sorted)
@@ -159,6 +161,8 @@ def topk(input: Any, k: int, dim: int = -1, largest: bool = True, sorted: bool =
     >>> torch.topk(torch.tensor([1.0, 3.0, 2.0]), 2).values
     tensor([3., 2.])
     """
+    if not hasattr(k, "__index__"):
+        raise TypeError(f"topk(): argument 'k' must be int, not {type(k).__name__}")
     return return_types.topk(*_topk(input, int(k), dim, largest, sorted))
 
 
@@ -441,7 +445,18 @@ def searchsorted(
     """
     rows = as_array(sorted_sequence)
     if sorter is not None:
-        rows = np.take_along_axis(rows, as_array(sorter), -1)
+        order = as_array(sorter)
+        if order.shape != rows.shape:
+            raise RuntimeError(
+                f"searchsorted: sorter has shape {order.shape}, expected that of sorted_sequence, "
+                f"{rows.shape}"
+            )
+        if order.size and not 0 <= order.min() <= order.max() < rows.shape[-1]:
+            raise RuntimeError(
+                f"searchsorted: sorter index out of range: got {order.min()} to {order.max()} for rows of "
+                f"{rows.shape[-1]}"
+            )
+        rows = np.take_along_axis(rows, order, -1)
     if side not in (None, "left", "right"):
         raise RuntimeError(
             f"torch.searchsorted(): side can only be 'left' or 'right' but got {side}"
@@ -466,7 +481,7 @@ def bucketize(input: Any, boundaries: Any, *, out_int32: bool = False, right: bo
     """
     if as_array(boundaries).ndim != 1:
         raise RuntimeError(
-            f"boundaries tensor must be 1 dimension, but got dim({as_array(boundaries).ndim})"
+            f"bucketize: boundaries must have 1 dimension, got shape {as_array(boundaries).shape}"
         )
     return searchsorted(boundaries, input, out_int32=out_int32, right=right)
 

@@ -78,8 +78,7 @@ def cov(input: Any, *, correction: int = 1, fweights: Any = None, aweights: Any 
     """
     if input.ndim > 2:
         raise RuntimeError(
-            "cov(): expected input to have two or fewer dimensions but got an input with "
-            f"{input.ndim} dimensions"
+            f"cov(): expected input to have two or fewer dimensions, got shape {input.array.shape}"
         )
     if input.array.dtype.kind == "b":
         raise RuntimeError("cov(): bool dtype is not supported for input; use .float()")
@@ -126,8 +125,7 @@ def corrcoef(input: Any) -> Any:
     """
     if input.ndim > 2:
         raise RuntimeError(
-            "corrcoef(): expected input to have two or fewer dimensions but got an input with "
-            f"{input.ndim} dimensions"
+            f"corrcoef(): expected input to have two or fewer dimensions, got shape {input.array.shape}"
         )
     covariance = cov(input)
     if covariance.ndim == 0:
@@ -287,7 +285,7 @@ def gradient(input: Any, *, spacing: Any = 1, dim: Any = None, edge_order: int =
     if input.array.dtype.kind == "b":
         raise RuntimeError("torch.gradient: bool dtype is not supported for input; use .float()")
     if edge_order not in (1, 2):
-        raise RuntimeError("torch.gradient only supports edge_order=1 and edge_order=2.")
+        raise RuntimeError(f"gradient: edge_order must be 1 or 2, got {edge_order}")
     spacings = _spacings(input, spacing, axes, dim is not None)
     for axis in axes:
         if input.shape[axis] < edge_order + 1:
