@@ -289,14 +289,16 @@ def test_state_dicts_have_pytorchs_layout(name, options):
 @pytest.mark.parametrize(("name", "options"), CONFIGURATIONS)
 def test_pytorchs_state_can_be_loaded_and_goes_on(name, options):
     pair = Pair(name, options)
+    # PyTorch casts loaded numbers such as ASGD's step size to the parameter's type, but not new ones.
+    alike = len(getattr(ours.optim, name).scalars) < 2
     for _ in range(3):
-        pair.step(skip={1})
+        pair.step(skip={1} if alike else ())
     other = Pair(name, {"lr": 7.0})
 
     saved = pair.optimizers[1].state_dict()
     for optimizer in other.optimizers:
         optimizer.load_state_dict(copy.deepcopy(saved))
-    assert other.optimizers[0].param_groups[0]["lr"] == 0.01
+    assert other.optimizers[0].param_groups[0]["lr"] == saved["param_groups"][0]["lr"]
     for _ in range(3):
         other.step()
     other.check()
@@ -420,12 +422,9 @@ def test_own_rules_can_be_written(way):
 
     class Signed(BlockOptimizer):
         rule = staticmethod(follow_signs)
-        slots = ()
-        options = ("lr",)
+        slots = {}
+        switches = ()
         scalars = ()
-
-        def flags(self, group, step):
-            return ()
 
         def numbers(self, group, step):
             return (group["lr"],)

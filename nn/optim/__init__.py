@@ -1,10 +1,54 @@
-"""Optimizers, and schedules of their learning rates."""
+"""Optimizers, and schedules of their learning rates.
+
+Those that few programs use are imported when they are first asked for.
+"""
+
+from typing import TYPE_CHECKING as _CHECKING
+from typing import Any as _Any
 
 from tinygrad_like.nn.optim import lr_scheduler
-from tinygrad_like.nn.optim.adagrad import Adagrad
 from tinygrad_like.nn.optim.adam import Adam, AdamW
 from tinygrad_like.nn.optim.optimizer import Optimizer
-from tinygrad_like.nn.optim.rmsprop import RMSprop
 from tinygrad_like.nn.optim.sgd import SGD
 
-__all__ = ["SGD", "Adagrad", "Adam", "AdamW", "Optimizer", "RMSprop", "lr_scheduler"]
+if _CHECKING:
+    from tinygrad_like.nn.optim.adadelta import Adadelta
+    from tinygrad_like.nn.optim.adagrad import Adagrad
+    from tinygrad_like.nn.optim.adamax import Adamax
+    from tinygrad_like.nn.optim.asgd import ASGD
+    from tinygrad_like.nn.optim.nadam import NAdam
+    from tinygrad_like.nn.optim.radam import RAdam
+    from tinygrad_like.nn.optim.rmsprop import RMSprop
+    from tinygrad_like.nn.optim.rprop import Rprop
+
+__all__ = [
+    "ASGD",
+    "SGD",
+    "Adadelta",
+    "Adagrad",
+    "Adam",
+    "AdamW",
+    "Adamax",
+    "NAdam",
+    "Optimizer",
+    "RAdam",
+    "RMSprop",
+    "Rprop",
+    "lr_scheduler",
+]
+
+
+def __getattr__(name: str) -> _Any:
+    """Import the optimizer called `name` from its module."""
+    from importlib import import_module
+
+    if name not in __all__:
+        raise AttributeError(f"module 'tinygrad_like.optim' has no attribute {name!r}")
+    found = getattr(import_module(f"tinygrad_like.nn.optim.{name.lower()}"), name)
+    globals()[name] = found
+    return found
+
+
+def __dir__() -> list[str]:
+    """Return all names, those not imported yet too."""
+    return __all__

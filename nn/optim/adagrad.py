@@ -8,7 +8,6 @@ import numpy as np
 
 from tinygrad_like.graph import result_type
 from tinygrad_like.nn.optim.blocks import BlockOptimizer
-from tinygrad_like.nn.optim.layout import Flags
 from tinygrad_like.nn.optim.optimizer import Params, refuse, settings
 from tinygrad_like.nn.optim.rules import elementwise
 from tinygrad_like.tensor import Tensor
@@ -42,7 +41,7 @@ class Adagrad(BlockOptimizer):
         eps: added to the denominator.
         foreach: accepted; there is one implementation.
         maximize: go uphill.
-        differentiable: must be False.
+        differentiable: record the step, for gradients through it.
         fused: accepted; there is one implementation.
 
     Raises:
@@ -58,8 +57,8 @@ class Adagrad(BlockOptimizer):
     """
 
     rule = staticmethod(rule)
-    slots: ClassVar[tuple[str, ...]] = ("sum",)
-    options: ClassVar[tuple[str, ...]] = ("lr", "lr_decay", "eps", "weight_decay", "maximize")
+    slots: ClassVar[dict[str, str | None]] = {"sum": None}
+    switches: ClassVar[tuple[str, ...]] = ("weight_decay", "maximize")
 
     def __init__(
         self,
@@ -94,11 +93,6 @@ class Adagrad(BlockOptimizer):
         """Return ``initial_accumulator_value``, as it was when the optimizer was made."""
         del group
         return 0.0 if name == "step" else self.defaults["initial_accumulator_value"]
-
-    def flags(self, group: dict[str, Any], step: float, *scalars: Any) -> Flags:
-        """Return which parts of the rule are to be done."""
-        del step, scalars
-        return bool(group["weight_decay"] != 0), bool(group["maximize"])
 
     def numbers(self, group: dict[str, Any], step: float, *scalars: Any) -> tuple[Any, ...]:
         """Return what the rule computes with."""

@@ -7,7 +7,6 @@ from typing import Any, ClassVar
 import numpy as np
 
 from tinygrad_like.nn.optim.blocks import BlockOptimizer
-from tinygrad_like.nn.optim.layout import Flags
 from tinygrad_like.nn.optim.optimizer import Params, refuse, settings
 from tinygrad_like.nn.optim.rules import elementwise
 from tinygrad_like.tensor import Tensor
@@ -48,7 +47,7 @@ class Adam(BlockOptimizer):
         foreach: accepted; there is one implementation.
         maximize: go uphill.
         capturable: accepted; it has no meaning on the CPU.
-        differentiable: must be False.
+        differentiable: record the step, for gradients through it.
         fused: accepted; there is one implementation.
         decoupled_weight_decay: shrink the parameter instead, as `AdamW` does.
 
@@ -65,16 +64,14 @@ class Adam(BlockOptimizer):
     """
 
     rule = staticmethod(rule)
-    slots: ClassVar[tuple[str, ...]] = ("exp_avg", "exp_avg_sq", "max_exp_avg_sq")
-    options: ClassVar[tuple[str, ...]] = (
-        "lr",
-        "betas",
-        "eps",
-        "weight_decay",
-        "amsgrad",
-        "maximize",
-        "decoupled_weight_decay",
-    )
+    slots: ClassVar[dict[str, str | None]] = {
+        "exp_avg": None,
+        "exp_avg_sq": None,
+        "max_exp_avg_sq": "amsgrad",
+    }
+    switches: ClassVar[tuple[str, ...]] = (
+        "weight_decay", "decoupled_weight_decay", "amsgrad", "maximize",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -104,17 +101,6 @@ class Adam(BlockOptimizer):
             if isinstance(beta, Tensor) and beta.array.size != 1:
                 raise ValueError(f"Tensor betas[{index}] must be 1-element")
         super().__init__(params, options)
-
-    def state_names(self, group: dict[str, Any]) -> tuple[str, ...]:
-        """Return the names of the running means."""
-        return self.slots if group["amsgrad"] else self.slots[:2]
-
-    def flags(self, group: dict[str, Any], step: float, *scalars: Any) -> Flags:
-        """Return which parts of the rule are to be done."""
-        del step, scalars
-        decays = bool(group["weight_decay"] != 0)
-        wanted = (bool(group[n]) for n in ("decoupled_weight_decay", "amsgrad", "maximize"))
-        return (decays, *wanted)
 
     def numbers(self, group: dict[str, Any], step: float, *scalars: Any) -> tuple[Any, ...]:
         """Return what the rule computes with.

@@ -21,6 +21,11 @@ from tinygrad_like.nn.optim.optimizer import Optimizer
 from tinygrad_like.nn.optim.passes import Rule
 from tinygrad_like.tensor import Tensor
 
+# Options that no rule depends on.
+_IGNORED = frozenset(
+    ("capturable", "differentiable", "foreach", "fused", "initial_accumulator_value")
+)
+
 # Options that a state saved by an older PyTorch may lack.
 _LATER: dict[str, Any] = {
     "amsgrad": False,
@@ -39,42 +44,38 @@ _LATER: dict[str, Any] = {
 class BlockOptimizer(Optimizer):
     """An optimizer whose rule works element by element.
 
-    A subclass has a `rule`, says which of the arrays it can keep for a parameter are in use
-    (`state_names`), and turns the options of a group into what the rule computes with.
+    A subclass has a `rule`, says what is kept of a parameter, and turns the options of a group into
+    what the rule computes with.
 
     Attributes:
         rule: ``rule(p, g, kept, numbers, *flags)`` updates a flat parameter `p` and `kept` in place
             by the gradient `g`, which must not change. `kept` has an array for each of `slots`, an
             empty one for those not in use; `numbers` are of the type of `p`.
-        slots: the names of all arrays that may be kept.
-        options: the names of the group's options that the rule depends on.
+        slots: the names of the arrays that may be kept, each with the option without which it isn't.
         scalars: the names of what is kept as one number for each parameter; the first is the count
             of its steps.
+        switches: the names of options that are flags of the rule: are they anything but zero?
     """
 
     rule: ClassVar[Rule]
-    slots: ClassVar[tuple[str, ...]]
-    options: ClassVar[tuple[str, ...]]
+    slots: ClassVar[dict[str, str | None]]
     scalars: ClassVar[tuple[str, ...]] = ("step",)
+    switches: ClassVar[tuple[str, ...]]
 
     _layouts: dict[int, Layout]
-    _read: ClassVar[Any]
-
-    def __init_subclass__(cls, **kwargs: Any) -> None:
-        super().__init_subclass__(**kwargs)
-        cls._read = itemgetter(*cls.options, cls.options[0])  # a tuple, were there only one
+    _read: Any
 
     def __init__(self, params: Any, defaults: dict[str, Any]) -> None:
         if defaults.get("fused") and defaults.get("foreach"):
             raise RuntimeError("`fused` and `foreach` cannot be `True` together.")
         if defaults.get("fused") and defaults.get("differentiable"):
             raise RuntimeError("`fused` does not support `differentiable`")
-        self._layouts = {}
         super().__init__(params, defaults)
+        self._look()
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)
-        self._layouts = {}
+        self._look()
         for group in self.param_groups:
             for name in _LATER.keys() & self.defaults.keys():
                 group.setdefault(name, _LATER[name])
@@ -84,12 +85,19 @@ class BlockOptimizer(Optimizer):
                     if name in notes and not isinstance(notes[name], Tensor):
                         notes[name] = _scalar(notes[name])
 
+    def _look(self) -> None:
+        """Forget how memory is laid out, and find which options that depends on."""
+        self._layouts = {}
+        options = [name for name in self.defaults if name not in _IGNORED]
+        self._read = itemgetter(*options, *options[:1])  # a tuple, were there only one
+
     # ----- What a subclass says -------------------------------------------------------------------
 
     def state_names(self, group: dict[str, Any]) -> tuple[str, ...]:
         """Return the names of the arrays to keep for each parameter of `group`."""
-        del group
-        return self.slots
+        return tuple(
+            name for name, option in self.slots.items() if option is None or group[option] != 0
+        )
 
     def whole_size(self) -> int:
         """Return from how many elements on a parameter is updated alone: NumPy calls cost more."""
@@ -102,7 +110,8 @@ class BlockOptimizer(Optimizer):
 
     def flags(self, group: dict[str, Any], step: float, *scalars: Any) -> Flags:
         """Return which parts of the rule are to be done; see `numbers` for the arguments."""
-        raise NotImplementedError
+        del step, scalars
+        return tuple(bool(group[name] != 0) for name in self.switches)
 
     def numbers(self, group: dict[str, Any], step: float, *scalars: Any) -> tuple[Any, ...]:
         """Return what the rule computes with.

@@ -7,7 +7,6 @@ from typing import Any, ClassVar
 import numpy as np
 
 from tinygrad_like.nn.optim.blocks import BlockOptimizer
-from tinygrad_like.nn.optim.layout import Flags
 from tinygrad_like.nn.optim.optimizer import Params, refuse, settings
 from tinygrad_like.nn.optim.rules import elementwise
 from tinygrad_like.tensor import Tensor
@@ -51,7 +50,7 @@ class RMSprop(BlockOptimizer):
         capturable: accepted; it has no meaning on the CPU.
         foreach: accepted; there is one implementation.
         maximize: go uphill.
-        differentiable: must be False.
+        differentiable: record the step, for gradients through it.
 
     Raises:
         ValueError: if an option is out of range.
@@ -66,16 +65,12 @@ class RMSprop(BlockOptimizer):
     """
 
     rule = staticmethod(rule)
-    slots: ClassVar[tuple[str, ...]] = ("square_avg", "momentum_buffer", "grad_avg")
-    options: ClassVar[tuple[str, ...]] = (
-        "lr",
-        "momentum",
-        "alpha",
-        "eps",
-        "centered",
-        "weight_decay",
-        "maximize",
-    )
+    slots: ClassVar[dict[str, str | None]] = {
+        "square_avg": None,
+        "momentum_buffer": "momentum",
+        "grad_avg": "centered",
+    }
+    switches: ClassVar[tuple[str, ...]] = ("weight_decay", "momentum", "centered", "maximize")
 
     def __init__(
         self,
@@ -93,17 +88,6 @@ class RMSprop(BlockOptimizer):
     ) -> None:
         refuse(lr=lr, eps=eps, momentum=momentum, weight_decay=weight_decay, alpha=alpha)
         super().__init__(params, settings(locals()))
-
-    def state_names(self, group: dict[str, Any]) -> tuple[str, ...]:
-        """Return the names of the running means and of the momentum."""
-        used = (True, group["momentum"] > 0, group["centered"])
-        return tuple(name for name, wanted in zip(self.slots, used, strict=True) if wanted)
-
-    def flags(self, group: dict[str, Any], step: float, *scalars: Any) -> Flags:
-        """Return which parts of the rule are to be done."""
-        del step, scalars
-        wanted = (bool(group[name]) for name in ("centered", "maximize"))
-        return (bool(group["weight_decay"] != 0), bool(group["momentum"] > 0), *wanted)
 
     def numbers(self, group: dict[str, Any], step: float, *scalars: Any) -> tuple[Any, ...]:
         """Return what the rule computes with."""

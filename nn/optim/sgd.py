@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from tinygrad_like.nn.optim.blocks import BlockOptimizer
-from tinygrad_like.nn.optim.layout import SMALL, Flags
+from tinygrad_like.nn.optim.layout import SMALL
 from tinygrad_like.nn.optim.optimizer import Params, refuse, settings
 from tinygrad_like.nn.optim.rules import elementwise
 from tinygrad_like.tensor import Tensor
@@ -45,7 +45,7 @@ class SGD(BlockOptimizer):
         nesterov: look ahead.
         maximize: go uphill.
         foreach: accepted; there is one implementation.
-        differentiable: must be False.
+        differentiable: record the step, for gradients through it.
         fused: accepted; there is one implementation.
 
     Raises:
@@ -61,15 +61,8 @@ class SGD(BlockOptimizer):
     """
 
     rule = staticmethod(rule)
-    slots: ClassVar[tuple[str, ...]] = ("momentum_buffer",)
-    options: ClassVar[tuple[str, ...]] = (
-        "lr",
-        "momentum",
-        "dampening",
-        "weight_decay",
-        "nesterov",
-        "maximize",
-    )
+    slots: ClassVar[dict[str, str | None]] = {"momentum_buffer": "momentum"}
+    switches: ClassVar[tuple[str, ...]] = ("weight_decay", "momentum", "nesterov", "maximize")
     scalars: ClassVar[tuple[str, ...]] = ()
 
     def __init__(
@@ -91,19 +84,9 @@ class SGD(BlockOptimizer):
             raise ValueError("Nesterov momentum requires a momentum and zero dampening")
         super().__init__(params, settings(locals()))
 
-    def state_names(self, group: dict[str, Any]) -> tuple[str, ...]:
-        """Return ``("momentum_buffer",)`` if there is momentum."""
-        return self.slots if group["momentum"] != 0 else ()
-
     def whole_size(self) -> int:
         """Return from how many elements on a parameter is updated alone: the rule is a short one."""
         return SMALL // 2
-
-    def flags(self, group: dict[str, Any], step: float, *scalars: Any) -> Flags:
-        """Return which parts of the rule are to be done."""
-        del step, scalars
-        wanted = (bool(group[n] != 0) for n in ("weight_decay", "momentum"))
-        return (*wanted, bool(group["nesterov"]), bool(group["maximize"]))
 
     def numbers(self, group: dict[str, Any], step: float, *scalars: Any) -> tuple[Any, ...]:
         """Return what the rule computes with; the first gradient counts in full."""

@@ -1,5 +1,6 @@
 """Rows for the rules of optimizers."""
 
+import importlib
 import itertools
 
 import numpy as np
@@ -11,11 +12,19 @@ SIZE = 70001  # more than a block of float32, and not a multiple of a vector
 
 # For each rule: how many arrays it may keep, its numbers, and how many flags there are.
 RULES = {
-    "sgd": (1, (-0.1, 0.2, 0.9, 0.7), 4),
-    "adam": (3, (0.3, 0.9, 0.1, 0.99, 0.01, 1e-3, -0.1), 4),
-    "rmsprop": (3, (-0.1, 0.2, 0.9, 0.1, 1e-3, 0.8), 4),
-    "adagrad": (1, (-0.1, 0.2, 1e-3), 2),
+    "sgd": (1, (0.1, 0.2, 0.9, 0.7), 4),
+    "adam": (3, (0.3, 0.9, 0.1, 0.99, 0.01, 1e-3, 0.1), 4),
+    "rmsprop": (3, (0.1, 0.2, 0.9, 0.1, 1e-3, 0.8), 4),
+    "adagrad": (1, (0.1, 0.2, 1e-3), 2),
+    "adadelta": (2, (0.1, 0.2, 0.9, 0.1, 1e-3), 2),
+    "adamax": (2, (0.3, 0.9, 0.1, 0.99, 1e-3, 0.1), 2),
+    "asgd": (1, (0.9, 0.1, 0.2, 0.3), 3),
+    "nadam": (2, (0.3, 0.9, 0.1, 0.99, 0.01, 1e-3, 0.1, 0.2), 3),
+    "radam": (2, (0.3, 0.9, 0.1, 0.99, 0.01, 1e-3, 0.1), 4),
+    "rprop": (2, (1.2, 1.0, 0.5, 0.0, 1e-3, 4.5), 1),
 }
+for _name in RULES:
+    importlib.import_module(f"tinygrad_like.nn.optim.{_name}")
 
 
 def row(name, flags):

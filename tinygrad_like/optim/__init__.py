@@ -1,5 +1,21 @@
 """PyTorch's path to the optimizers, which live in ``tinygrad_like.nn.optim``."""
 
-from tinygrad_like.nn.optim import SGD, Adagrad, Adam, AdamW, Optimizer, RMSprop, lr_scheduler
+from typing import TYPE_CHECKING as _CHECKING
+from typing import Any as _Any
 
-__all__ = ["SGD", "Adagrad", "Adam", "AdamW", "Optimizer", "RMSprop", "lr_scheduler"]
+from tinygrad_like.nn import optim as _optim
+
+if _CHECKING:
+    from tinygrad_like.nn.optim import *  # noqa: F403
+
+__all__ = _optim.__all__
+
+
+def __getattr__(name: str) -> _Any:
+    """Return the optimizer called `name`, which may be imported only now."""
+    return getattr(_optim, name)
+
+
+def __dir__() -> list[str]:
+    """Return all names, those not imported yet too."""
+    return __all__
