@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-import numpy as np
-
+from tinygrad_like import dtypes
 from tinygrad_like.nn.optim.blocks import BlockOptimizer
-from tinygrad_like.nn.optim.layout import Flags
+from tinygrad_like.nn.optim.layout import Flags, number
 from tinygrad_like.nn.optim.optimizer import Params, refuse, settings
 from tinygrad_like.nn.optim.rules import elementwise
 from tinygrad_like.tensor import Tensor
@@ -95,7 +94,11 @@ class ASGD(BlockOptimizer):
         return {"eta": group["lr"], "mu": 1.0}.get(name, 0.0)
 
     def advance(self, group: dict[str, Any], step: float, *scalars: Any) -> tuple[Any, ...]:
-        """Return the next step size, and how much the next parameter counts in the average."""
+        """Return the next step size, and how much the next parameter counts in the average.
+
+        Wherever they are kept, PyTorch rounds them to the default type first.
+        """
         del scalars
         eta = group["lr"] / (1 + group["lambd"] * group["lr"] * step) ** group["alpha"]
-        return eta, 1 / max(1, step - group["t0"])
+        rounded = dtypes.default().type
+        return rounded(number(eta)), rounded(1 / max(1, step - group["t0"]))
