@@ -86,7 +86,11 @@ def close(tensor: Any, expected: Any, tolerance: float | None = None, what: str 
     assert values.shape == wanted.shape, f"{what}: shape {values.shape}, expected {wanted.shape}"
     if tolerance is None:
         tolerance = 1e-10 if wanted.dtype == np.float64 else 2e-5
-    np.testing.assert_allclose(values, wanted, rtol=tolerance, atol=tolerance, err_msg=what)
+    largest = np.abs(wanted[np.isfinite(wanted)]).max(
+        initial=1.0
+    )  # sums of large ones are rounded more
+    absolute = tolerance * float(largest)
+    np.testing.assert_allclose(values, wanted, rtol=tolerance, atol=absolute, err_msg=what)
 
 
 # ----- Layers -------------------------------------------------------------------------------------
@@ -153,7 +157,11 @@ def names(layers: list[Any]) -> list[str]:
 
 
 def check_layer(
-    make: Callable[..., Any], kinds: list[Kind], dtype: str, options: dict[str, Any] | None = None
+    make: Callable[..., Any],
+    kinds: list[Kind],
+    dtype: str,
+    options: dict[str, Any] | None = None,
+    spread: float = 1.0,
 ) -> None:
     """Assert that a layer is built, computes, trains and keeps statistics as PyTorch's.
 
@@ -162,16 +170,17 @@ def check_layer(
         kinds: what to call it with.
         dtype: of parameters and inputs.
         options: more to call it with.
+        spread: deviation of the parameters.
     """
     options = options or {}
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*enable_nested_tensor.*")
         warnings.filterwarnings("ignore", message=".*padding='same' with even kernel.*")
         warnings.filterwarnings("ignore", message=".*Initializing zero-element.*")
-        _check_layer(make, kinds, dtype, options)
+        _check_layer(make, kinds, dtype, options, spread)
 
 
-def _check_layer(make: Any, kinds: Any, dtype: str, options: dict[str, Any]) -> None:
+def _check_layer(make: Any, kinds: Any, dtype: str, options: Any, spread: float) -> None:
     pytorch.manual_seed(7)
     expected = make(pytorch.nn, dtype=getattr(pytorch, dtype))
     tinygrad_like.manual_seed(7)
@@ -183,7 +192,7 @@ def _check_layer(make: Any, kinds: Any, dtype: str, options: dict[str, Any]) -> 
     # From here on with the very same parameters, none of them at a special value.
     generator = np.random.default_rng(3)
     for name, parameter in expected.named_parameters():
-        values = generator.normal(size=parameter.shape).astype(dtype)
+        values = generator.normal(0.0, spread, parameter.shape).astype(dtype)
         parameter.data.copy_(pytorch.from_numpy(np.asarray(values)))
         layer.get_parameter(name).data.copy_(ours(values))
     # PyTorch has the slope 1/6 as a float32 number even in float64.
