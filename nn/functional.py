@@ -139,6 +139,7 @@ from tinygrad_like.ops.resampling import (
     upsample_nearest,
 )
 from tinygrad_like.ops.unary import sigmoid, tanh
+from tinygrad_like.outs import install as _install
 
 __all__ = [
     "adaptive_avg_pool1d",
@@ -264,3 +265,5 @@ __all__ = [
     "upsample_bilinear",
     "upsample_nearest",
 ]
+
+_install("functional", globals())

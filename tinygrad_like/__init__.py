@@ -19,7 +19,7 @@ from tinygrad_like.autograd.grad_mode import (
     set_grad_enabled,
 )
 from tinygrad_like.deferred import HOMES as _HOMES
-from tinygrad_like.deferred import find as _find
+from tinygrad_like.deferred import public as _public
 from tinygrad_like.device import Device as device
 from tinygrad_like.dtypes import (
     bool_ as bool,
@@ -106,6 +106,7 @@ from tinygrad_like.ops.sorting import *
 from tinygrad_like.ops.special import *
 from tinygrad_like.ops.statistics import *
 from tinygrad_like.ops.unary import *
+from tinygrad_like.outs import install as _install
 from tinygrad_like.printing import set_printoptions
 from tinygrad_like.random import *
 from tinygrad_like.size import Size
@@ -128,11 +129,12 @@ def __getattr__(name: str) -> _Any:
 
         return importlib.import_module(f"{__name__}.{name}")
     if name in _HOMES:
-        return _find(name)
+        return _public(name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 _keep_freed()
+_install("torch", globals())
 
 # Importing the module `tensor` put it in the place of the function.
 tensor = _tensor

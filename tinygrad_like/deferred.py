@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
 from typing import Any
 
+from tinygrad_like.outs import install
 from tinygrad_like.views import in_place
 
 _GAMMA = ("digamma", "igamma", "igammac", "lgamma", "mvlgamma", "polygamma")
@@ -22,6 +24,14 @@ HOMES = {
 def find(name: str) -> Any:
     """Return the function or class of that name."""
     return getattr(importlib.import_module(f"tinygrad_like.{HOMES[name]}"), name)
+
+
+@functools.cache
+def public(name: str) -> Any:
+    """Return the package's function of that name, which takes ``out`` if PyTorch's does."""
+    found = {name: find(name), "__name__": "tinygrad_like"}
+    install("torch", found)
+    return found[name]
 
 
 def _method(name: str) -> Any:

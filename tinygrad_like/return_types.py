@@ -42,7 +42,7 @@ _FIELDS = {
 
 
 def __getattr__(name: str) -> Any:
-    fields = _FIELDS.get(name)
+    fields = _FIELDS.get(name.removesuffix("_out"))  # what a call with `out` returns has a type too
     if fields is None:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     base: Any = namedtuple(name, fields)  # type: ignore[misc]

@@ -208,8 +208,8 @@ def write(target: Any, name: str, compute: Callable[[], Any]) -> Any:
         )
     if value.dtype is not memory.dtype and not dtypes.can_cast(value.dtype, memory.dtype):
         raise RuntimeError(
-            f"result type {_title(value.dtype)} can't be cast to the desired output type "
-            f"{_title(memory.dtype)}: {name} keeps the dtype of the tensor it writes into; convert "
+            f"result type {title(value.dtype)} can't be cast to the desired output type "
+            f"{title(memory.dtype)}: {name} keeps the dtype of the tensor it writes into; convert "
             "that tensor first"
         )
     refuse_overlap(memory, name)
@@ -292,7 +292,8 @@ _TITLES = {"f2": "Half", "f4": "Float", "f8": "Double", "i1": "Char", "i2": "Sho
 _TITLES |= {"i8": "Long", "u1": "Byte", "b1": "Bool"}
 
 
-def _title(d: np.dtype[Any]) -> str:
+def title(d: np.dtype[Any]) -> str:
+    """Return what PyTorch calls a dtype in its errors."""
     return _TITLES[d.kind + str(d.itemsize)]
 
 

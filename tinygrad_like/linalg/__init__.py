@@ -8,3 +8,6 @@ from tinygrad_like.linalg.decompositions import *
 from tinygrad_like.linalg.norms import *
 from tinygrad_like.linalg.products import *
 from tinygrad_like.linalg.solving import *
+from tinygrad_like.outs import install as _install
+
+_install("linalg", globals())

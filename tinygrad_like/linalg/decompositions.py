@@ -8,7 +8,6 @@ import numpy as np
 
 from tinygrad_like import return_types
 from tinygrad_like.graph import result_type
-from tinygrad_like.linalg.results import fills_out
 from tinygrad_like.ops import decompositions as ops
 from tinygrad_like.ops.comparison import unsupported
 from tinygrad_like.ops.diagonals import tril, triu
@@ -36,7 +35,6 @@ __all__ = [
 # ----- Cholesky -----------------------------------------------------------------------------------
 
 
-@fills_out
 def cholesky(A: Any, *, upper: bool = False) -> Any:
     """Return the lower triangle L of positive-definite matrices ``A = L L^T``, or its transpose.
 
@@ -57,7 +55,6 @@ def cholesky(A: Any, *, upper: bool = False) -> Any:
     return ops.turned(ops.cholesky(ops.turned(A)))
 
 
-@fills_out
 def cholesky_ex(A: Any, *, upper: bool = False, check_errors: bool = False) -> Any:
     """Return what `cholesky` returns, and for each matrix 0, or the order of its first bad minor.
 
@@ -103,7 +100,6 @@ def _bad_minor(a: Any) -> int:
 # ----- QR -----------------------------------------------------------------------------------------
 
 
-@fills_out
 def qr(A: Any, mode: str = "reduced") -> Any:
     """Return Q with orthonormal columns and R, an upper triangle, with ``A = Q R``.
 
@@ -128,7 +124,6 @@ def qr(A: Any, mode: str = "reduced") -> Any:
     return return_types.linalg_qr(*ops.qr(A, mode))
 
 
-@fills_out
 def householder_product(A: Any, tau: Any) -> Any:
     """Return the first columns of a product of reflections ``I - tau[i] v_i v_i^T``, as `geqrf` gives them.
 
@@ -189,7 +184,6 @@ def _needs_symmetric(name: str, A: Any) -> None:
         raise unsupported(name.replace(".", "_") + "_cpu", A.array.dtype)
 
 
-@fills_out
 def eigh(A: Any, UPLO: str = "L") -> Any:
     """Return the eigenvalues of symmetric matrices, in rising order, and their eigenvectors, as columns.
 
@@ -211,7 +205,6 @@ def eigh(A: Any, UPLO: str = "L") -> Any:
     return return_types.linalg_eigh(*ops.eigh(A, upper))
 
 
-@fills_out
 def eigvalsh(A: Any, UPLO: str = "L") -> Any:
     """Return the eigenvalues of symmetric matrices ``(..., N, N)``, in rising order.
 
@@ -254,7 +247,6 @@ def _refuse_driver(name: str, driver: Any) -> None:
         )
 
 
-@fills_out
 def svd(A: Any, full_matrices: bool = True, *, driver: Any = None) -> Any:
     """Return U, the singular values in falling order, and V transposed: ``A = U diag(S) Vh``.
 
@@ -275,7 +267,6 @@ def svd(A: Any, full_matrices: bool = True, *, driver: Any = None) -> Any:
     return return_types.linalg_svd(*ops.svd(A, bool(full_matrices)))
 
 
-@fills_out
 def svdvals(A: Any, *, driver: Any = None) -> Any:
     """Return the singular values of matrices ``(..., M, N)``, in falling order.
 
@@ -298,7 +289,6 @@ def _refuse_without_pivots(name: str, pivot: bool) -> None:
         raise RuntimeError(f"{name}: LU without pivoting is not implemented on the CPU")
 
 
-@fills_out
 def lu_factor_ex(A: Any, *, pivot: bool = True, check_errors: bool = False) -> Any:
     """Return what `lu_factor` returns, and for each matrix 0, or where U has the first 0 on its diagonal.
 
@@ -322,7 +312,6 @@ def lu_factor_ex(A: Any, *, pivot: bool = True, check_errors: bool = False) -> A
     return return_types.linalg_lu_factor_ex(LU, pivots, result_type.make(info))
 
 
-@fills_out
 def lu_factor(A: Any, *, pivot: bool = True) -> Any:
     """Return L without its ones and U in one matrix, and with which row, from 1, each was swapped.
 
@@ -341,7 +330,6 @@ def lu_factor(A: Any, *, pivot: bool = True) -> Any:
     return return_types.linalg_lu_factor(*lu_factor_ex(A, pivot=pivot, check_errors=True)[:2])
 
 
-@fills_out
 def lu(A: Any, *, pivot: bool = True) -> Any:
     """Return a permutation P, a lower triangle L with ones on its diagonal, and U: ``A = P L U``.
 
@@ -369,7 +357,6 @@ def unpack(LU: Any, pivots: Any) -> tuple[Any, Any, Any]:
     return result_type.make(permutation(pivots.array, rows, d)), L, triu(LU[..., :size, :])
 
 
-@fills_out
 def lu_solve(LU: Any, pivots: Any, B: Any, *, left: bool = True, adjoint: bool = False) -> Any:
     """Return the solution of ``A X = B``, or of ``X A = B``, by what `lu_factor` gives for A.
 

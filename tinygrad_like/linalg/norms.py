@@ -10,7 +10,6 @@ import numpy as np
 from tinygrad_like import dtypes
 from tinygrad_like.graph import Traced
 from tinygrad_like.linalg.decompositions import svdvals
-from tinygrad_like.linalg.results import fills_out
 from tinygrad_like.linalg.solving import inv_ex
 from tinygrad_like.op import REGISTRY
 from tinygrad_like.ops.conversion import convert
@@ -39,7 +38,6 @@ def _converted(name: str, x: Any, dtype: Any) -> Any:
     return convert(x, d)
 
 
-@fills_out
 def vector_norm(
     x: Any, ord: float = 2, dim: Any = None, keepdim: bool = False, *, dtype: Any = None
 ) -> Any:
@@ -57,7 +55,6 @@ def vector_norm(
     return _norm(_converted("linalg.vector_norm", x, dtype), float(ord), dim, keepdim)
 
 
-@fills_out
 def matrix_norm(
     A: Any,
     ord: Any = "fro",
@@ -116,7 +113,6 @@ def matrix_norm(
     return out
 
 
-@fills_out
 def norm(
     A: Any, ord: Any = None, dim: Any = None, keepdim: bool = False, *, dtype: Any = None
 ) -> Any:
@@ -150,7 +146,6 @@ def norm(
     return matrix_norm(A, ord, dims if len(dims) == 2 else (-2, -1), keepdim, dtype=dtype)
 
 
-@fills_out
 def cond(A: Any, p: Any = None) -> Any:
     """Return the condition number of matrices ``(..., M, N)``: the norm times that of the inverse.
 

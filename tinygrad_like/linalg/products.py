@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from tinygrad_like.linalg.results import fills_out
 from tinygrad_like.ops import diagonals, products
 from tinygrad_like.ops import linalg as ops
 from tinygrad_like.ops.matrices import needs_float
@@ -21,11 +20,10 @@ __all__ = [
     "vecdot",
 ]
 
-matmul = fills_out(ops.matmul)
-matrix_power = fills_out(products.matrix_power)
+matmul = ops.matmul
+matrix_power = products.matrix_power
 
 
-@fills_out
 def cross(input: Any, other: Any, *, dim: int = -1) -> Any:
     """Return the vector products along `dim`, which has size 3; other dimensions broadcast.
 
@@ -49,7 +47,6 @@ def diagonal(A: Any, *, offset: int = 0, dim1: int = -2, dim2: int = -1) -> Any:
     return diagonals.diagonal(A, offset, dim1, dim2)
 
 
-@fills_out
 def multi_dot(tensors: Any) -> Any:
     """Return the product of two or more matrices, in the order with the fewest multiplications.
 
@@ -110,7 +107,6 @@ def vander(x: Any, N: int | None = None) -> Any:
     return powers(x, count)
 
 
-@fills_out
 def vecdot(x: Any, y: Any, *, dim: int = -1) -> Any:
     """Return the sums of products along `dim`; other dimensions broadcast.
 

@@ -9,7 +9,6 @@ import numpy as np
 
 from tinygrad_like import return_types
 from tinygrad_like.graph import Traced, as_array, result_type
-from tinygrad_like.linalg.results import fills_out
 from tinygrad_like.ops import decompositions as ops
 from tinygrad_like.ops.expanding import broadcast_to
 from tinygrad_like.ops.matrices import LinAlgError, needs_float, needs_matrices
@@ -59,7 +58,6 @@ def _refuse_sizes(name: str, A: Any, B: Any, left: bool) -> None:
         )
 
 
-@fills_out
 def solve(A: Any, B: Any, *, left: bool = True) -> Any:
     """Return the solution X of ``A X = B``, or of ``X A = B``.
 
@@ -107,7 +105,6 @@ def _where_regular(function: Any, A: Any, shape: tuple[int, ...], info: Any) -> 
     )
 
 
-@fills_out
 def solve_ex(A: Any, B: Any, *, left: bool = True, check_errors: bool = False) -> Any:
     """Return what `solve` returns, and for each matrix 0, or where elimination meets a 0 on the diagonal.
 
@@ -131,7 +128,6 @@ def solve_ex(A: Any, B: Any, *, left: bool = True, check_errors: bool = False) -
     return return_types.linalg_solve_ex(out, result_type.make(info))
 
 
-@fills_out
 def solve_triangular(
     A: Any, B: Any, *, upper: bool, left: bool = True, unitriangular: bool = False
 ) -> Any:
@@ -236,7 +232,6 @@ def lstsq(A: Any, B: Any, rcond: float | None = None, *, driver: str | None = No
 # ----- Inverses -----------------------------------------------------------------------------------
 
 
-@fills_out
 def inv(A: Any) -> Any:
     """Return the inverses of square matrices ``(..., N, N)``.
 
@@ -252,7 +247,6 @@ def inv(A: Any) -> Any:
     return ops.inverse(A)
 
 
-@fills_out
 def inv_ex(A: Any, *, check_errors: bool = False) -> Any:
     """Return what `inv` returns, and for each matrix 0, or where elimination meets a 0 on the diagonal.
 
@@ -285,7 +279,6 @@ def tolerances(A: Any, atol: Any, rtol: Any) -> tuple[Any, Any]:
     )
 
 
-@fills_out
 def pinv(
     A: Any, rcond: Any = None, hermitian: bool = False, *, atol: Any = None, rtol: Any = None
 ) -> Any:
@@ -310,7 +303,6 @@ def pinv(
     return ops.pseudoinverse(A, *tolerances(A, atol, rcond if rtol is None else rtol), hermitian)
 
 
-@fills_out
 def matrix_rank(
     A: Any,
     tol: Any = None,
@@ -349,7 +341,6 @@ def matrix_rank(
 # ----- Determinants -------------------------------------------------------------------------------
 
 
-@fills_out
 def det(A: Any) -> Any:
     """Return the determinants of square matrices ``(..., N, N)``.
 
@@ -363,7 +354,6 @@ def det(A: Any) -> Any:
     return ops.determinant(A)
 
 
-@fills_out
 def slogdet(A: Any) -> Any:
     """Return the signs of determinants and the logarithms of their sizes, 0 and -inf for singular matrices.
 
@@ -380,7 +370,6 @@ def slogdet(A: Any) -> Any:
 # ----- Tensors as matrices ------------------------------------------------------------------------
 
 
-@fills_out
 def tensorinv(A: Any, ind: int = 2) -> Any:
     """Return the inverse of a tensor seen as the matrix of its first `ind` dimensions and the rest.
 
@@ -403,7 +392,6 @@ def tensorinv(A: Any, ind: int = 2) -> Any:
     return reshape(inv(reshape(A, (math.prod(first), math.prod(rest)))), (*rest, *first))
 
 
-@fills_out
 def tensorsolve(A: Any, B: Any, dims: Any = None) -> Any:
     """Return the X with ``tensordot(A, X, X.ndim) = B``.
 

@@ -57,9 +57,9 @@ def det(input: Any) -> Any:
     return _linalg().det(input)
 
 
-def inverse(input: Any, *, out: Any = None) -> Any:
+def inverse(input: Any) -> Any:
     """Return what `linalg.inv` returns."""
-    return _linalg().inv(input, out=out)
+    return _linalg().inv(input)
 
 
 def pinverse(input: Any, rcond: float = 1e-15) -> Any:
@@ -99,12 +99,12 @@ def nuclear_norm(input: Any, dim: Any = None, keepdim: bool = False) -> Any:
 # ----- Cholesky -----------------------------------------------------------------------------------
 
 
-def cholesky(input: Any, upper: bool = False, *, out: Any = None) -> Any:
+def cholesky(input: Any, upper: bool = False) -> Any:
     """Return what `linalg.cholesky` returns."""
     needs_matrices("cholesky", convert(input, np.dtype("d")).array, True)
     if input.array.dtype.kind != "f":
         raise unsupported("cholesky_cpu", input.array.dtype)
-    return _linalg().cholesky(input, upper=upper, out=out)
+    return _linalg().cholesky(input, upper=upper)
 
 
 def cholesky_solve(B: Any, L: Any, upper: bool = False) -> Any:

@@ -12,6 +12,7 @@ from tinygrad_like.ops import embedding as _embedding
 from tinygrad_like.ops import norm_kernels as kernels
 from tinygrad_like.ops.cross_entropy import title
 from tinygrad_like.ops.shaping import reshape
+from tinygrad_like.outs import written
 
 __all__ = ["batch_norm", "group_norm", "instance_norm", "layer_norm", "rms_norm"]
 FUNCTIONAL = [*__all__, *_embedding.FUNCTIONAL, "local_response_norm", "normalize"]
@@ -245,9 +246,7 @@ def normalize(input: Any, p: float = 2.0, dim: Any = 1, eps: float = 1e-12, out:
     tensor([[0.6000, 0.8000]])
     """
     result = input / input.norm(p, dim, keepdim=True).clamp_min(eps)
-    if out is None:
-        return result
-    return out.copy_(result)
+    return result if out is None else written("div", "cast", out, result)
 
 
 def local_response_norm(

@@ -17,6 +17,7 @@ from tinygrad_like.ops.softmax import softmax as _softmax
 from tinygrad_like.ops.special import erf, erfc, erfinv
 from tinygrad_like.ops.unary import exp2, expm1, log1p, logit, round, sinc
 from tinygrad_like.ops.unary import sigmoid as expit
+from tinygrad_like.outs import install as _install
 from tinygrad_like.special.bessel import *
 from tinygrad_like.special.gamma import *
 from tinygrad_like.special.normal import *
@@ -31,3 +32,6 @@ def softmax(input: Any, dim: int, *, dtype: Any = None) -> Any:
 def log_softmax(input: Any, dim: int, *, dtype: Any = None) -> Any:
     """Return the logarithm of `softmax`: see `tinygrad_like.log_softmax`."""
     return _log_softmax(input, dim, dtype=dtype)
+
+
+_install("special", globals())
