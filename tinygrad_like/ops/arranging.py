@@ -11,7 +11,6 @@ import numpy as np
 from tinygrad_like import dtypes
 from tinygrad_like.graph import Array, Traced, as_array
 from tinygrad_like.op import REGISTRY, op
-from tinygrad_like.ops.comparison import unsupported
 from tinygrad_like.ops.expanding import broadcast_to
 from tinygrad_like.ops.shaping import axis_of, reshape, sizes_of, transpose, unsqueeze
 from tinygrad_like.stamps import owner
@@ -72,7 +71,12 @@ def _repeat(input: Any, *repeats: Any) -> Any:
     tensor([[1., 2., 1., 2.],
             [1., 2., 1., 2.]])
     """
-    return repeat(input, tuple(int(n) for n in sizes_of(repeats)))
+    sizes = sizes_of(repeats)
+    if any(isinstance(n, float) for n in sizes):
+        raise TypeError(
+            f"repeat(): argument 'repeats' must be tuple of ints, not float: got {sizes}"
+        )
+    return repeat(input, tuple(int(n) for n in sizes))
 
 
 def tile(input: Any, dims: Any) -> Any:
@@ -103,7 +107,9 @@ def repeat_interleave(
     del output_size
     counted = input if repeats is None else repeats
     if isinstance(counted, Traced) and counted.dtype not in (dtypes.int32, dtypes.int64):
-        raise unsupported("repeat_interleave_cpu", counted.array.dtype)
+        raise NotImplementedError(
+            f"repeat_interleave: repeats must be int32 or int64, got {counted.dtype}; use .long()"
+        )
     if repeats is None:
         counts = as_array(input)
         return REGISTRY["repeat_indices"].call(input, counts.size)
@@ -115,7 +121,7 @@ def repeat_interleave(
         repeats = int(repeats.array.item())
     if isinstance(repeats, int):
         if repeats < 0:
-            raise RuntimeError(f"Repeats must be non-negative, got {repeats}")
+            raise RuntimeError(f"repeats must be non-negative, got {repeats}")
         shape = tuple(input.shape)
         wide = broadcast_to(
             unsqueeze(input, axis + 1), (*shape[: axis + 1], repeats, *shape[axis + 1 :])
@@ -139,7 +145,7 @@ def repeat_indices(x: Array, size: int) -> Array:
             f"repeat_interleave: repeats must be integers, got {dtypes.named(x.dtype)}"
         )
     if x.size and x.min() < 0:
-        raise RuntimeError("repeats can not be negative")
+        raise RuntimeError(f"repeats can not be negative, got {x.min()}")
     return np.repeat(np.arange(size), x)
 
 
@@ -215,6 +221,8 @@ def roll(input: Any, shifts: Any, dims: Any = None) -> Any:
     """
     moves = tuple(shifts) if isinstance(shifts, tuple | list) else (shifts,)
     given = () if dims is None else tuple(dims) if isinstance(dims, tuple | list) else (dims,)
+    if not moves:
+        raise RuntimeError("roll: `shifts` required, got none")
     if len(given) != len(moves) and (given or len(moves) != 1):
         raise RuntimeError(
             f"shifts and dimensions must align. shifts: {len(moves)}, dims:{len(given)}"
@@ -232,7 +240,7 @@ def rot90(input: Any, k: int = 1, dims: Sequence[int] = (0, 1)) -> Any:
     if len(dims) != 2:
         raise RuntimeError(f"expected total rotation dims == 2, but got dims = {len(dims)}")
     if input.ndim < 2:
-        raise RuntimeError(f"expected total dims >= 2, but got total dims = {input.ndim}")
+        raise RuntimeError(f"rot90 expects at least 2 dimensions, got shape {list(input.shape)}")
     first, second = (axis_of(dim, input.ndim) for dim in dims)
     if first == second:
         raise RuntimeError(
@@ -278,7 +286,9 @@ def meshgrid(*tensors: Any, indexing: str = "ij") -> tuple[Any, ...]:
                 f"{tuple(x.shape)}"
             )
         if x.dtype is not given[0].dtype:
-            raise RuntimeError("meshgrid expects all tensors to have the same dtype")
+            raise RuntimeError(
+                f"meshgrid expects all tensors to have the same dtype, got {given[0].dtype} and {x.dtype}"
+            )
     order = list(range(len(given)))
     if indexing == "xy" and len(order) > 1:
         order[:2] = [1, 0]

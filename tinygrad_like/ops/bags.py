@@ -93,7 +93,7 @@ def embedding_bag(
     """
     del sparse
     if mode not in ("sum", "mean", "max"):
-        raise ValueError("mode has to be one of sum, mean or max")
+        raise ValueError(f"embedding_bag: mode has to be one of sum, mean or max, got {mode}")
     if mode == "max" and scale_grad_by_freq:
         raise ValueError("max mode does not support scaling the gradient by the frequency")
     indices = as_array(input)

@@ -519,19 +519,23 @@ def one_hot(tensor: Any, num_classes: int = -1) -> Any:
         )
     indices = tensor.array
     if indices.dtype != np.int64:
-        raise RuntimeError("one_hot is only applicable to index tensor of type LongTensor.")
+        raise RuntimeError(
+            f"one_hot is only applicable to index tensor of dtype int64, got {indices.dtype}; use .long()"
+        )
     if indices.size == 0 and num_classes <= 0:
         raise RuntimeError(
-            "Can not infer total number of classes from empty tensor."
+            "one_hot: Can not infer total number of classes from empty tensor; give num_classes"
             if num_classes == -1
             else "num_classes should be positive"
         )
     if indices.size and indices.min() < 0:
-        raise RuntimeError("Class values must be non-negative.")
+        raise RuntimeError(f"one_hot: class values must be non-negative, got {indices.min()}")
     if num_classes == -1:
         num_classes = int(indices.max()) + 1
     elif num_classes < 1:
         raise RuntimeError("num_classes should be positive")
     elif indices.size and indices.max() >= num_classes:
-        raise RuntimeError("Class values must be smaller than num_classes.")
+        raise RuntimeError(
+            f"one_hot: class values must be smaller than num_classes, {num_classes}, got {indices.max()}"
+        )
     return result_type.make((indices[..., None] == np.arange(num_classes)).astype(np.int64))

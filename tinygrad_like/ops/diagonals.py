@@ -35,7 +35,7 @@ def diagonal(x: Array, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Array:
     """
     first, second = axis_of(dim1, x.ndim), axis_of(dim2, x.ndim)
     if first == second:
-        raise RuntimeError(f"diagonal dimensions cannot be identical {dim1}, {dim2}")
+        raise RuntimeError(f"diagonal dimensions dim1 and dim2 cannot be identical, got {dim1} and {dim2}")
     out = x.diagonal(offset, first, second)
     if x.flags.writeable:
         out.flags.writeable = True
@@ -69,7 +69,7 @@ def diag_embed(input: Any, offset: int = 0, dim1: int = -2, dim2: int = -1) -> A
     ndim = input.ndim + 1
     first, second = axis_of(dim1, ndim), axis_of(dim2, ndim)
     if first == second:
-        raise RuntimeError(f"diagonal dimensions cannot be identical {dim1}, {dim2}")
+        raise RuntimeError(f"diagonal dimensions dim1 and dim2 cannot be identical, got {dim1} and {dim2}")
     shape = list(input.shape[:-1])
     size = input.shape[-1] + abs(offset)
     for axis in sorted((first, second)):

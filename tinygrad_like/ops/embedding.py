@@ -66,7 +66,10 @@ def _embedding(weight: Array, indices: Array, padding_idx: int | None, by_freque
     # Seen as unsigned numbers negative ones are huge, and taking raises for them too.
     unsigned = indices.view(f"u{indices.dtype.itemsize}")
     if unsigned.size and unsigned.max() >= weight.shape[0]:
-        raise IndexError("index out of range in self")
+        outside = indices[unsigned >= weight.shape[0]][0]
+        raise IndexError(
+            f"index out of range in self: got {outside} for a weight of {weight.shape[0]} rows"
+        )
     return np.take(weight, indices, axis=0)
 
 
@@ -124,7 +127,9 @@ def embedding(
         raise RuntimeError(f"'weight' must be 2-D: embedding got shape {tuple(table.shape)}")
     if padding_idx is not None:
         if not -table.shape[0] <= padding_idx < table.shape[0]:
-            raise AssertionError("Padding_idx must be within num_embeddings")
+            raise AssertionError(
+                f"padding_idx must be within num_embeddings, {table.shape[0]}, got {padding_idx}"
+            )
         padding_idx %= table.shape[0]
     if max_norm is not None:
         _renormalize(weight, indices, max_norm, norm_type)

@@ -187,7 +187,9 @@ def _plain_slice(item: slice) -> slice:
     )
     if step is not None and step <= 0:
         raise ValueError(
-            "slice step cannot be zero" if step == 0 else "step must be greater than zero"
+            "slice step cannot be zero"
+            if step == 0
+            else f"step must be greater than zero, got {step}; flip() turns a tensor round"
         )
     return slice(start, stop, step)
 
@@ -243,7 +245,7 @@ def _parse(index: Any, shape: tuple[int, ...]) -> _Parsed:
             )
         if not shape and any(isinstance(item, slice) for item in items):
             raise IndexError("slice() cannot be applied to a 0-dim tensor.")
-        raise IndexError(f"too many indices for tensor of dimension {len(shape)}")
+        raise IndexError(f"too many indices for tensor of dimension {len(shape)} (got {consumed})")
     chosen = None
     steps: list[Any] = []
     arrays: list[Any] = []

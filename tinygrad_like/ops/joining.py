@@ -91,7 +91,7 @@ def narrow(input: Any, dim: int, start: Any, length: int) -> Any:
     if input.ndim == 0:
         raise RuntimeError("narrow() cannot be applied to a 0-dim tensor.")
     if length < 0:
-        raise RuntimeError("narrow(): length must be non-negative.")
+        raise RuntimeError(f"narrow(): length must be non-negative, got {length}")
     axis = axis_of(dim, input.ndim)
     size = input.shape[axis]
     first = int(start)
@@ -228,7 +228,9 @@ def tensor_split(input: Any, indices_or_sections: Any, dim: int = 0) -> tuple[An
         cuts = cuts.array.tolist()
     if isinstance(cuts, int):
         if cuts <= 0:
-            raise RuntimeError(f"number of sections must be larger than 0, got {cuts}")
+            raise RuntimeError(
+                f"tensor_split: number of sections must be larger than 0, got {cuts}"
+            )
         small, larger = divmod(size, cuts)
         cuts = [i * small + min(i, larger) for i in range(1, cuts)]
     before, edges = (slice(None),) * axis, [None, *cuts, None]
@@ -386,6 +388,8 @@ def stack(xs: Arrays, dim: int = 0) -> Array:
 def hstack(tensors: Any) -> Any:
     """Return the tensors joined along the second dimension, or the only one."""
     given = atleast_1d(tuple(tensors))
+    if not given:
+        raise RuntimeError("hstack expects a non-empty TensorList")
     return cat(given, 0 if given and given[0].ndim == 1 else 1)
 
 

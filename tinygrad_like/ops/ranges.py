@@ -168,6 +168,12 @@ def eye(
     return finish("eye", array, requires_grad, device, layout, pin_memory)
 
 
+def _refuse_negative(row: int, col: int) -> None:
+    for name, size in (("row", row), ("col", col)):
+        if size < 0:
+            raise RuntimeError(f"{name}, a size of the matrix, must be non-negative, got {size}")
+
+
 def tril_indices(
     row: int,
     col: int,
@@ -184,6 +190,7 @@ def tril_indices(
     tensor([[0, 1, 1],
             [0, 0, 1]])
     """
+    _refuse_negative(row, col)
     found = np.stack(np.tril_indices(row, offset, col)).astype(
         dtype_of("tril_indices", dtype, dtypes.I64)
     )
@@ -206,6 +213,7 @@ def triu_indices(
     tensor([[0, 0, 1],
             [0, 1, 1]])
     """
+    _refuse_negative(row, col)
     found = np.stack(np.triu_indices(row, offset, col)).astype(
         dtype_of("triu_indices", dtype, dtypes.I64)
     )

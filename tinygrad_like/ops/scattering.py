@@ -56,7 +56,7 @@ def _indices(name: str, index: Any) -> np.ndarray[Any, Any]:
         return array
     if array.dtype.kind == "i" and array.dtype.itemsize == 4:
         return array.astype(np.int64)
-    raise RuntimeError(
+    raise (IndexError if name == "index_fill" else RuntimeError)(
         f"{name}(): Expected dtype int32/int64 for index, got {dtypes.named(array.dtype)}"
     )
 
@@ -87,8 +87,8 @@ def _along(name: str, input: Any, dim: int, index: Any) -> tuple[Any, int, np.nd
         if array.size == 0:
             return input, axis, array.reshape((0,) * len(shape))
         raise RuntimeError(
-            f"{name}(): Index tensor must have the same number of dimensions as input tensor, got "
-            f"{array.ndim} and {len(shape)}"
+            f"{name}(): index must have the same number of dimensions as input, got shapes "
+            f"{list(array.shape)} and {list(shape)}"
         )
     for d, (n, size) in enumerate(zip(array.shape, shape, strict=True)):
         if d != axis and n > size:
@@ -303,7 +303,7 @@ def _slices(name: str, input: Any, dim: int, index: Any) -> tuple[int, np.ndarra
     array = _indices(name, index)
     if array.ndim > 1:
         raise IndexError(
-            f"{name}(): Index is supposed to be a vector, but got dim: {array.ndim} instead"
+            f"{name}(): Index is supposed to be a vector, but got shape {list(array.shape)} instead"
         )
     array = array.reshape(-1)
     size = shape[axis] if shape else 1
@@ -365,7 +365,12 @@ def _slices_source(
     if tuple(shape) != source.array.shape:
         if source.array.size == 1 and np.prod(shape) == 1:
             return reshape(source, tuple(shape))
-        raise (RuntimeError if name == "index_add" else IndexError)(
+        only_count = source.array.ndim == len(shape) and all(
+            n == size
+            for d, (n, size) in enumerate(zip(source.array.shape, shape, strict=True))
+            if d != axis
+        )
+        raise (IndexError if name == "index_copy" and only_count else RuntimeError)(
             f"{name}(): source of shape {list(source.array.shape)} does not match {index.size} indices "
             f"along dimension {axis} of a tensor of shape {list(input.array.shape)}"
         )
@@ -414,7 +419,8 @@ def index_copy(input: Any, dim: int, index: Any, source: Any) -> Any:
     """Return `input` with the slices that `index` names replaced by those of `source`.
 
     Raises:
-        IndexError: if an index is out of range or the shapes do not fit.
+        IndexError: if an index is out of range, or there are not as many as slices.
+        RuntimeError: if other sizes or the dtypes do not fit.
 
     >>> import tinygrad_like as torch
     >>> torch.index_copy(torch.zeros(3), 0, torch.tensor([2]), torch.tensor([7.0]))
@@ -469,6 +475,11 @@ def untake(x: Array, index: Any, shape: Any) -> Array:
     return out
 
 
+def _outside(name: str, index: Any, size: int) -> IndexError:
+    got = index[(index >= size) | (index < -size)][0]
+    return IndexError(f"{name}(): index {got} is out of range for a tensor of {size} elements")
+
+
 def _refuse_short(name: str, index: Any) -> None:
     if require_tensor(name, "index", index).array.dtype is not dtypes.I64:
         raise RuntimeError(f"{name}(): Expected a long tensor for index, but got {index.dtype}")
@@ -488,7 +499,7 @@ def take(input: Any, index: Any) -> Any:
     _refuse_short("take", index)
     array = _indices("take", index)
     if array.size and (array.max() >= size or array.min() < -size):
-        raise IndexError(f"take(): an index is out of range for a tensor of {size} elements")
+        raise _outside("take", array, size)
     return _take(input, array)
 
 
@@ -514,7 +525,7 @@ def put(input: Any, index: Any, source: Any, accumulate: bool = False) -> Any:
         )
     size = input.array.size
     if array.size and (array.max() >= size or array.min() < -size):
-        raise IndexError(f"put_(): an index is out of range for a tensor of {size} elements")
+        raise _outside("put_", array, size)
     flat = REGISTRY["index_put"].call(
         reshape(input, (-1,)), reshape(source, (-1,)), (array,), bool(accumulate)
     )

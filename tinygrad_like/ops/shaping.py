@@ -103,7 +103,7 @@ def _refuse_shape(x: Array, shape: Any) -> RuntimeError:
     """Return what is wrong with asking for `x` in `shape`."""
     wanted = list(shape) if isinstance(shape, tuple | list) else [shape]
     if wanted.count(-1) > 1:
-        return RuntimeError("only one dimension can be inferred")
+        return RuntimeError("only one dimension can be inferred, got -1 more than once")
     for index, size in enumerate(wanted):
         if size < -1:
             return RuntimeError(
