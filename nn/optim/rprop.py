@@ -8,7 +8,7 @@ import numpy as np
 
 from tinygrad_like.nn.optim.blocks import BlockOptimizer
 from tinygrad_like.nn.optim.optimizer import Params, refuse, settings
-from tinygrad_like.nn.optim.rules import elementwise
+from tinygrad_like.nn.optim.rules import elementwise, where
 from tinygrad_like.tensor import Tensor
 
 __all__ = ["Rprop"]
@@ -23,9 +23,9 @@ def rule(p: Any, g: Any, kept: Any, numbers: Any, flags: Any) -> Any:
     if maximize:
         g = -g
     turn = g * former
-    factor = np.where(turn > zero, grow, np.where(turn < zero, shrink, same))
+    factor = where(turn > zero, grow, where(turn < zero, shrink, same))
     size = np.minimum(np.maximum(size * factor, least), most)
-    g = np.where(turn < zero, zero, g)  # wait before the way back
+    g = where(turn < zero, zero, g)  # wait before the way back
     return p - np.sign(g) * size, (g, size)
 
 

@@ -28,6 +28,11 @@ Formula: TypeAlias = Callable[[Any, Any, Any, Any, Any], tuple[Any, tuple[Any, .
 FORMULAS: dict[str, Formula] = {}
 
 
+def where(condition: Any, yes: Any, no: Any) -> Any:
+    """Choose between values, in formulas."""
+    return np.where(condition, yes, no)
+
+
 def elementwise(name: str, *, least: int = LEAST) -> Callable[[Formula], Rule]:
     """Make a formula the rule ``rule(p, g, kept, numbers, *flags)``, which writes into `p` and `kept`.
 

@@ -9,8 +9,19 @@ from collections.abc import Callable
 from types import FunctionType
 from typing import Any
 
+from numba.extending import overload
+
 from tinygrad_like.jit.compiler import inlined, kernel
-from tinygrad_like.nn.optim.rules import FORMULAS
+from tinygrad_like.jit.mathematics import choose
+from tinygrad_like.nn.optim.rules import FORMULAS, where
+
+
+@overload(where)
+def _where(condition: Any, yes: Any, no: Any) -> Any:
+    """Have formulas choose without a branch."""
+    del condition, yes, no
+    return lambda condition, yes, no: choose(condition, yes, no)
+
 
 # What a formula is given for an array that is not in use plays no part.
 
