@@ -206,6 +206,8 @@ class Op:
         text = str(error)
         if self.broadcasts and "broadcast" in text:
             text = "these shapes do not broadcast: sizes must be equal or 1, counted from the right"
+        elif text.startswith("operands could not be broadcast"):
+            text = "these shapes do not fit together"
         elif type(error) is TypeError and text.endswith("interpreted as an integer"):
             text = f"expected an int for {' or '.join(self.options)}, got {text.split(chr(39))[1]}"
         kind: type[Exception] = RuntimeError if type(error) is ValueError else type(error)

@@ -84,7 +84,7 @@ def matrix_norm(
     if not isinstance(dim, tuple | list):
         raise TypeError(f"{name}: dim must be a tuple of two ints, got {dim!r}")
     if A.ndim < 2:
-        raise RuntimeError(f"{name}: The input tensor A must have at least 2 dimensions.")
+        raise RuntimeError(f"{name}: A must have at least 2 dimensions, got {A.ndim}")
     A = _converted(name, A, dtype)
     if A.array.dtype.kind != "f":
         needs_float(name, A.array)
@@ -94,10 +94,13 @@ def matrix_norm(
     if rows == columns:
         raise RuntimeError(f"{name}: dims must be different. Got {tuple(dim)}")
     if isinstance(ord, str):
-        if ord not in ("fro", "nuc"):
-            raise RuntimeError(f"{name}: Order {ord} not supported.")
-    elif abs(ord) not in (1, 2, math.inf):
-        raise RuntimeError(f"{name}: Order {ord} not supported.")
+        known = ord in ("fro", "nuc")
+    else:
+        known = abs(ord) in (1, 2, math.inf)
+    if not known:
+        raise RuntimeError(
+            f"{name}: Order {ord} not supported, expected 'fro', 'nuc', inf, -inf, 1, -1, 2 or -2"
+        )
     if ord == "fro":
         return _norm(A, 2.0, (rows, columns), keepdim)
     if ord == "nuc" or abs(ord) == 2:

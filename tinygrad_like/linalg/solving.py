@@ -154,7 +154,7 @@ def solve_triangular(
     name = "linalg.solve_triangular"
     needs_matrices(name, A.array, True)
     if B.ndim < 2:
-        raise RuntimeError(f"{name}: The input tensor B must have at least 2 dimensions.")
+        raise RuntimeError(f"{name}: B must have at least 2 dimensions, got {B.ndim}")
     _same_dtype(name, A, B)
     _refuse_sizes(name, A, B, left)
     if left:

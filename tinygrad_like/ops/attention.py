@@ -289,7 +289,7 @@ def _refuse(
     if isinstance(scale, str):
         raise TypeError("scaled_dot_product_attention(): argument 'scale' must be float, not str")
     if p > 1:
-        raise RuntimeError(f"dropout probability has to be between 0 and 1, but got {p}")
+        raise RuntimeError(f"dropout_p, a probability, has to be between 0 and 1, but got {p}")
 
 
 def _grouped(query: Any, key: Any, value: Any, mask: Any) -> tuple[Any, Any, Any, Any]:

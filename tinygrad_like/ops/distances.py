@@ -266,7 +266,7 @@ def cdist(
             raise RuntimeError(f"cdist only supports at least 2D tensors, {name} got: {x.ndim}D")
     if x1.shape[-1] != x2.shape[-1]:
         raise RuntimeError(
-            f"X1 and X2 must have the same number of columns. X1: {x1.shape[-1]} X2: {x2.shape[-1]}"
+            f"cdist: X1 and X2 must have the same number of columns. X1: {x1.shape[-1]} X2: {x2.shape[-1]}"
         )
     if x1.array.dtype is not x2.array.dtype:
         raise RuntimeError(f"cdist: expected X2 to be {x1.dtype} as X1 is, but found {x2.dtype}")

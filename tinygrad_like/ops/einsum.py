@@ -193,7 +193,10 @@ def _terms(args: Sequence[Any]) -> tuple[list[Any], list[list[int | None]], Any]
         )
     if len(inputs) != len(operands):
         kind = "fewer" if len(operands) < len(inputs) else "more"
-        raise _wrong(f"{kind} operands were provided than specified in the equation")
+        raise _wrong(
+            f"{kind} operands were provided than specified in the equation, {len(operands)} for "
+            f"{len(inputs)}"
+        )
     return operands, inputs, output
 
 

@@ -127,7 +127,8 @@ def _pool_of(
         channels = input.shape[input.ndim - count - 1]
         raise RuntimeError(
             f"{name}: Given input size: ({'x'.join(map(str, (channels, *inputs)))}). Calculated output "
-            f"size: ({'x'.join(map(str, (channels, *sizes)))}). Output size is too small"
+            f"size: ({'x'.join(map(str, (channels, *sizes)))}). Output size is too small for a "
+            f"kernel_size of {tuple(kernel)}"
         )
     starts = (-p for p in before)
     return tuple(map(Axis, kernel, starts, steps, spread, sizes))
@@ -171,7 +172,7 @@ def _avg_pool(
     divisor_override: int | None,
 ) -> Any:
     if divisor_override == 0:
-        raise RuntimeError(f"{name}: divisor must be not zero")
+        raise RuntimeError(f"{name}: divisor must be not zero, got {divisor_override}")
     pool = _pool_of(name, count, input, kernel_size, stride, padding, 1, ceil_mode)
     x, unbatched = _batched(count, input)
     out = avg_pool(x, pool, Mean(count_include_pad, divisor_override))
@@ -465,7 +466,9 @@ def _make_max_unpool(count: int) -> Any:
         places, _ = _batched(count, indices)
         numbers = as_array(places)
         if numbers.dtype != np.int64:
-            raise RuntimeError(f"elements in indices should be type int64 but got: {title(numbers)}")
+            raise RuntimeError(
+                f"elements in indices should be type int64 but got: {title(numbers)}"
+            )
         if numbers.shape != tuple(x.shape):
             raise RuntimeError(
                 f"{name}: expected shape of indices to be same as that of the input tensor "

@@ -116,6 +116,9 @@ def kron(input: Any, other: Any) -> Any:
     >>> torch.kron(torch.tensor([1.0, 2.0]), torch.tensor([1.0, 3.0]))
     tensor([1., 3., 2., 6.])
     """
+    for name, x in (("input", input), ("other", other)):
+        if not isinstance(x, Traced):
+            raise TypeError(f"kron(): argument '{name}' must be Tensor, not {type(x).__name__}")
     ndim = max(input.ndim, other.ndim)
     first = (1,) * (ndim - input.ndim) + tuple(input.shape)
     second = (1,) * (ndim - other.ndim) + tuple(other.shape)
