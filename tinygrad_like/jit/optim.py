@@ -15,13 +15,8 @@ from tinygrad_like.jit.compiler import inlined, kernel
 from tinygrad_like.jit.mathematics import choose
 from tinygrad_like.nn.optim.rules import FORMULAS, where
 
-
-@overload(where)
-def _where(condition: Any, yes: Any, no: Any) -> Any:
-    """Have formulas choose without a branch."""
-    del condition, yes, no
-    return lambda condition, yes, no: choose(condition, yes, no)
-
+# Have formulas choose without a branch.
+overload(where)(lambda condition, yes, no: lambda condition, yes, no: choose(condition, yes, no))  # noqa: ARG005
 
 # What a formula is given for an array that is not in use plays no part.
 
