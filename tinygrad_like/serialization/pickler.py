@@ -57,7 +57,7 @@ class Storages:
         else:
             key = str(len(self.arrays))
         kind: Any = UntypedStorage
-        if isinstance(storage, TypedStorage):
+        if isinstance(storage, TypedStorage) or self._end:  # the old format had none without type
             kind = OF_DTYPE[storage.dtype.dtype]
         if self._kinds.setdefault(key, kind) is not kind:
             raise RuntimeError(
@@ -76,7 +76,8 @@ class Storages:
         width = array.itemsize
         storage = UntypedStorage.of(array)
         if storage is not None:
-            start = array.ctypes.data - storage.data_ptr() if array.size else 0
+            start = array.ctypes.data - storage.data_ptr()
+            start = start if 0 <= start <= storage.nbytes() else 0  # an empty array may be anywhere
             fits = not start % width and all(
                 step >= 0 and not step % width for step in array.strides
             )
@@ -84,7 +85,13 @@ class Storages:
             copied = self._copies.setdefault(id(array), np.array(array, order="C"))
             return self.of(copied)
         typed = TypedStorage(storage.memory, dtypes.named(array.dtype))
-        return typed, start // width, tuple(step // width for step in array.strides)
+        strides = array.strides if array.size else _in_order(array)
+        return typed, start // width, tuple(step // width for step in strides)
+
+
+def _in_order(array: NumpyArray) -> tuple[int, ...]:
+    """Return PyTorch's strides of an array without elements, for which NumPy's may be anything."""
+    return np.empty([max(n, 1) for n in array.shape], array.dtype).strides
 
 
 def pickler(pickle_module: Any, file: Any, protocol: int, storages: Storages) -> Any:
@@ -176,6 +183,7 @@ def _layout(given: Any) -> tuple[Any, ...]:
 # How instances of these are written; a string means "as the name they have".
 _REDUCERS: dict[type, Callable[[Any], Any]] = {
     dtypes.dtype: lambda d: d.name,
+    rebuild.WidenedDtype: lambda d: d.name,
     StorageType: lambda kind: kind.title,
     Size: lambda size: (Size, (tuple(size),)),
     Device: _device,

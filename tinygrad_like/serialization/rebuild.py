@@ -32,14 +32,20 @@ _MOST_DIMENSIONS = 64  # NumPy's limit
 _MOST_KEY_PARTS = 1000
 
 
-class ElementType:
-    """A dtype in a file: `elements` says what it means there, `dtype` what it is here."""
+class WidenedDtype(dtypes.dtype):
+    """A dtype in a file that does not exist here: the same as the one its elements become."""
 
-    __slots__ = ("dtype", "elements")
+    __slots__ = ("elements",)
 
     def __init__(self, elements: Elements) -> None:
+        super().__init__(elements.dtype.name)
         self.elements = elements
-        self.dtype = elements.dtype
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, dtypes.dtype) and other.name == self.name
+
+    def __hash__(self) -> int:
+        return hash(self.elements.dtype)
 
 
 def shown(value: Any) -> str:
@@ -175,12 +181,9 @@ def rebuild_tensor_v3(
     """Return a tensor that says the dtype itself: one of those that came late to PyTorch."""
     del backward_hooks
     _without_metadata(metadata)
-    if isinstance(dtype, dtypes.dtype):
-        elements = ELEMENTS[dtype.name]
-    elif isinstance(dtype, ElementType):
-        elements = dtype.elements
-    else:
+    if not isinstance(dtype, dtypes.dtype):
         raise refuse("a dtype", dtype)
+    elements = dtype.elements if isinstance(dtype, WidenedDtype) else ELEMENTS[dtype.name]
     return _require(_view(storage, storage_offset, size, stride, elements), requires_grad)
 
 
@@ -287,6 +290,11 @@ def encode(text: Any, encoding: Any) -> bytes:
     return text.encode("latin-1")
 
 
+def no_bytes() -> bytes:
+    """Return empty bytes, which pickle protocol 2 writes as a call."""
+    return b""
+
+
 def byte_array(data: Any = b"") -> bytearray:
     """Return a bytearray of bytes."""
     if type(data) is not bytes:
@@ -329,6 +337,7 @@ FUNCTIONS: dict[Name, Callable[..., Any]] = {
     ("collections", "OrderedDict"): ordered_dict,
     ("collections", "Counter"): counter,
     ("_codecs", "encode"): encode,
+    ("builtins", "bytes"): no_bytes,
     ("builtins", "bytearray"): byte_array,
     ("builtins", "set"): set_of,
     ("builtins", "complex"): complex_number,
@@ -342,12 +351,9 @@ OBJECTS: dict[Name, Any] = {
 }
 OBJECTS |= {("torch", kind.title): kind for kind in STORAGE_TYPES}
 OBJECTS |= {("torch", d.name): d for d in dtypes.ALL}
-OBJECTS |= {
-    ("torch", name): ElementType(elements)
-    for name, elements in ELEMENTS.items()
-    if elements.convert
-}
 
 # What `save` writes these as: the same names read backwards.
 NAMES: dict[Any, Name] = {made: name for name, made in (OBJECTS | FUNCTIONS).items()}
 NAMES |= {Size: ("torch", "Size"), Device: ("torch", "device")}
+
+OBJECTS |= {("torch", n): WidenedDtype(e) for n, e in ELEMENTS.items() if e.convert}

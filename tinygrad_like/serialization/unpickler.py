@@ -114,7 +114,12 @@ def _allowed() -> dict[str, Any]:
 
 # ----- The interpreter ----------------------------------------------------------------------------
 
-_MARK = object()
+# What Python raises for a stack that is too short, operands of the wrong kind and the like.
+_NONSENSE = (IndexError, KeyError, TypeError, ValueError, AttributeError, OverflowError)
+
+
+class _Outside(Exception):
+    """Carries an error that is not the pickle's past the one who explains those."""
 
 
 class Unpickler:
@@ -168,14 +173,10 @@ class Unpickler:
                         "writes; it is damaged, or written by something else"
                     )
                 step(self)
-        except (
-            IndexError,
-            KeyError,
-            TypeError,
-            ValueError,
-            AttributeError,
-            OverflowError,
-        ) as error:
+        except _Outside as outside:
+            assert outside.__cause__ is not None
+            raise outside.__cause__ from None
+        except _NONSENSE as error:
             raise UnpicklingError(
                 f"load: the pickle at byte {self.place} makes no sense ({type(error).__name__}: {error}); "
                 "the file is damaged, or not written by save"
@@ -282,7 +283,8 @@ class Unpickler:
                 target.__setstate__(state)
                 return
             own, slots = state if type(state) is tuple and len(state) == 2 else (state, None)
-            target.__dict__.update(own or {})
+            if own:
+                target.__dict__.update(own)
             for name, value in (slots or {}).items():
                 setattr(target, name, value)
         else:
@@ -291,7 +293,11 @@ class Unpickler:
             )
 
     def _persistent(self) -> None:
-        self._stack.append(self._persistent_load(self._stack.pop()))
+        saved = self._stack.pop()
+        try:
+            self._stack.append(self._persistent_load(saved))
+        except Exception as error:  # it may come from a function of the user
+            raise _Outside from error
 
     # ----- Containers -----------------------------------------------------------------------------
 
