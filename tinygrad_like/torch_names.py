@@ -5,18 +5,28 @@ from __future__ import annotations
 from typing import Any
 
 from tinygrad_like.nn import functional
+from tinygrad_like.nn.functional import (
+    adaptive_max_pool1d_with_indices as adaptive_max_pool1d,
+)
 from tinygrad_like.nn.functional import bilinear, cosine_similarity, pairwise_distance
 
 __all__ = [
+    "adaptive_max_pool1d",
     "alpha_dropout",
+    "batch_norm",
     "bilinear",
+    "binary_cross_entropy_with_logits",
     "cosine_embedding_loss",
     "cosine_similarity",
+    "ctc_loss",
     "dropout",
     "embedding",
     "feature_alpha_dropout",
+    "group_norm",
     "hinge_embedding_loss",
+    "instance_norm",
     "kl_div",
+    "layer_norm",
     "margin_ranking_loss",
     "pairwise_distance",
     "poisson_nll_loss",
@@ -24,6 +34,7 @@ __all__ = [
 ]
 
 _REDUCTIONS = ("none", "mean", "sum")  # PyTorch numbers them here
+_OTHERWISE = (("train", "training"), ("indices", "input"))  # names that differ
 
 
 def _renamed(name: str, *order: str) -> Any:
@@ -38,9 +49,12 @@ def _renamed(name: str, *order: str) -> Any:
         if twice:
             raise TypeError(f"{name}() got several values for argument {twice[0]!r}")
         given |= kwargs
-        for theirs, ours in (("train", "training"), ("indices", "input")):
+        for theirs, ours in _OTHERWISE:
             if theirs in given and theirs in order:
                 given[ours] = given.pop(theirs)
+        for backend in ("cudnn_enable", "cudnn_enabled"):
+            if backend in order:
+                given.pop(backend, None)
         if "reduction" in order:
             number = given.get("reduction", 0)  # as PyTorch does, whatever its signature says
             if not isinstance(number, int):
@@ -71,6 +85,24 @@ embedding = _renamed(
 cosine_embedding_loss = _renamed("cosine_embedding_loss", *_PAIR)
 margin_ranking_loss = _renamed("margin_ranking_loss", *_PAIR)
 hinge_embedding_loss = _renamed("hinge_embedding_loss", "input", "target", "margin", "reduction")
+_NORM = ("input", "weight", "bias", "running_mean", "running_var")
+
+batch_norm = _renamed("batch_norm", *_NORM, "training", "momentum", "eps", "cudnn_enabled")
+instance_norm = _renamed(
+    "instance_norm", *_NORM, "use_input_stats", "momentum", "eps", "cudnn_enabled"
+)
+layer_norm = _renamed(
+    "layer_norm", "input", "normalized_shape", "weight", "bias", "eps", "cudnn_enable"
+)
+group_norm = _renamed("group_norm", "input", "num_groups", "weight", "bias", "eps", "cudnn_enabled")
+binary_cross_entropy_with_logits = _renamed(
+    "binary_cross_entropy_with_logits", "input", "target", "weight", "pos_weight", "reduction"
+)
+ctc_loss = _renamed(
+    "ctc_loss",
+    *("log_probs", "targets", "input_lengths", "target_lengths"),
+    *("blank", "reduction", "zero_infinity"),
+)
 kl_div = _renamed("kl_div", "input", "target", "reduction")
 poisson_nll_loss = _renamed(
     "poisson_nll_loss", "input", "target", "log_input", "full", "eps", "reduction"

@@ -30,13 +30,7 @@ def _fold_borders(torch, x):
 
 
 def _pad(*args):
-    return lambda torch, x: _functional(torch).pad(x, *args)
-
-
-def _functional(torch):
-    import importlib
-
-    return importlib.import_module(f"{torch.__name__}.nn.functional")
+    return lambda torch, x: torch.nn.functional.pad(x, *args)
 
 
 ROWS = [

@@ -10,7 +10,7 @@ _NAMES = "attention, attention_backward"
 
 
 def _attend(torch, q, k, v, mask=None, **options):
-    functional = importlib.import_module(f"{torch.__name__}.nn.functional")
+    functional = torch.nn.functional
     if torch.__name__ == "torch":  # its fused kernel has no second derivative
         attention = importlib.import_module("torch.nn.attention")
         with attention.sdpa_kernel(attention.SDPBackend.MATH):

@@ -182,7 +182,7 @@ FUNCTIONS = [
 
 UNARY = [
     unary("negative", "neg"),
-    unary("positive", "positive"),
+    Row("multiply", lambda t, x: [t.positive(x) * 2, +x * 3], [(ANY,)], name="positive"),
     unary("absolute", "abs", apart=(0.0,)),
     unary("sign", "sign", apart=(0.0,)),
     unary("reciprocal", "reciprocal", 0.5, 2.0),

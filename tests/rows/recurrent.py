@@ -25,7 +25,7 @@ def _theirs(torch, name, x, states, weights, sizes):
 
 def _lstm(torch, x, hx, cx, *rest):
     *weights, sizes = rest
-    if torch is not tinygrad_like:
+    if torch.__name__ == "torch":
         return _theirs(torch, "lstm", x, (hx, cx), weights, sizes)
     weights += [None] * (5 - len(weights))
     return _both_ways(recurrent.lstm_layer, (x, hx, cx, *weights), sizes)
@@ -33,7 +33,7 @@ def _lstm(torch, x, hx, cx, *rest):
 
 def _gru(torch, x, hx, *rest):
     *weights, sizes = rest
-    if torch is not tinygrad_like:
+    if torch.__name__ == "torch":
         return _theirs(torch, "gru", x, (hx,), weights, sizes)
     return _both_ways(recurrent.gru_layer, (x, hx, *weights), sizes)
 
@@ -41,7 +41,7 @@ def _gru(torch, x, hx, *rest):
 def _rnn(nonlinearity):
     def call(torch, x, hx, *rest):
         *weights, sizes = rest
-        if torch is not tinygrad_like:
+        if torch.__name__ == "torch":
             return _theirs(torch, f"rnn_{nonlinearity}", x, (hx,), weights, sizes)
         rectified = nonlinearity == "relu"
         return _both_ways(recurrent.rnn_layer, (x, hx, *weights), sizes, rectified)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tinygrad_like.ops.shaping import permute, reshape
+from tinygrad_like.ops.shaping import clone, permute, reshape
 
 __all__ = ["channel_shuffle", "pixel_shuffle", "pixel_unshuffle"]
 FUNCTIONAL = __all__
@@ -44,7 +44,7 @@ def pixel_shuffle(input: Any, upscale_factor: int) -> Any:
     n = len(lead)
     split = reshape(input, (*lead, c // (r * r), r, r, h, w))
     mixed = permute(split, (*range(n), n, n + 3, n + 1, n + 4, n + 2))
-    return reshape(mixed, (*lead, c // (r * r), h * r, w * r))
+    return reshape(clone(mixed, "C"), (*lead, c // (r * r), h * r, w * r))
 
 
 def pixel_unshuffle(input: Any, downscale_factor: int) -> Any:
@@ -67,7 +67,7 @@ def pixel_unshuffle(input: Any, downscale_factor: int) -> Any:
     n = len(lead)
     split = reshape(input, (*lead, c, h // r, r, w // r, r))
     mixed = permute(split, (*range(n), n, n + 2, n + 4, n + 1, n + 3))
-    return reshape(mixed, (*lead, c * r * r, h // r, w // r))
+    return reshape(clone(mixed, "C"), (*lead, c * r * r, h // r, w // r))
 
 
 def channel_shuffle(input: Any, groups: int) -> Any:
@@ -96,4 +96,4 @@ def channel_shuffle(input: Any, groups: int) -> Any:
             f"Number of channels must be divisible by groups. Got {c} channels and {groups} groups."
         )
     split = reshape(input, (n, groups, c // groups, -1))
-    return reshape(permute(split, (0, 2, 1, 3)), tuple(input.shape))
+    return reshape(clone(permute(split, (0, 2, 1, 3)), "C"), tuple(input.shape))
