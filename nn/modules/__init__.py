@@ -3,6 +3,7 @@
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from tinygrad_like.nn import module as module
 from tinygrad_like.nn.module import Module
 from tinygrad_like.nn.modules.activation import (
     CELU,
