@@ -346,16 +346,17 @@ def multilabel_margin_loss(
     """
     reduction = check_reduction(size_average, reduce, reduction)
     scores = input if input.ndim == 2 else input.unsqueeze(0)
-    classes = target.array.reshape(scores.shape)
-    valid = np.logical_and.accumulate(classes >= 0, axis=1)
-    rows = np.arange(len(classes))[:, None]
-    chosen = np.where(valid, classes, 0)
+    classes = _classes_of("multilabel_margin_loss", scores, target, tuple(scores.shape), -1)
+    rows, places = np.nonzero(np.logical_and.accumulate(classes >= 0, axis=1))
+    chosen = classes[rows, places]
     others = np.ones(classes.shape, bool)
-    others[np.broadcast_to(rows, classes.shape)[valid], chosen[valid]] = False
-    right = scores[result_type.make(rows), result_type.make(chosen)]
-    parts = (1 - right.unsqueeze(2) + scores.unsqueeze(1)).clamp(min=0)
-    counted = valid[:, :, None] & others[:, None, :]
-    loss = keep_where(parts, counted).sum((1, 2)) / scores.shape[1]
+    others[rows, chosen] = False
+    # One row for each target: by how much every other class comes near it.
+    row = result_type.make(rows)
+    right = scores[row, result_type.make(chosen)].unsqueeze(1)
+    parts = keep_where((1 - right + scores[row]).clamp(min=0), others[rows])
+    empty = result_type.make(np.zeros(len(classes), parts.array.dtype))
+    loss = empty.index_add(0, row, parts.sum(1)) / scores.shape[1]
     return _reduced(loss if input.ndim == 2 else loss.squeeze(0), reduction)
 
 

@@ -89,3 +89,29 @@ def test_shuffles_undo_each_other():
     assert up.shape == (2, 1, 6, 10)
     assert tg.equal(tg.pixel_unshuffle(up, 2), x)
     assert tg.equal(tg.channel_shuffle(tg.channel_shuffle(x, 2), 2), x)
+
+
+@pytest.mark.parametrize("mode", ["nearest", "bilinear", "bicubic"])
+def test_an_infinite_pixel_reaches_its_neighbours_only(mode):
+    x = np.zeros((1, 1, 20, 20), np.float32)
+    x[0, 0, 10, 10] = np.inf
+    found, wanted = (
+        t.nn.functional.interpolate(t.tensor(x), scale_factor=2, mode=mode).numpy()
+        for t in (tg, torch)
+    )
+    np.testing.assert_array_equal(found, wanted)
+
+
+@pytest.mark.parametrize("size", [3, 70, 300])
+@pytest.mark.parametrize("scale", [0.5, 1 / 3, 0.7, 1, 1.5, 2, 3, 9])
+@pytest.mark.parametrize("mode", ["nearest", "nearest-exact", "linear"])
+def test_sizes_and_scales(mode, scale, size):
+    x = np.random.default_rng(0).normal(size=(2, 3, size))
+    results = []
+    for t in (tg, torch):
+        leaf = t.tensor(x, requires_grad=True)
+        out = t.nn.functional.interpolate(leaf, scale_factor=scale, mode=mode)
+        (out * t.arange(out.shape[2]) ** 2).sum().backward()
+        results.append((out.detach().numpy(), leaf.grad.numpy()))
+    for found, wanted in zip(*results, strict=True):
+        np.testing.assert_allclose(found, wanted, rtol=1e-10, atol=1e-9)

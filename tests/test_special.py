@@ -229,3 +229,13 @@ def test_old_windows_are_torchs(name: str, length: int) -> None:
 )
 def test_options_and_errors_of_windows(call: Any) -> None:
     compare(call)
+
+
+def test_trigamma_on_both_sides_of_zero():
+    exact = pytest.importorskip("scipy.special").polygamma
+    x = np.concatenate([np.linspace(-20.3, 40.1, 9973), 10.0 ** np.arange(-150, 150, 7)])
+    found = ours.polygamma(1, ours.tensor(x)).numpy()
+    np.testing.assert_allclose(found, exact(1, x), rtol=3e-15)
+    corners = ours.tensor([0.0, -0.0, -1.0, -7.0, np.inf, np.nan, -np.inf])
+    found = ours.polygamma(1, corners).numpy()
+    np.testing.assert_array_equal(found, [np.inf] * 4 + [0, np.nan, np.nan])

@@ -9,6 +9,7 @@ import numpy as np
 from numba import types
 from numba.extending import overload
 
+from tinygrad_like.jit import mathematics
 from tinygrad_like.jit.compiler import inlined
 from tinygrad_like.jit.mathematics import (
     choose,
@@ -59,6 +60,12 @@ def sinh_and_cosh(x: Any) -> Any:
     y = choose(large, far, like(x, 0.5) * (e + inverse))
     y = choose(x < like(x, 0), -y, choose(x == like(x, 0), x, y))
     return y, choose(large, far, like(x, 1) + like(x, 0.5) * e * inverse)
+
+
+@inlined
+def erfc(x: Any) -> Any:
+    """Return the complementary error function of `x` and its derivative."""
+    return mathematics.erfc(x), exp(-x * x) * like(x, -2 / math.sqrt(math.pi))
 
 
 @inlined

@@ -13,9 +13,9 @@ _PIECES = (
     "threshold",
 )  # fmt: skip
 _SMOOTH = (
-    "cosh", "elu", "gelu", "gelu_tanh", "logsigmoid", "mish", "silu", "sinh", "softplus",
+    "cosh", "elu", "erfc", "gelu", "gelu_tanh", "logsigmoid", "mish", "silu", "sinh", "softplus",
 )  # fmt: skip
-_ELEMENTARY = ("erf", "erfc", "exp", "expm1", "log", "log1p", "sigmoid", "tanh")
+_ELEMENTARY = ("erf", "exp", "expm1", "log", "log1p", "sigmoid", "tanh")
 
 
 def _values(x, out, *options):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN002, ANN202

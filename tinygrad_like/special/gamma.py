@@ -62,8 +62,46 @@ digamma: Any = one_number(
 psi = digamma
 
 
+# Of z**-2 in the series of trigamma for large z (DLMF 5.15.8), highest power first: Bernoulli's numbers.
+_SERIES = (-3617 / 510, 7 / 6, -691 / 2730, 5 / 66, -1 / 30, 1 / 42, -1 / 30, 1 / 6)
+_STEPS = 10  # up from 0.5, to where the series is right to the last place
+_CHUNK = 8192  # elements of which several arrays stay in the cache
+
+
+def _trigamma(x: Any) -> Any:
+    """Return derivative 1 of `digamma`, many times as fast as by the zeta function."""
+    flat = x.ravel()
+    out = np.empty_like(flat)
+    for start in range(0, flat.size, _CHUNK):
+        part = flat[start : start + _CHUNK].astype(np.float64)
+        left = part < 0.5
+        reflected = left.any()
+        z = np.where(left, 1 - part, part) if reflected else part.copy()
+        total = np.zeros_like(z)
+        for _ in range(_STEPS):
+            total += 1 / (z * z)
+            z += 1
+        inverse = np.divide(1, z, out=z)
+        square = inverse * inverse
+        series = square * _SERIES[0]
+        for c in _SERIES[1:]:
+            series += c
+            series *= square
+        series += inverse * 0.5
+        series += 1
+        total += np.multiply(series, inverse, out=series)
+        if reflected:  # DLMF 5.15.6
+            numbers = part[left]
+            sine = np.sin((numbers - np.rint(numbers)) * math.pi)
+            total[left] = (math.pi / sine) ** 2 - total[left]
+        out[start : start + _CHUNK] = total
+    return out.reshape(x.shape)
+
+
 @op(x=lambda g, x, n: g * _polygamma(x, n + 1), dtype="float", name="polygamma")
 def _polygamma(x: Array, n: int) -> Array:
+    if n == 1 and x.dtype != np.float16:
+        return _trigamma(x)
     return scipy_function("polygamma")(n, x).astype(x.dtype, copy=False)
 
 
