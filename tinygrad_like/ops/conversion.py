@@ -57,6 +57,17 @@ def _to(name: str, d: np.dtype[Any]) -> Any:
     return method
 
 
+def _steps(array: np.ndarray[Any, Any]) -> tuple[int, ...]:
+    """Return strides in elements: those of dimensions of size 1, and of no elements, as PyTorch's."""
+    steps: list[int] = []
+    following = 1
+    for size, step in zip(reversed(array.shape), reversed(array.strides), strict=True):
+        unknown = not array.size or (size == 1 and not step)
+        steps.append(following if unknown else step // array.itemsize)
+        following = steps[-1] * max(size, 1)
+    return tuple(reversed(steps))
+
+
 class ConversionMethods:
     """The methods of `Tensor` that this module provides."""
 
@@ -164,7 +175,7 @@ class ConversionMethods:
 
     def stride(self, dim: Any = None) -> Any:
         """Return how many elements lie between neighbours, along each dimension or along `dim`."""
-        steps = tuple(step // self.array.itemsize for step in self.array.strides)
+        steps = _steps(self.array)
         return steps if dim is None else steps[axis_of(dim, len(steps))]
 
     def is_contiguous(self, memory_format: Any = None) -> Any:

@@ -210,7 +210,10 @@ def _is_nested(index: Any) -> bool:
         type(index) is list
         and len(index) < 32
         and any(
-            item is None or item is Ellipsis or isinstance(item, slice | Traced) for item in index
+            item is None
+            or item is Ellipsis
+            or isinstance(item, slice | Traced | list | tuple | range | np.ndarray)
+            for item in index
         )
     )
 
@@ -390,8 +393,10 @@ def setitem(self: Any, index: Any, value: Any) -> None:
         raise TypeError(
             f"can't assign a {type(value).__name__} to a torch tensor; make it a tensor first"
         )
+    if index is False:
+        return
     memory = self.array
-    chosen, basic, arrays = _step(index, memory.shape)
+    chosen, basic, arrays = _step(None if index is True else index, memory.shape)
     d = memory.dtype
     if isinstance(value, Traced):
         new = value.array

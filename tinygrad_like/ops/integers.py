@@ -13,7 +13,6 @@ from tinygrad_like.graph import Array, result_type
 from tinygrad_like.op import op
 from tinygrad_like.ops.comparison import tensors_only, unsupported
 from tinygrad_like.ops.scattering import require_tensor
-from tinygrad_like.ops.shaping import cast
 from tinygrad_like.views import in_place
 
 __all__ = [
