@@ -10,7 +10,7 @@ from tinygrad_like import dtypes
 from tinygrad_like.graph import Array, Traced, as_array
 from tinygrad_like.op import REGISTRY, UFUNCS, op
 from tinygrad_like.ops import single
-from tinygrad_like.ops.comparison import keep_where, swapped, unsupported
+from tinygrad_like.ops.comparison import keep_where, swapped, tensor_first, unsupported
 from tinygrad_like.views import in_place
 
 __all__ = [
@@ -88,7 +88,9 @@ def _refuse_zero(y: Any) -> None:
     """Raise PyTorch's error for integers divided by zero, where NumPy would give 0."""
     d = y.dtype if hasattr(y, "dtype") else np.asarray(y).dtype
     if d.kind in "iu" and not np.all(y):
-        raise RuntimeError("ZeroDivisionError: an integer is divided by zero")
+        raise RuntimeError(
+            "ZeroDivisionError: an integer is divided by 0; convert one to float first"
+        )
 
 
 def _whole_quotient(name: str, divide: Any) -> Any:
@@ -149,10 +151,12 @@ remainder = _modulo(
     _floor_quotient,
     "Return what is left of a division; its sign is the divisor's.",
 )
-fmod = _modulo(
-    single.fmod,
-    _trunc_quotient,
-    "Return what is left of a division; its sign is the dividend's.",
+fmod = tensor_first(
+    _modulo(
+        single.fmod,
+        _trunc_quotient,
+        "Return what is left of a division; its sign is the dividend's.",
+    )
 )
 
 
@@ -204,6 +208,8 @@ def _power_slope(g: Any, x: Any, exponent: Any) -> Any:
 def _power(x: Array, y: Array) -> Array:
     d = x.dtype if isinstance(x, np.ndarray) else y.dtype
     if d.kind == "f":
+        if isinstance(y, np.ndarray) and not y.ndim and y == 0.5:
+            y = np.full(np.shape(x), y)  # NumPy takes the root for one number, nan for -inf
         return np.power(x, y)
     if d.kind == "b":
         raise unsupported("pow", d)
@@ -239,6 +245,10 @@ def pow(input: Any, exponent: Any) -> Any:
         base = input.array.dtype.kind
         if base == "f" or (kind is int and base != "b"):
             return _power_number(input, exponent)
+        if kind is int and exponent < 0:
+            raise RuntimeError("Integers to negative integer powers are not allowed.")
+    if kind is bool and isinstance(input, Traced) and input.array.dtype.kind == "b":
+        return _power_number(input, exponent)
     if not isinstance(input, Traced | np.ndarray) and not isinstance(exponent, Traced | np.ndarray):
         raise TypeError(
             f"pow(): got ({type(input).__name__}, {kind.__name__}), expected at least one Tensor"
@@ -270,16 +280,22 @@ def _scaled(name: str, input: Any, other: Any, alpha: Any) -> Any:
     if type(alpha) is int and alpha == 1:
         return other
     operands = [as_array(o) if isinstance(o, Traced) else o for o in (input, other)]
-    kind = dtypes.result(operands).kind
+    d = dtypes.result(operands)
+    kind = d.kind
     if isinstance(alpha, bool) and kind != "b":
         raise RuntimeError("Boolean alpha only supported for Boolean results.")
     if isinstance(alpha, float) and kind != "f":
         raise RuntimeError(
-            "For integral input tensors, argument alpha must not be a floating point number."
+            "For integral input tensors, argument alpha must not be a floating point number, got "
+            f"{alpha}"
         )
     if kind == "b":
         return other if alpha else np.zeros_like(operands[1])
-    return multiply(other, alpha) if isinstance(other, Traced | np.ndarray) else other * alpha
+    if not isinstance(other, Traced | np.ndarray):
+        return other * alpha
+    if isinstance(other, Traced) and other.array.dtype != d:
+        other = REGISTRY["cast"].call(other, d)  # the factor takes no part in the mix
+    return multiply(other, alpha)
 
 
 def add(input: Any, other: Any, *, alpha: Any = 1) -> Any:
@@ -307,20 +323,22 @@ def sub(input: Any, other: Any, *, alpha: Any = 1) -> Any:
 
 
 def _refuse_bool(x: Any, y: Any) -> None:
-    for one, other in ((x, y), (y, x)):
-        if (
-            isinstance(one, Traced)
-            and one.array.dtype.kind == "b"
-            and not (isinstance(other, Traced) and other.array.dtype.kind == "b")
-        ):  # two of bools are refused by the op itself
-            raise RuntimeError(
-                "Subtraction, the `-` operator, with a bool tensor is not supported. If you are trying "
-                "to invert a mask, use the `~` or `logical_not()` operator instead."
-            )
+    if _is_bool(x) or _is_bool(y):
+        raise RuntimeError(
+            "Subtraction, the `-` operator, with a bool tensor is not supported. If you are trying "
+            "to invert a mask, use the `~` or `logical_not()` operator instead."
+        )
+
+
+def _is_bool(value: Any) -> bool:
+    d = getattr(getattr(value, "array", value), "dtype", None)
+    return type(value) is bool if d is None else d.kind == "b"
 
 
 def rsub(input: Any, other: Any, *, alpha: Any = 1) -> Any:
     """Return ``other - alpha * input``."""
+    if not isinstance(input, Traced):
+        raise TypeError(f"rsub(): argument 'input' must be Tensor, not {type(input).__name__}")
     return sub(other, input, alpha=alpha)
 
 
@@ -375,26 +393,41 @@ def _reflected_subtract(self: Any, other: Any) -> Any:
 
 def _checked_subtract(self: Any, other: Any) -> Any:
     d = self.array.dtype
-    if d.kind == "b" or (isinstance(other, Traced) and other.array.dtype is not d):
+    if (
+        d.kind == "b"
+        or type(other) is bool
+        or (isinstance(other, Traced) and other.array.dtype is not d)
+    ):
         _refuse_bool(self, other)
     return _operator_subtract(self, other)
 
 
 def _power_operator(self: Any, other: Any) -> Any:
     kind = type(other)
-    if kind is int or kind is float:
+    if kind is int or kind is float or kind is bool:
         return pow(self, other)
     return _operator_power(self, other)
 
 
+def _float_power_into(self: Any, exponent: Any) -> Any:
+    if self.array.dtype != dtypes.F64:
+        raise RuntimeError(
+            f"the base given to float_power_ has dtype {dtypes.named(self.array.dtype)} but the "
+            "operation's result requires dtype torch.float64; use float_power"
+        )
+    return float_power(self, exponent)
+
+
 def _add_at_once(memory: Any, other: Any, *, alpha: Any = 1) -> None:
+    if type(alpha) is bool:
+        raise ValueError
     if alpha != 1:
         other = np.multiply(other, alpha, dtype=memory.dtype)
     np.add(memory, other, out=memory)
 
 
 def _subtract_at_once(memory: Any, other: Any, *, alpha: Any = 1) -> None:
-    _add_at_once(memory, other, alpha=-alpha)
+    _add_at_once(memory, other, alpha=alpha if type(alpha) is bool else -alpha)
 
 
 def _divide_at_once(memory: Any, other: Any, *, rounding_mode: Any = None) -> None:
@@ -452,4 +485,4 @@ class ArithmeticMethods:
     remainder_ = __imod__ = in_place("remainder_", remainder, np.remainder)
     fmod_ = in_place("fmod_", fmod, np.fmod)
     pow_ = __ipow__ = in_place("pow_", pow, _power_at_once)
-    float_power_ = in_place("float_power_", float_power)
+    float_power_ = in_place("float_power_", _float_power_into)

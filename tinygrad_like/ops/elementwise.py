@@ -18,6 +18,7 @@ from tinygrad_like.ops.comparison import (
     ComparisonMethods,
     choose,
     keep_where,
+    tensor_first,
     tensors_only,
     unsupported,
 )
@@ -132,6 +133,8 @@ def _between(x: Any, min: Any, max: Any) -> Any:
 
 @op(x=lambda g, x, min, max: keep_where(g, _inside(x, min, max)), label="Clamp", name="clip")
 def _clip(x: Array, min: Any, max: Any) -> Array:
+    if x.dtype.kind == "b":
+        raise unsupported("clamp_cpu", x.dtype)
     return _between(x, min, max)
 
 
@@ -149,6 +152,8 @@ def _clip(x: Array, min: Any, max: Any) -> Array:
 )
 def clip_between(x: Array, min: Array | None, max: Array | None) -> Array:
     """Return `x` kept between two arrays of limits."""
+    if x.dtype.kind == "b" and min is not None and max is not None:
+        raise unsupported("clamp_cpu", x.dtype)
     return _between(x, min, max)
 
 
@@ -177,16 +182,14 @@ def clamp(input: Any, min: Any = None, max: Any = None) -> Any:
     if all(tensors):
         return clip_between(input, min, max)
     if any(tensors):
-        scalar = as_array(given[tensors.index(True)]).ndim == 0
-        if not scalar:
+        scalar = given[tensors.index(True)]
+        if as_array(scalar).ndim or getattr(scalar, "requires_grad", False):
             raise TypeError(
                 f"clamp(): min is {type(min).__name__} and max is {type(max).__name__}, expected two "
                 "Tensors or two numbers"
             )
-        return clip_between(
-            input,
-            *(limit if limit is None else np.asarray(as_array(limit)) for limit in (min, max)),
-        )
+        min, max = (as_array(limit).item() for limit in (min, max))
+        given = [min, max]
     array = as_array(input)
     d = dtypes.result((array, *given))
     if d is not array.dtype and isinstance(input, Traced):
@@ -253,6 +256,8 @@ def hypot(x: Array, y: Array) -> Array:
 def _log_of_sum(name: str, x: Any, y: Any, base: float) -> Any:
     """Return the logarithm of a sum of powers of a base, given by its natural logarithm."""
     _refuse_whole(name, x)
+    if np.result_type(x, y) == np.float16:
+        return _log_of_sum(name, np.float32(x), np.float32(y), base).astype(np.float16)
     # max(x, y) + log(1 + exp(-|x - y|)); of equal infinities there is no difference.
     distance = np.subtract(x, y)
     distance = np.absolute(distance, out=distance if distance.ndim else None) * base
@@ -286,6 +291,7 @@ def logaddexp2(x: Array, y: Array) -> Array:
     return _log_of_sum("logaddexp2_cpu", x, y, LN2)
 
 
+@tensor_first
 @op(
     x=lambda g, x, out: g * np.where(x == 0, 0.0, out / x),
     y=lambda g: np.zeros_like(g),
@@ -311,10 +317,15 @@ def xlogy(x: Array, y: Array) -> Array:
     )
 
 
-@op(broadcasts=True, dtype="same")
-def heaviside(x: Array, values: Array) -> Array:
+@tensors_only
+@op(broadcasts=True, dtype="same", name="heaviside")
+def _heaviside(x: Array, values: Array) -> Array:
+    return np.where(x == 0, values, x > 0).astype(x.dtype, copy=False)  # 0 for nan, too
+
+
+def heaviside(input: Any, values: Any) -> Any:
     """Return 0 for negative elements, 1 for positive ones, `values` for zeros."""
-    return np.heaviside(x, values).astype(x.dtype, copy=False)
+    return _heaviside(input, values)
 
 
 UFUNCS.update(
@@ -366,6 +377,10 @@ def lerp(input: Any, end: Any, weight: Any) -> Any:
     >>> torch.lerp(torch.tensor([0.0, 10.0]), torch.tensor([10.0, 20.0]), 0.5)
     tensor([ 5., 15.])
     """
+    if isinstance(weight, Traced) and not weight.array.ndim:
+        d = dtypes.result((as_array(input), as_array(end), weight.array))
+        if as_array(input).dtype is as_array(end).dtype:  # otherwise refused as it is
+            input, end, weight = (_cast(o, d) for o in (input, end, weight))
     if isinstance(weight, Traced | np.ndarray):
         return _lerp(input, end, weight)
     return _lerp_number(input, end, float(weight))
@@ -380,6 +395,8 @@ def lerp(input: Any, end: Any, weight: Any) -> Any:
     name="addcmul",
 )
 def _addcmul(x: Array, tensor1: Array, tensor2: Array, value: Any) -> Array:
+    if x.dtype.kind == "b":
+        raise unsupported("addcmul_cpu", x.dtype)
     product = tensor1 * tensor2
     return x + (product if value == 1 else product * product.dtype.type(value))
 
@@ -429,7 +446,12 @@ arctan2 = atan2
 )
 def copied(x: Array, shape: Any, dtype: Any) -> Array:
     """Return `x` stretched to `shape` in `dtype`, to be written somewhere."""
-    return np.broadcast_to(x, shape).astype(dtype, copy=False)
+    if x.shape != shape:
+        try:
+            x = np.broadcast_to(x, shape)
+        except ValueError:
+            raise ValueError(f"it does not broadcast to the shape written to, {shape}") from None
+    return x.astype(dtype, copy=False)
 
 
 def _cast(x: Any, dtype: Any) -> Any:
@@ -470,8 +492,7 @@ def _filled(self: Any, value: Any) -> Any:
     if isinstance(value, Traced):
         if value.array.ndim:
             raise RuntimeError(
-                "fill_ only supports 0-dimension value tensor but got tensor with "
-                f"{value.array.ndim} dimensions; use copy_"
+                f"fill_: value has shape {value.array.shape}, expected a number or a 0-d tensor; use copy_"
             )
         return copied(value, target.shape, target.dtype)
     if not isinstance(value, bool | int | float | np.generic):
@@ -528,7 +549,9 @@ def _lerp_at_once(memory: Any, end: Any, weight: Any) -> None:
 
 
 def _clamp_at_once(memory: Any, min: Any = None, max: Any = None) -> None:
-    if min is None and max is None:
+    if (min is None and max is None) or (
+        isinstance(min, np.ndarray) != isinstance(max, np.ndarray) and None not in (min, max)
+    ):
         raise ValueError
     if min is not None:
         np.maximum(memory, min, out=memory)
