@@ -12,10 +12,13 @@ from tinygrad_like.nn.optim.optimizer import Optimizer
 from tinygrad_like.nn.optim.sgd import SGD
 
 if _CHECKING:
+    from tinygrad_like.nn.optim import swa_utils
     from tinygrad_like.nn.optim.adadelta import Adadelta
     from tinygrad_like.nn.optim.adagrad import Adagrad
     from tinygrad_like.nn.optim.adamax import Adamax
     from tinygrad_like.nn.optim.asgd import ASGD
+    from tinygrad_like.nn.optim.lbfgs import LBFGS
+    from tinygrad_like.nn.optim.matrices import Adafactor, Muon
     from tinygrad_like.nn.optim.nadam import NAdam
     from tinygrad_like.nn.optim.radam import RAdam
     from tinygrad_like.nn.optim.rmsprop import RMSprop
@@ -23,18 +26,22 @@ if _CHECKING:
 
 __all__ = [
     "ASGD",
+    "LBFGS",
     "SGD",
     "Adadelta",
+    "Adafactor",
     "Adagrad",
     "Adam",
     "AdamW",
     "Adamax",
+    "Muon",
     "NAdam",
     "Optimizer",
     "RAdam",
     "RMSprop",
     "Rprop",
     "lr_scheduler",
+    "swa_utils",
 ]
 
 
@@ -44,8 +51,9 @@ def __getattr__(name: str) -> _Any:
 
     if name not in __all__:
         raise AttributeError(f"module 'tinygrad_like.optim' has no attribute {name!r}")
-    found = getattr(import_module(f"tinygrad_like.nn.optim.{name.lower()}"), name)
-    globals()[name] = found
+    home = "matrices" if name in ("Adafactor", "Muon") else name.lower()
+    module = import_module(f"tinygrad_like.nn.optim.{home}")
+    found = globals()[name] = getattr(module, name, module)
     return found
 
 

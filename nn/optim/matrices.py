@@ -254,7 +254,7 @@ class Muon(_OneByOne):
         else:
             size = lr * math.sqrt(max(1, n / m))
         p *= 1 - lr * group["weight_decay"]
-        p -= (size * moved).astype(p.dtype) if p.dtype.itemsize < 4 else size * moved.astype(p.dtype)
+        p -= size * moved.astype(p.dtype)
 
 
 def _orthogonal(
