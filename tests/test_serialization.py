@@ -18,7 +18,7 @@ import pytest
 
 import tinygrad_like as ours
 from tests.fixtures import objects
-from tests.fixtures.objects import FOREIGN, OBJECTS, assert_alike, plain
+from tests.fixtures.objects import FOREIGN, OBJECTS, assert_alike, packages, plain
 from tinygrad_like import serialization
 from tinygrad_like.graph import result_type
 from tinygrad_like.serialization.archive import Writer
@@ -277,10 +277,7 @@ def test_numbers_of_either_byte_order_load(order):
     for number, array in enumerate(values.values()):
         writer.add(f"data/{number}", array.astype(array.dtype.newbyteorder(order)).tobytes())
     writer.finish()
-    packages = [ours]
-    if "torch" in sys.modules:
-        packages.append(sys.modules["torch"])
-    for package in packages:
+    for package in packages():
         found = package.load(io.BytesIO(file.getvalue()))
         for name, array in values.items():
             np.testing.assert_array_equal(found[name].numpy(), array)
@@ -386,9 +383,11 @@ def test_what_cannot_be_allowed():
     with pytest.raises(ValueError, match="a pair of one and its name"):
         serialization.add_safe_globals([(Custom, 3)])
     file = saved(Opener(), ours.save)
-    with serialization.safe_globals([(print, "posix.system"), (print, "nt.system")]):
-        with pytest.raises(pickle.UnpicklingError, match="nothing of module"):
-            ours.load(file)
+    with (
+        serialization.safe_globals([(print, "posix.system"), (print, "nt.system")]),
+        pytest.raises(pickle.UnpicklingError, match="nothing of module"),
+    ):
+        ours.load(file)
     serialization.add_safe_globals([Custom])
     serialization.add_safe_globals([Custom])
     assert serialization.get_safe_globals() == [Custom]

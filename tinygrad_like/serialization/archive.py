@@ -20,6 +20,7 @@ from typing import Any, NamedTuple
 ALIGNMENT = 64
 CHUNK = 1 << 20  # bytes that are summed up while they are in the cache
 LIMIT = 0xFFFFFFFF  # sizes and places from here on stand in fields of 64 bits
+_ELSEWHERE = 0xFFFFFFFF  # what stands in the field of 32 bits then
 
 # signature, version, flags, method, time, date, checksum, size, size, length of name, of extra field
 _LOCAL = struct.Struct("<4sHHHHHIIIHH")
@@ -98,7 +99,7 @@ class Writer:
         start = self._place
         for title, record in self._records:
             extra = _wide_field(record.size, record.size, record.header)
-            header, size = min(record.header, LIMIT), min(record.size, LIMIT)
+            header, size = _narrow(record.header), _narrow(record.size)
             flags = _UTF8 | (_DESCRIBED if size else 0)
             lengths = (len(title), len(extra), 0)
             entry = (b"PK\1\2", 0, 0, flags, 0, 0, 0, record.checksum, size, size, *lengths)
@@ -107,8 +108,13 @@ class Writer:
         size = end - start
         self._put(_END64.pack(b"PK\6\6", 44, 0x031E, 45, 0, 0, count, count, size, start))
         self._put(_LOCATOR.pack(b"PK\6\7", 0, end, 1))
-        count, size, start = min(count, 0xFFFF), min(size, LIMIT), min(start, LIMIT)
+        count, size, start = min(count, 0xFFFF), _narrow(size), _narrow(start)
         self._put(_END.pack(b"PK\5\6", 0, 0, count, count, size, start, 0))
+
+
+def _narrow(number: int) -> int:
+    """Return what stands for a number in its field of 32 bits."""
+    return number if number < LIMIT else _ELSEWHERE
 
 
 def _wide_field(*numbers: int) -> bytes:
@@ -156,10 +162,13 @@ class Reader:
         """Return where the directory starts, its size and the number of entries."""
         last = min(self._size, _END.size + 0xFFFF)  # a comment may follow
         tail = self._bytes(self._size - last, last)
-        at = tail.rfind(b"PK\5\6", 0, max(0, last - _END.size + 4))
-        if at < 0:
-            raise RuntimeError(f"load: found no directory of a zip archive; {_DAMAGED}")
-        _, _, _, _, count, size, start, _ = _END.unpack_from(tail, at)
+        at = max(0, last - _END.size) + 1
+        comment = -1
+        while at + _END.size + comment != last:  # the letters may stand in the comment, too
+            at = tail.rfind(b"PK\5\6", 0, at + 3)
+            if at < 0:
+                raise RuntimeError(f"load: found no directory of a zip archive; {_DAMAGED}")
+            *_, count, size, start, comment = _END.unpack_from(tail, at)
         place = self._size - last + at - _LOCATOR.size
         if place >= 0 and self._bytes(place, 4) == b"PK\6\7":
             _, _, place, _ = _LOCATOR.unpack(self._bytes(place, _LOCATOR.size))
@@ -300,7 +309,7 @@ def _widened(extra: bytes, *numbers: int) -> list[int]:
         at += 4 + size
     found = []
     for number in numbers:
-        if number == LIMIT:
+        if number == _ELSEWHERE:
             if not wide:
                 raise RuntimeError(
                     f"load: a size is missing in the archive's directory; {_DAMAGED}"

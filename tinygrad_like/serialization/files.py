@@ -113,7 +113,7 @@ def _write(file: Any, folder: str, content: memoryview, storages: Storages) -> N
     writer.add(".storage_alignment", b"64")
     writer.add("byteorder", sys.byteorder.encode())
     for key, memory in storages.arrays.items():
-        writer.add(f"data/{key}", memory)
+        writer.add(f"data/{key}", memory.data)
     writer.finish()
 
 
@@ -282,7 +282,7 @@ def _memory(archive: Reader, name: str, needed: int, mapped: Any) -> NumpyArray:
         # NumPy is slow where numbers are not aligned.
         return memory if archive.place(name) % 16 == 0 else memory.copy()
     memory = np.empty(needed, np.uint8)
-    archive.read_into(name, memoryview(memory))
+    archive.read_into(name, memory.data)
     return memory
 
 

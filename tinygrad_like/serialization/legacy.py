@@ -39,7 +39,7 @@ def write(file: Any, content: memoryview, storages: Storages, protocol: int) -> 
         memory, width = storages.arrays[key], storages.widths[key]
         count = memory.size // width
         file.write(count.to_bytes(8, "little"))
-        file.write(memoryview(memory)[: count * width])
+        file.write(memory[: count * width].data)
 
 
 def read(

@@ -100,8 +100,8 @@ def pickler(pickle_module: Any, file: Any, protocol: int, storages: Storages) ->
     Raises:
         TypeError: if the pickle module's own is not written in Python: names could not be changed.
     """
-    base: Any = pickle._Pickler if pickle_module is pickle else pickle_module.Pickler  # type: ignore[attr-defined]
-    if not (isinstance(base, type) and issubclass(base, pickle._Pickler)):  # type: ignore[attr-defined]
+    base: Any = pickle._Pickler if pickle_module is pickle else pickle_module.Pickler
+    if not (isinstance(base, type) and issubclass(base, pickle._Pickler)):
         raise TypeError(
             f"save: the Pickler of module {pickle_module.__name__} is not based on Python's own written in "
             "Python, so PyTorch's names can't be written; leave pickle_module out"
@@ -158,13 +158,13 @@ def _tensor(tensor: Any, storages: Storages) -> tuple[Any, ...]:
     kind, state = type(tensor), tensor._attributes()
     requires_grad = tensor.node is not None
     if kind is Parameter:
-        arguments = (tensor.detach(), requires_grad, OrderedDict())
+        arguments: tuple[Any, ...] = (tensor.detach(), requires_grad, OrderedDict())
         if state:
             return rebuild.rebuild_parameter_with_state, (*arguments, state)
         return rebuild.rebuild_parameter, arguments
     storage, start, strides = storages.of(tensor.array)
     shape = tuple(map(int, tensor.array.shape))
-    described = (storage, start, shape, strides, requires_grad, OrderedDict())
+    described: tuple[Any, ...] = (storage, start, shape, strides, requires_grad, OrderedDict())
     if kind is Tensor and not state:
         return rebuild.rebuild_tensor_v2, described
     if kind is Buffer:  # a plain tensor with a mark to PyTorch

@@ -121,6 +121,9 @@ _NONSENSE = (IndexError, KeyError, TypeError, ValueError, AttributeError, Overfl
 class _Outside(Exception):
     """Carries an error that is not the pickle's past the one who explains those."""
 
+    def __init__(self, error: Exception) -> None:
+        self.error = error
+
 
 class Unpickler:
     """Runs one pickle.
@@ -174,8 +177,7 @@ class Unpickler:
                     )
                 step(self)
         except _Outside as outside:
-            assert outside.__cause__ is not None
-            raise outside.__cause__ from None
+            raise outside.error from None
         except _NONSENSE as error:
             raise UnpicklingError(
                 f"load: the pickle at byte {self.place} makes no sense ({type(error).__name__}: {error}); "
@@ -297,7 +299,7 @@ class Unpickler:
         try:
             self._stack.append(self._persistent_load(saved))
         except Exception as error:  # it may come from a function of the user
-            raise _Outside from error
+            raise _Outside(error) from None
 
     # ----- Containers -----------------------------------------------------------------------------
 
