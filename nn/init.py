@@ -15,7 +15,7 @@ import numpy as np
 
 from tinygrad_like.autograd.grad_mode import no_grad
 from tinygrad_like.ops import random
-from tinygrad_like.ops.creation import empty_like
+from tinygrad_like.ops.creation import empty, empty_like
 
 __all__ = [
     "calculate_gain",
@@ -208,7 +208,8 @@ def _calculate_fan_in_and_fan_out(tensor: Any) -> tuple[int, int]:
     """Return how many inputs one output has, and how many outputs one input."""
     if tensor.ndim < 2:
         raise ValueError(
-            "Fan in and fan out can not be computed for tensor with fewer than 2 dimensions"
+            "Fan in and fan out can not be computed for tensor with fewer than 2 dimensions, got shape "
+            f"{tuple(tensor.shape)}"
         )
     field = math.prod(tensor.shape[2:])
     return tensor.shape[1] * field, tensor.shape[0] * field
@@ -311,7 +312,7 @@ def orthogonal_(tensor: Any, gain: float = 1, generator: Any = None) -> Any:
         return tensor
     rows = tensor.shape[0]
     columns = tensor.array.size // rows
-    drawn = empty_like(tensor.detach().reshape(rows, columns)).normal_(0, 1, generator=generator)
+    drawn = empty((rows, columns), dtype=tensor.dtype).normal_(0, 1, generator=generator)
     tall = drawn.array.T if rows < columns else drawn.array
     q, r = np.linalg.qr(tall)
     # With this sign all orthogonal matrices are equally likely (Mezzadri, arXiv:math-ph/0609050).
