@@ -162,13 +162,14 @@ class Reader:
         """Return where the directory starts, its size and the number of entries."""
         last = min(self._size, _END.size + 0xFFFF)  # a comment may follow
         tail = self._bytes(self._size - last, last)
-        at = max(0, last - _END.size) + 1
-        comment = -1
-        while at + _END.size + comment != last:  # the letters may stand in the comment, too
-            at = tail.rfind(b"PK\5\6", 0, at + 3)
+        at = last - _END.size + 1
+        while True:
+            at = tail.rfind(b"PK\5\6", 0, max(0, at + 3))
             if at < 0:
                 raise RuntimeError(f"load: found no directory of a zip archive; {_DAMAGED}")
             *_, count, size, start, comment = _END.unpack_from(tail, at)
+            if at + _END.size + comment == last:  # else the letters stand in the comment
+                break
         place = self._size - last + at - _LOCATOR.size
         if place >= 0 and self._bytes(place, 4) == b"PK\6\7":
             _, _, place, _ = _LOCATOR.unpack(self._bytes(place, _LOCATOR.size))
