@@ -461,11 +461,30 @@ def test_loader_refusals_are_pytorchs(make):
     assert messages[0] == messages[1]
 
 
-def test_workers_are_refused():
-    with pytest.raises(NotImplementedError, match="num_workers=2 is not supported"):
-        ours.utils.data.DataLoader([1], num_workers=2)
-    with pytest.raises(ValueError, match="timeout=3 needs num_workers > 0"):
-        ours.utils.data.DataLoader([1], timeout=3)
+@pytest.mark.parametrize("count", [0, 1, 2, 10, 11])
+@pytest.mark.parametrize("drop_last", [True, False])
+@pytest.mark.parametrize("shuffle", [True, False])
+def test_shares_of_several_processes(count, drop_last, shuffle):
+    def shares(package):
+        found = []
+        for rank in range(3):
+            sampler = package.utils.data.DistributedSampler(
+                range(count), 3, rank, shuffle, seed=4, drop_last=drop_last
+            )
+            found += [len(sampler), list(sampler)]
+            sampler.set_epoch(2)
+            found.append(list(sampler))
+        return found
+
+    agree(shares)
+
+
+def test_shares_that_are_refused():
+    for package in BOTH:
+        with pytest.raises(ValueError, match="Invalid rank 3"):
+            package.utils.data.DistributedSampler(range(4), 3, 3)
+    with pytest.raises(RuntimeError, match="give both"):
+        ours.utils.data.DistributedSampler(range(4))
 
 
 def test_fixed_attributes():

@@ -1,7 +1,7 @@
 """Data sets, the order in which their items are taken, and batches of them."""
 
 from tinygrad_like.utils.data.collate import default_collate, default_convert
-from tinygrad_like.utils.data.dataloader import DataLoader, get_worker_info
+from tinygrad_like.utils.data.dataloader import DataLoader
 from tinygrad_like.utils.data.dataset import (
     ChainDataset,
     ConcatDataset,
@@ -12,8 +12,10 @@ from tinygrad_like.utils.data.dataset import (
     TensorDataset,
     random_split,
 )
+from tinygrad_like.utils.data.fetching import WorkerInfo, get_worker_info
 from tinygrad_like.utils.data.sampler import (
     BatchSampler,
+    DistributedSampler,
     RandomSampler,
     Sampler,
     SequentialSampler,
@@ -27,6 +29,7 @@ __all__ = [
     "ConcatDataset",
     "DataLoader",
     "Dataset",
+    "DistributedSampler",
     "IterableDataset",
     "RandomSampler",
     "Sampler",
@@ -36,6 +39,7 @@ __all__ = [
     "SubsetRandomSampler",
     "TensorDataset",
     "WeightedRandomSampler",
+    "WorkerInfo",
     "default_collate",
     "default_convert",
     "get_worker_info",

@@ -1,24 +1,17 @@
-"""DataLoader: batches of a data set, in the process that asks for them."""
+"""DataLoader: batches of a data set, made by the process that asks for them or by workers."""
 
 from __future__ import annotations
 
 import math
+import os
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from itertools import repeat
 from typing import Any, Generic, TypeVar
 
-import numpy as np
-
-from tinygrad_like.graph import result_type
 from tinygrad_like.utils.data.collate import default_collate, default_convert
-from tinygrad_like.utils.data.dataset import (
-    Dataset,
-    IterableDataset,
-    Subset,
-    TensorDataset,
-    items_of,
-)
+from tinygrad_like.utils.data.dataset import Dataset, IterableDataset
+from tinygrad_like.utils.data.fetching import Fetcher, StreamFetcher
 from tinygrad_like.utils.data.sampler import (
     BatchSampler,
     RandomSampler,
@@ -30,9 +23,11 @@ from tinygrad_like.utils.data.sampler import (
 T_co = TypeVar("T_co", covariant=True)
 
 
-def get_worker_info() -> None:
-    """Return None, which stands for the main process; there are no others."""
-    return
+def usable_cores() -> int:
+    """Return how many cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 class _Endless(Sampler[None]):
@@ -51,22 +46,27 @@ class DataLoader(Generic[T_co]):
         shuffle: take items in random order, PyTorch's for the same seed.
         sampler: the order in which items are taken; any iterable of numbers.
         batch_sampler: the same for whole batches; any iterable of lists of numbers.
-        num_workers: must be 0, everything happens in the calling process.
+        num_workers: processes that make batches ahead of time; 0 to make them when asked for.
         collate_fn: makes a batch out of a list of items; see `default_collate`.
         pin_memory: accepted with a warning, since there is no accelerator.
         drop_last: leave out a last batch that is smaller.
-        timeout: must be 0.
-        worker_init_fn: not used.
-        multiprocessing_context: must be None.
+        timeout: seconds to wait for a batch of a worker; 0 for any time.
+        worker_init_fn: called in each worker with its number, after its seeding.
+        multiprocessing_context: how workers are started, "forkserver", "spawn" or "fork", or a
+            context of `multiprocessing`.
         generator: where randomness comes from; by default the global generator.
-        prefetch_factor: must be None.
-        persistent_workers: must be False.
+        prefetch_factor: batches each worker makes ahead of time, 2 by default.
+        persistent_workers: keep the workers, and their copies of the data set, between epochs.
         pin_memory_device: not used.
-        in_order: not used.
+        in_order: give batches in order; else, with workers, as they are ready.
 
     Raises:
         ValueError: if options contradict each other.
-        NotImplementedError: if `num_workers` is not 0.
+
+    While it is iterated over it raises RuntimeError if a worker dies or takes too long, and what a
+    worker raised with that worker's traceback. Functions and data sets that are given to workers
+    must be importable by them, and the script that is run must do so under
+    ``if __name__ == "__main__":``.
 
     >>> import tinygrad_like as torch
     >>> data = torch.utils.data.TensorDataset(torch.arange(5))
@@ -97,7 +97,7 @@ class DataLoader(Generic[T_co]):
         pin_memory_device: str = "",
         in_order: bool = True,
     ) -> None:
-        _refuse_workers(
+        _check_workers(
             num_workers, timeout, prefetch_factor, persistent_workers, multiprocessing_context
         )
         self._is_stream = isinstance(dataset, IterableDataset)
@@ -142,7 +142,7 @@ class DataLoader(Generic[T_co]):
         self.generator = generator
         self.collate_fn = collate_fn
         self.num_workers = num_workers
-        self.prefetch_factor = prefetch_factor
+        self.prefetch_factor = 2 if num_workers and prefetch_factor is None else prefetch_factor
         self.pin_memory = pin_memory
         self.pin_memory_device = pin_memory_device
         self.timeout = timeout
@@ -151,6 +151,7 @@ class DataLoader(Generic[T_co]):
         self.persistent_workers = persistent_workers
         self.in_order = in_order
         self._announced: int | None = None  # what `len` said of a stream
+        self._iterator: Any = None  # whose workers are kept
         self._made = True
 
     def __setattr__(self, name: str, value: Any) -> None:
@@ -168,11 +169,38 @@ class DataLoader(Generic[T_co]):
                 "pinned memory won't be used.",
                 stacklevel=2,
             )
-        return (_StreamBatches if self._is_stream else _Batches)(self)
+        batches: Iterator[Any] = self._in_workers() if self.num_workers else self._batches()
+        if self._is_stream and self._announced is not None:
+            return _Counted(batches, self.dataset, self._announced)
+        return batches
+
+    @property
+    def _order(self) -> Any:
+        return self.sampler if self.batch_sampler is None else self.batch_sampler
+
+    def _fetcher(self) -> Any:
+        if self._is_stream:
+            return StreamFetcher(self.dataset, self.collate_fn, self.batch_size, self.drop_last)
+        return Fetcher(self.dataset, self.collate_fn, self.batch_sampler is not None)
+
+    def _batches(self) -> Any:
+        return _Batches(self._fetcher(), self._order, self.generator)
+
+    def _in_workers(self) -> Any:
+        from tinygrad_like.utils.data.pool import WorkerBatches  # multiprocessing takes a while
+
+        running = self._iterator
+        if running is not None and not running.stopped:
+            running.start()
+            return running
+        made = WorkerBatches(self, self._fetcher(), self._order)
+        if self.persistent_workers:
+            self._iterator = made
+        return made
 
     def __len__(self) -> int:
         if not self._is_stream:
-            return len(self.sampler if self.batch_sampler is None else self.batch_sampler)
+            return len(self._order)
         length: int = len(self.dataset)
         self._announced = length
         if self.batch_size is None:
@@ -180,7 +208,7 @@ class DataLoader(Generic[T_co]):
         return (math.floor if self.drop_last else math.ceil)(length / self.batch_size)
 
 
-def _refuse_workers(
+def _check_workers(
     num_workers: int,
     timeout: float,
     prefetch_factor: int | None,
@@ -191,17 +219,26 @@ def _refuse_workers(
         raise ValueError(
             "num_workers option should be non-negative; use num_workers=0 to disable multiprocessing."
         )
+    if timeout < 0:
+        raise ValueError("timeout option should be non-negative")
     if num_workers > 0:
-        raise NotImplementedError(
-            f"DataLoader: num_workers={num_workers} is not supported, since batches are made in the "
-            "calling process; use num_workers=0"
-        )
+        if prefetch_factor is not None and prefetch_factor <= 0:
+            raise ValueError("prefetch_factor option should be positive")
+        if multiprocessing_context is not None:
+            from tinygrad_like.utils.data.pool import context_of
+
+            context_of(multiprocessing_context)
+        cores = usable_cores()
+        if num_workers > cores:
+            warnings.warn(
+                f"This DataLoader will create {num_workers} worker processes in total. Our suggested "
+                f"max number of worker in current system is {cores}, which is smaller than what this "
+                "DataLoader is going to create.",
+                stacklevel=3,
+            )
+        return
     if timeout != 0:
-        raise ValueError(
-            "timeout option should be non-negative"
-            if timeout < 0
-            else f"DataLoader: timeout={timeout} needs num_workers > 0; leave it at 0"
-        )
+        raise ValueError(f"DataLoader: timeout={timeout} needs num_workers > 0; leave it at 0")
     if prefetch_factor is not None:
         raise ValueError(
             "prefetch_factor option could only be specified in multiprocessing."
@@ -217,16 +254,15 @@ def _refuse_workers(
 
 
 class _Batches:
-    """One epoch of a data set with items by number."""
+    """One epoch, its batches made by the process that asks for them."""
 
-    def __init__(self, loader: DataLoader[Any]) -> None:
-        self.dataset = loader.dataset
-        self.collate = loader.collate_fn
-        self.batched = loader.batch_sampler is not None
-        self.order = loader.batch_sampler if self.batched else loader.sampler
-        self.wanted = iter(self.order)
+    def __init__(self, fetch: Any, order: Any, generator: Any) -> None:
+        self.fetch = fetch
+        self.order = order
+        self.wanted = iter(order)
         # PyTorch draws a seed for its workers even if there are none: the next draw depends on it.
-        draw_seed(loader.generator)
+        draw_seed(generator)
+        fetch.start()
 
     def __iter__(self) -> _Batches:
         return self
@@ -235,61 +271,25 @@ class _Batches:
         return len(self.order)
 
     def __next__(self) -> Any:
-        wanted = next(self.wanted)
-        if not self.batched:
-            return self.collate(self.dataset[wanted])
-        if self.collate is default_collate:
-            rows = _rows(self.dataset, wanted)
-            if rows is not None:
-                return rows
-        return self.collate(items_of(self.dataset, wanted))
+        return self.fetch(next(self.wanted))
 
 
-def _rows(dataset: Any, indices: Any) -> list[Any] | None:
-    """Return the batch of a `TensorDataset` by one gather for each tensor, or None if it is none."""
-    while type(dataset) is Subset:
-        indices = [dataset.indices[i] for i in indices]
-        dataset = dataset.dataset
-    if type(dataset) is not TensorDataset or not indices:
-        return None
-    if any(tensor.node is not None for tensor in dataset.tensors):
-        return None
-    try:
-        where = np.array(indices)
-        if where.dtype.kind not in "iu" or where.ndim != 1:
-            return None
-        return [result_type.make(tensor.array[where]) for tensor in dataset.tensors]
-    except (IndexError, ValueError):
-        return None
+class _Counted:
+    """The batches of a stream, with a warning if there are more than its length promised."""
 
-
-class _StreamBatches:
-    """One pass over a stream."""
-
-    def __init__(self, loader: DataLoader[Any]) -> None:
-        self.dataset = loader.dataset
-        self.collate = loader.collate_fn
-        self.size = loader.batch_size
-        self.drop_last = loader.drop_last
-        self.announced = loader._announced
+    def __init__(self, batches: Any, dataset: Any, announced: int) -> None:
+        self.batches = batches
+        self.dataset = dataset
+        self.announced = announced
         self.given = 0
-        draw_seed(loader.generator)
-        self.items = iter(loader.dataset)
 
-    def __iter__(self) -> _StreamBatches:
+    def __iter__(self) -> _Counted:
         return self
 
     def __next__(self) -> Any:
-        if self.size is None:
-            batch = self.collate(next(self.items))
-        else:
-            taken = [item for _, item in zip(range(self.size), self.items, strict=False)]
-            if not taken or (self.drop_last and len(taken) < self.size):
-                self.items = iter(())
-                raise StopIteration
-            batch = self.collate(taken)
+        batch = next(self.batches)
         self.given += 1
-        if self.announced is not None and self.given > self.announced:
+        if self.given > self.announced:
             warnings.warn(
                 f"Length of IterableDataset {self.dataset} was reported to be {self.announced}"
                 f"(when accessing len(dataloader)), but {self.given} samples have been fetched. ",

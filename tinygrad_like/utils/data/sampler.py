@@ -165,6 +165,74 @@ class WeightedRandomSampler(Sampler[int]):
         return self.num_samples
 
 
+class DistributedSampler(Sampler[int]):
+    """The share of one of several processes in the numbers of all items.
+
+    Args:
+        dataset: the data set.
+        num_replicas: how many processes there are.
+        rank: which of them this is, from 0.
+        shuffle: take items in random order, another one for each epoch that `set_epoch` is told.
+        seed: what the order depends on, the same in all processes.
+        drop_last: leave out items so that all shares are the same; else some come twice.
+
+    Raises:
+        RuntimeError: if the number or the rank is not given: there is nobody else to ask.
+        ValueError: if there is no such rank.
+
+    >>> import tinygrad_like as torch
+    >>> list(torch.utils.data.DistributedSampler(range(5), 2, 1, shuffle=False))
+    [1, 3, 0]
+    """
+
+    def __init__(
+        self,
+        dataset: Any,
+        num_replicas: int | None = None,
+        rank: int | None = None,
+        shuffle: bool = True,
+        seed: int = 0,
+        drop_last: bool = False,
+    ) -> None:
+        if num_replicas is None or rank is None:
+            raise RuntimeError(
+                "Requires distributed package to be available: DistributedSampler can't ask for "
+                "num_replicas and rank here; give both"
+            )
+        if not 0 <= rank < num_replicas:
+            raise ValueError(
+                f"Invalid rank {rank}, rank should be in the interval [0, {num_replicas - 1}]"
+            )
+        self.dataset = dataset
+        self.num_replicas = num_replicas
+        self.rank = rank
+        self.epoch = 0
+        self.drop_last = drop_last
+        count = len(dataset)
+        self.num_samples = count // num_replicas if drop_last else -(-count // num_replicas)
+        self.total_size = self.num_samples * num_replicas
+        self.shuffle = shuffle
+        self.seed = seed
+
+    def __iter__(self) -> Iterator[int]:
+        count = len(self.dataset)
+        if self.shuffle:
+            generator = Generator().manual_seed(self.seed + self.epoch)
+            order = randperm(count, generator=generator).tolist()
+        else:
+            order = list(range(count))
+        if count:
+            order = (order * -(-self.total_size // count))[: self.total_size]
+        return iter(order[self.rank :: self.num_replicas])
+
+    def __len__(self) -> int:
+        return self.num_samples
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the epoch whose order comes next: in all processes the same."""
+        self.epoch = epoch
+
+
 class BatchSampler(Sampler[list[int]]):
     """The numbers of another sampler in lists of `batch_size`.
 
