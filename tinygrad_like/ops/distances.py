@@ -297,11 +297,18 @@ def _refuse_negative(name: str, p: float) -> None:
 # ----- Within one collection ----------------------------------------------------------------------
 
 
+def _pairs(size: int) -> tuple[Array, Array]:
+    """Return the rows and columns above the diagonal; np.triu_indices takes many times as long."""
+    numbers = np.arange(size)
+    rows, columns = np.nonzero(numbers[:, None] < numbers)
+    return rows, columns
+
+
 def _pdist_rule(g: Any, x: Any, out: Any, p: float) -> Any:
     size = x.shape[0]
     if size < 2:
         return x * 0
-    pairs = np.triu_indices(size, 1)
+    pairs = _pairs(size)
     if type(g) is np.ndarray and type(x) is np.ndarray:
         square = np.zeros((2, size, size), x.dtype)
         square[(0, *pairs)], square[(1, *pairs)] = g, out
@@ -319,7 +326,7 @@ def _pdist_rule(g: Any, x: Any, out: Any, p: float) -> Any:
 def _pdist(x: Array, p: float) -> Array:
     if len(x) < 2:
         return np.empty(0, x.dtype)
-    return _pair_lengths(x, x, p, _by_products(p, len(x)), True)[np.triu_indices(len(x), 1)]
+    return _pair_lengths(x, x, p, _by_products(p, len(x)), True)[_pairs(len(x))]
 
 
 def pdist(input: Any, p: float = 2.0) -> Any:

@@ -146,6 +146,9 @@ def _factor(a: Array, swaps: Array, start: int, stop: int) -> None:
 
 @jit.compiled("matrices.panel")
 def _panel(a: Array, swaps: Array, start: int, stop: int) -> None:
+    if len(a) == 1:
+        _panel_of_one(a[0], swaps[0], start, stop)
+        return
     batch = np.arange(len(a))
     for j in range(start, stop):
         chosen = j + np.abs(a[:, j:, j]).argmax(1)
@@ -158,18 +161,37 @@ def _panel(a: Array, swaps: Array, start: int, stop: int) -> None:
         a[:, j + 1 :, j + 1 : stop] -= below * a[:, j : j + 1, j + 1 : stop]
 
 
+def _panel_of_one(a: Array, swaps: Array, start: int, stop: int) -> None:
+    for j in range(start, stop):
+        column = a[j:, j]
+        chosen = j + int(np.absolute(column).argmax())
+        swaps[j] = chosen + 1
+        if chosen != j:
+            a[[j, chosen]] = a[[chosen, j]]
+        if column[0] != 0:
+            column[1:] /= column[0]
+        a[j + 1 :, j + 1 : stop] -= column[1:, None] * a[j, j + 1 : stop]
+
+
 def permutation(swaps: Array, rows: int, d: Any) -> Array:
     """Return the matrices P ``(..., rows, rows)`` that a list of swaps stands for, as in A = P L U."""
     flat = swaps.reshape(math.prod(swaps.shape[:-1]), swaps.shape[-1])
-    order = np.tile(np.arange(rows), (len(flat), 1))
-    batch = np.arange(len(flat))
-    for j in range(flat.shape[1]):
-        chosen = flat[:, j] - 1
-        held = order[batch, chosen]
-        order[batch, chosen] = order[:, j]
-        order[:, j] = held
+    if len(flat) <= 16:
+        orders = [list(range(rows)) for _ in flat]
+        for order, line in zip(orders, flat.tolist(), strict=True):
+            for j, number in enumerate(line):
+                order[j], order[number - 1] = order[number - 1], order[j]
+        places = np.array(orders, np.intp).reshape(len(flat), rows)
+    else:
+        places = np.tile(np.arange(rows), (len(flat), 1))
+        batch = np.arange(len(flat))
+        for j in range(flat.shape[1]):
+            chosen = flat[:, j] - 1
+            held = places[batch, chosen]
+            places[batch, chosen] = places[:, j]
+            places[:, j] = held
     out = np.zeros((len(flat), rows, rows), d)
-    np.put_along_axis(out, order[:, None, :], 1, 1)
+    out[np.arange(len(flat))[:, None], places, np.arange(rows)] = 1
     return out.reshape(*swaps.shape[:-1], rows, rows)
 
 
