@@ -64,6 +64,7 @@ ATTENTION = [
     (Itself(batch_first=True), [real(N, L, E)]),
     (Itself(batch_first=True), [real(L, E)]),
     (Itself(add_zero_attn=True), [real(L, N, E)]),
+    (Itself(dropout=0.4), [real(L, N, E)]),
 ]
 
 OPTIONS = [
@@ -228,7 +229,7 @@ TRANSFORMERS = [
         (
             lambda nn, first=first, bias=bias, activation=activation, **k: (
                 nn.TransformerEncoderLayer(
-                    WIDE, 2, INNER, 0.0, activation, norm_first=first, bias=bias, **k
+                    WIDE, 2, INNER, 0.2, activation, norm_first=first, bias=bias, **k
                 )
             ),
             BATCH,
@@ -239,30 +240,30 @@ TRANSFORMERS = [
     ),
     (
         lambda nn, **k: nn.TransformerEncoderLayer(
-            WIDE, 4, INNER, 0.0, nn.functional.silu, 1e-3, True, **k
+            WIDE, 4, INNER, 0.2, nn.functional.silu, 1e-3, True, **k
         ),
         [real(3, 5, WIDE)],
     ),
     (
-        lambda nn, **k: nn.TransformerEncoderLayer(WIDE, 2, INNER, 0.0, nn.GELU("tanh"), **k),
+        lambda nn, **k: nn.TransformerEncoderLayer(WIDE, 2, INNER, 0.2, nn.GELU("tanh"), **k),
         [real(5, WIDE)],
     ),
     *(
         (
             lambda nn, first=first, bias=bias, **k: nn.TransformerDecoderLayer(
-                WIDE, 2, INNER, 0.0, "gelu", norm_first=first, bias=bias, **k
+                WIDE, 2, INNER, 0.2, "gelu", norm_first=first, bias=bias, **k
             ),
             PAIR,
         )
         for first, bias in itertools.product((False, True), (False, True))
     ),
     (
-        lambda nn, **k: nn.TransformerDecoderLayer(WIDE, 2, INNER, 0.0, batch_first=True, **k),
+        lambda nn, **k: nn.TransformerDecoderLayer(WIDE, 2, INNER, 0.2, batch_first=True, **k),
         [real(3, 5, WIDE), real(3, 4, WIDE)],
     ),
     (
         lambda nn, **k: nn.TransformerEncoder(
-            nn.TransformerEncoderLayer(WIDE, 2, INNER, 0.0, batch_first=True, **k),
+            nn.TransformerEncoderLayer(WIDE, 2, INNER, 0.2, batch_first=True, **k),
             2,
             nn.LayerNorm(WIDE, **k),
         ),
@@ -270,17 +271,17 @@ TRANSFORMERS = [
     ),
     (
         lambda nn, **k: nn.TransformerEncoder(
-            nn.TransformerEncoderLayer(WIDE, 2, INNER, 0.0, **k), 3, enable_nested_tensor=False
+            nn.TransformerEncoderLayer(WIDE, 2, INNER, 0.2, **k), 3, enable_nested_tensor=False
         ),
         [real(5, WIDE)],
     ),
     (
         lambda nn, **k: nn.TransformerDecoder(
-            nn.TransformerDecoderLayer(WIDE, 2, INNER, 0.0, **k), 2, nn.LayerNorm(WIDE, **k)
+            nn.TransformerDecoderLayer(WIDE, 2, INNER, 0.2, **k), 2, nn.LayerNorm(WIDE, **k)
         ),
         PAIR,
     ),
-    (lambda nn, **k: nn.Transformer(WIDE, 2, 2, 1, INNER, 0.0, **k), PAIR),
+    (lambda nn, **k: nn.Transformer(WIDE, 2, 2, 1, INNER, 0.2, **k), PAIR),
     (
         lambda nn, **k: nn.Transformer(
             WIDE,
@@ -302,11 +303,11 @@ TRANSFORMERS = [
         lambda nn, **k: nn.Transformer(
             WIDE,
             2,
-            dropout=0.0,
+            dropout=0.2,
             dim_feedforward=INNER,
             num_encoder_layers=1,
             custom_decoder=nn.TransformerDecoder(
-                nn.TransformerDecoderLayer(WIDE, 4, INNER, 0.0, **k), 1
+                nn.TransformerDecoderLayer(WIDE, 4, INNER, 0.2, **k), 1
             ),
             **k,
         ),
@@ -426,7 +427,7 @@ def test_a_transformer_trains_as_pytorchs():
         torch.manual_seed(0)
         nn = torch.nn
         table, last = nn.Embedding(11, WIDE), nn.Linear(WIDE, 11)
-        layer = nn.TransformerEncoderLayer(WIDE, 2, INNER, 0.0, "gelu", norm_first=True)
+        layer = nn.TransformerEncoderLayer(WIDE, 2, INNER, 0.1, "gelu", norm_first=True)
         net = nn.TransformerEncoder(layer, 2, nn.LayerNorm(WIDE), enable_nested_tensor=False)
         mask = nn.Transformer.generate_square_subsequent_mask(6)
         every = nn.ModuleList([table, last, net])

@@ -76,6 +76,15 @@ LAYERS = [
     (lambda nn, **k: nn.Softmin(-1), [real(4, 6)]),
     (lambda nn, **k: nn.LogSoftmax(0), [real(4, 6)]),
     (lambda nn, **k: nn.Softmax2d(), [real(2, 3, 4, 5)]),
+    # ----- Chance, with PyTorch's draws
+    (lambda nn, **k: nn.Dropout(0.3), [real(4, 6)]),
+    (lambda nn, **k: nn.Dropout(1.0), [real(4, 6)]),
+    (lambda nn, **k: nn.Dropout1d(0.3), [real(4, 6, 3)]),
+    (lambda nn, **k: nn.Dropout2d(0.3), [real(4, 6, 3, 2)]),
+    (lambda nn, **k: nn.Dropout3d(0.3), [real(4, 6, 3, 2, 2)]),
+    (lambda nn, **k: nn.AlphaDropout(0.3), [real(4, 6)]),
+    (lambda nn, **k: nn.FeatureAlphaDropout(0.3), [real(4, 6, 3)]),
+    (lambda nn, **k: nn.RReLU(0.1, 0.4), [real(4, 6)]),
     # ----- Convolutions
     (lambda nn, **k: nn.Conv1d(3, 4, 3, **k), [real(2, 3, 8)]),
     (lambda nn, **k: nn.Conv1d(4, 6, 3, stride=2, padding=1, groups=2, **k), [real(2, 4, 9)]),
@@ -607,8 +616,8 @@ def test_parameter_dict_is_a_dictionary():
         lambda nn: nn.Linear(3),
     ],
 )
-def test_wrong_constructors_are_refused_with_pytorchs_words(make):
-    alike(lambda torch: outcome(lambda: make(torch.nn)))
+def test_wrong_constructors_are_refused_as_by_pytorch(make):
+    alike(lambda torch: kind(lambda: make(torch.nn)))
 
 
 @pytest.mark.parametrize(

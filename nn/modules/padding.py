@@ -64,6 +64,17 @@ class _ConstantPad(_Pad):
         return f"padding={self.padding}, value={self.value}"
 
 
+class _ZeroPad(_ConstantPad):
+    """Padding by zeros."""
+
+    def __init__(self, padding: Sizes) -> None:
+        super().__init__(padding, 0.0)
+
+    def extra_repr(self) -> str:
+        """Return what to print between the parentheses."""
+        return f"{self.padding}"
+
+
 class ConstantPad1d(_ConstantPad):
     """Return the input with a number put around its last dimension.
 
@@ -97,7 +108,7 @@ class ConstantPad3d(_ConstantPad):
     dims = 3
 
 
-class ZeroPad1d(_Pad):
+class ZeroPad1d(_ZeroPad):
     """Return the input with zeros put around its last dimension.
 
     Args:
@@ -105,10 +116,9 @@ class ZeroPad1d(_Pad):
     """
 
     dims = 1
-    mode = "constant"
 
 
-class ZeroPad2d(_Pad):
+class ZeroPad2d(_ZeroPad):
     """Return the input with zeros put around its last two dimensions.
 
     Args:
@@ -121,10 +131,9 @@ class ZeroPad2d(_Pad):
     """
 
     dims = 2
-    mode = "constant"
 
 
-class ZeroPad3d(_Pad):
+class ZeroPad3d(_ZeroPad):
     """Return the input with zeros put around its last three dimensions.
 
     Args:
@@ -132,7 +141,6 @@ class ZeroPad3d(_Pad):
     """
 
     dims = 3
-    mode = "constant"
 
 
 class ReflectionPad1d(_Pad):
