@@ -1,4 +1,4 @@
-"""What surrounds training: data, and computing values again instead of keeping them."""
+"""What surrounds training: data, data sets in files, and computing values again instead of keeping them."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from tinygrad_like.utils import checkpoint, data
+    from tinygrad_like.utils import checkpoint, data, datasets
 
-__all__ = ["checkpoint", "data"]
+__all__ = ["checkpoint", "data", "datasets"]
 
 
 def __getattr__(name: str) -> Any:
