@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test bench lint clean
+.PHONY: demo test coverage-page bench lint clean
 
 .venv/made:
 	$(PYTHON) -m venv .venv
@@ -23,6 +23,10 @@ demo: .venv/demo
 
 test: .venv/dev
 	$(BIN)/python -m pytest -n auto --cov --cov-report=term:skip-covered
+
+coverage-page: .venv/dev
+	$(BIN)/python -m pytest -n auto -p tests.coverage_page -k "not the_page" \
+		tests/test_ops.py tests/test_coverage_page.py
 
 bench: .venv/dev
 	$(BIN)/python -m benchmarks
