@@ -12,6 +12,7 @@ from tinygrad_like import dtypes, jit
 from tinygrad_like.dtypes import F16
 from tinygrad_like.graph import Array, as_array
 from tinygrad_like.op import op
+from tinygrad_like.ops.comparison import SIGNED
 from tinygrad_like.ops.expanding import broadcast_to
 from tinygrad_like.ops.norms import norm
 from tinygrad_like.ops.reduction import total
@@ -24,6 +25,18 @@ _BLOCK = 32768  # differences at a time: they stay in the cache
 
 
 # ----- By differences -----------------------------------------------------------------------------
+
+
+def _sign_of(d: Array) -> Array:
+    """Return the signs of differences; several times as fast as np.sign, which branches."""
+    bits = SIGNED[d.itemsize]
+    one = d.dtype.type(1).view(bits)
+    out = np.bitwise_and(d.view(bits), np.iinfo(bits).min)
+    found: Array = np.bitwise_or(out, one, out=out).view(d.dtype)
+    equal = d == 0
+    if equal.any():
+        found[equal] = 0
+    return found
 
 
 def _blocks(x: Array, y: Array, upper: bool) -> Iterator[tuple[slice, slice, Array]]:
@@ -168,11 +181,17 @@ def _signs(
     largest: bool,
     upper: bool,
 ) -> None:
+    if largest:
+        reached = np.where(length > 0, length, np.inf)[:, :, None]
+        for rows, others, d in _blocks(x, y, upper):
+            chosen = np.flatnonzero(np.abs(d) >= reached[rows, others])
+            i, j, k = np.unravel_index(chosen, d.shape)
+            parts = np.sign(d[i, j, k]) * g[rows, others][i, j]
+            np.add.at(of_x, (i + rows.start, k), parts)
+            np.subtract.at(of_y, (j + (others.start or 0), k), parts)
+        return
     for rows, others, d in _blocks(x, y, upper):
-        away = np.abs(d) < length[rows, others, None] if largest else None
-        d = np.sign(d)  # a tenth of the time that it takes in place
-        if away is not None:
-            d[away] = 0
+        d = _sign_of(d)
         of_x[rows] += np.matmul(g[rows, None, others], d)[:, 0]
         d *= g[rows, others, None]
         of_y[others] -= d[0] if len(d) == 1 else d.sum(0)
