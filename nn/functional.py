@@ -64,6 +64,12 @@ from tinygrad_like.ops.dropout import (
     dropout3d,
     feature_alpha_dropout,
 )
+from tinygrad_like.ops.fractional import (
+    fractional_max_pool2d,
+    fractional_max_pool2d_with_indices,
+    fractional_max_pool3d,
+    fractional_max_pool3d_with_indices,
+)
 from tinygrad_like.ops.linalg import (
     bilinear,
     linear,
@@ -183,6 +189,10 @@ __all__ = [
     "embedding_bag",
     "feature_alpha_dropout",
     "fold",
+    "fractional_max_pool2d",
+    "fractional_max_pool2d_with_indices",
+    "fractional_max_pool3d",
+    "fractional_max_pool3d_with_indices",
     "gaussian_nll_loss",
     "gelu",
     "glu",

@@ -12,12 +12,38 @@ from tinygrad_like.views import in_place
 _GAMMA = ("digamma", "igamma", "igammac", "lgamma", "mvlgamma", "polygamma")
 _WINDOWS = ("bartlett", "blackman", "hamming", "hann", "kaiser")
 
+_STRIDED: tuple[str, ...] = (
+    "as_strided",
+    "as_strided_",
+    "as_strided_scatter",
+    "empty_permuted",
+    "resize_as_",
+)
+_STRIDED += ("apply_", "dim_order", "is_set_to", "map2_", "map_", "new_empty_strided")
+_STRIDED += ("resize_", "set_")
+
+_RARE: tuple[str, ...] = tuple(
+    f"{name}_copy"
+    for name in (
+        *("alias", "detach", "diagonal", "expand", "narrow", "permute", "select", "slice", "split"),
+        *("split_with_sizes", "squeeze", "t", "transpose", "unbind", "unfold", "unsqueeze", "view"),
+    )
+)
+_RARE += ("alpha_dropout_", "dropout_", "feature_alpha_dropout_", "feature_dropout")
+_RARE += ("feature_dropout_", "gcd_", "i0_", "lcm_", "ldexp_", "unsafe_chunk", "unsafe_split")
+_RARE += ("unsafe_split_with_sizes", "affine_grid_generator", "binomial", "constant_pad_nd")
+_RARE += ("conv_tbc", "convolution", "embedding_bag", "grid_sampler", "grid_sampler_2d")
+_RARE += ("grid_sampler_3d", "max_pool1d_with_indices", "nonzero_static", "norm_except_dim")
+_RARE += ("poisson", "resolve_neg")
+
 # Where each of them lives, below ``tinygrad_like``.
 HOMES = {
     **dict.fromkeys(_GAMMA, "special.gamma"),
     "i0": "special.bessel",
     **{f"{name}_window": "signal.windows" for name in _WINDOWS},
     **dict.fromkeys(("TypedStorage", "UntypedStorage", "load", "save"), "serialization"),
+    **dict.fromkeys(_STRIDED, "ops.strided"),
+    **dict.fromkeys(_RARE, "ops.rare"),
 }
 
 
@@ -73,3 +99,23 @@ class DeferredMethods:
     lgamma_ = in_place("lgamma_", lgamma)
     mvlgamma_ = in_place("mvlgamma_", mvlgamma)
     polygamma_ = in_place("polygamma_", polygamma)
+
+    apply_ = _method("apply_")
+    as_strided = _method("as_strided")
+    as_strided_ = _method("as_strided_")
+    as_strided_scatter = _method("as_strided_scatter")
+    dim_order = _method("dim_order")
+    is_set_to = _method("is_set_to")
+    map2_ = _method("map2_")
+    map_ = _method("map_")
+    new_empty_strided = _method("new_empty_strided")
+    resize_ = _method("resize_")
+    resize_as_ = _method("resize_as_")
+    set_ = _method("set_")
+
+    narrow_copy = _method("narrow_copy")
+    nonzero_static = _method("nonzero_static")
+    resolve_neg = _method("resolve_neg")
+    unsafe_chunk = _method("unsafe_chunk")
+    unsafe_split = _method("unsafe_split")
+    unsafe_split_with_sizes = _method("unsafe_split_with_sizes")

@@ -291,13 +291,14 @@ def written(name: str, how: str, out: Any, results: Any, operands: Iterable[Any]
         RuntimeError: if a gradient is wanted, or the result's dtype doesn't fit; nothing is written.
         TypeError: if `out` is no tensor, or not as many of them as there are results.
     """
-    outs = _checked(name, out)
     several = not isinstance(results, Traced)
     wanted = list(results) if several else [results]
-    if len(outs) != len(wanted) or isinstance(out, tuple | list) != several:
+    is_list = isinstance(out, tuple | list)
+    if is_list != several or (is_list and len(out) != len(wanted)):
         expected = f"a tuple of {len(wanted)} Tensors" if several else "Tensor"
-        got = f"{type(out).__name__} of {len(outs)}" if len(outs) > 1 else type(out).__name__
+        got = f"{type(out).__name__} of {len(out)}" if is_list else type(out).__name__
         raise TypeError(f"{name}(): argument 'out' must be {expected}, not {got}")
+    outs = _checked(name, out)
     for each, result in zip(outs, wanted, strict=True):
         if result.node is not None:
             raise _differentiated(name)
@@ -322,7 +323,8 @@ def _checked(name: str, out: Any) -> list[Any]:
     outs = list(out) if isinstance(out, tuple | list) else [out]
     for each in outs:
         if not isinstance(each, Traced):
-            raise TypeError(f"{name}(): argument 'out' must be Tensor, not {type(each).__name__}")
+            got = f"{type(out).__name__} of " * (each is not out) + type(each).__name__
+            raise TypeError(f"{name}(): argument 'out' must be Tensor, not {got}")
         if thread_mode.grad and each.node is not None:
             raise _differentiated(name)
         if departed.count:
