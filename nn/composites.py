@@ -32,6 +32,32 @@ __all__ = [
 ]
 
 
+def _classes_of(name: str, scores: Any, target: Any, shape: tuple[int, ...], lowest: int) -> Any:
+    """Return the array of target classes once it is known to fit scores ``(N, C)``.
+
+    Raises:
+        RuntimeError: if shape or dtype are others, or a class isn't from `lowest` to C - 1.
+    """
+    classes, count = target.array, scores.shape[1]
+    if classes.shape != shape and classes.size == math.prod(shape) and len(scores) == 1:
+        classes = classes.reshape(shape)  # a single sample needs no dimension for samples
+    if classes.shape != shape:
+        raise RuntimeError(
+            f"{name}: inconsistent target size: target has shape {classes.shape}, expected {shape} for "
+            f"scores of shape {tuple(scores.shape)}"
+        )
+    if classes.dtype != np.int64:
+        raise RuntimeError(
+            f"{name}: target must be of dtype int64, got {classes.dtype}; use .long()"
+        )
+    if classes.size and not lowest <= classes.min() <= classes.max() < count:
+        raise RuntimeError(
+            f"{name}: target out of range: classes are {classes.min()} to {classes.max()}, expected "
+            f"{lowest} to {count - 1}"
+        )
+    return classes
+
+
 def _reduced(loss: Any, reduction: str) -> Any:
     if reduction == "none":
         return loss
@@ -183,17 +209,19 @@ def gaussian_nll_loss(
     """
     if not isinstance(var, Traced):
         if var < 0:
-            raise ValueError("var has negative entry/entries")
+            raise ValueError(f"var has negative entry/entries: {var}")
         var = input.detach() * 0 + var
     elif (var.array < 0).any():
-        raise ValueError("var has negative entry/entries")
+        raise ValueError(f"var has negative entry/entries: {var.array.min()} is the least")
     if var.shape != input.shape:
         if input.shape[:-1] == var.shape:
             var = var.unsqueeze(-1)
         elif not (input.shape[:-1] == var.shape[:-1] and var.shape[-1] == 1):
-            raise ValueError("var is of incorrect size")
+            raise ValueError(
+                f"var is of incorrect size: got {tuple(var.shape)} for input of {tuple(input.shape)}"
+            )
     if reduction not in ("none", "mean", "sum"):
-        raise ValueError(f"{reduction} is not valid")
+        raise ValueError(f"{reduction} is not valid as reduction")
     bounded = _at_least(var, eps)
     loss = 0.5 * (bounded.log() + (input - target) ** 2 / bounded)
     if full:
@@ -313,12 +341,14 @@ def multi_margin_loss(
     """
     reduction = check_reduction(size_average, reduce, reduction)
     scores = input if input.ndim == 2 else input.unsqueeze(0)
-    classes = target.array.reshape(-1)
+    if p not in (1, 2):
+        raise ValueError(f"multi_margin_loss: only p == 1 and p == 2 supported, got {p}")
+    classes = _classes_of("multi_margin_loss", scores, target, (len(scores),), 0)
     rows = np.arange(len(classes))
     right = scores[result_type.make(rows), result_type.make(classes)].unsqueeze(1)
     others = np.ones(scores.shape, bool)
     others[rows, classes] = False
-    parts = (margin - right + scores).clamp(min=0) ** p
+    parts = (margin - right + scores).relu() ** p
     if weight is not None:
         parts = parts * weight[result_type.make(classes)].unsqueeze(1)
     loss = keep_where(parts, others).sum(1) / scores.shape[1]
@@ -354,7 +384,7 @@ def multilabel_margin_loss(
     # One row for each target: by how much every other class comes near it.
     row = result_type.make(rows)
     right = scores[row, result_type.make(chosen)].unsqueeze(1)
-    parts = keep_where((1 - right + scores[row]).clamp(min=0), others[rows])
+    parts = keep_where((1 - right + scores[row]).relu(), others[rows])
     empty = result_type.make(np.zeros(len(classes), parts.array.dtype))
     loss = empty.index_add(0, row, parts.sum(1)) / scores.shape[1]
     return _reduced(loss if input.ndim == 2 else loss.squeeze(0), reduction)
@@ -413,10 +443,15 @@ def cosine_embedding_loss(
     """
     reduction = check_reduction(size_average, reduce, reduction)
     dim = target.ndim
+    if dim > 1 or input1.ndim != dim + 1 or input2.ndim != dim + 1:
+        raise RuntimeError(
+            "cosine_embedding_loss: expected inputs (N, D) and target (N,), or (D,) and (), got "
+            f"{tuple(input1.shape)}, {tuple(input2.shape)} and {tuple(target.shape)}"
+        )
     sizes = ((input1 * input1).sum(dim) + 1e-12) * ((input2 * input2).sum(dim) + 1e-12)
     cosine = (input1 * input2).sum(dim) / sizes.sqrt()
-    alike = keep_where(1 - cosine, target.array == 1)
-    different = keep_where((cosine - margin).clamp(min=0), target.array == -1)
+    alike = keep_where(1 - cosine, np.asarray(target.array == 1))
+    different = keep_where((cosine - margin).clamp(min=0), np.asarray(target.array == -1))
     return _reduced(alike + different, reduction)
 
 
@@ -493,6 +528,11 @@ def triplet_margin_with_distance_loss(
     """
     if margin <= 0:
         raise ValueError(f"margin must be greater than 0, got {margin}")
+    if not anchor.ndim == positive.ndim == negative.ndim:
+        raise RuntimeError(
+            "triplet_margin_loss: anchor, positive and negative must have equally many dimensions, got "
+            f"{tuple(anchor.shape)}, {tuple(positive.shape)} and {tuple(negative.shape)}"
+        )
     reduction = check_reduction(None, None, reduction)
     distance = pairwise_distance if distance_function is None else distance_function
     near, far = distance(anchor, positive), distance(anchor, negative)

@@ -33,7 +33,8 @@ def canonical(array: NumpyArray) -> NumpyArray:
                 "with array.astype(array.dtype.newbyteorder('='))"
             ) from None
         raise TypeError(
-            f"can't convert np.ndarray of type {array.dtype}. The only supported types are: {_SUPPORTED}."
+            f"can't convert np.ndarray of type {array.dtype} to a tensor. The only supported types are: "
+            f"{_SUPPORTED}."
         ) from None
     # NumPy has two names for 64-bit integers, and unpickled dtypes are copies.
     return array if array.dtype is wanted else array.view(wanted)
@@ -61,6 +62,8 @@ def to_array(data: Any, d: np.dtype[Any] | None) -> NumpyArray:
     else:
         kinds.add(type(data))
     if str in kinds and not isinstance(data, str):
+        if isinstance(data[0], bool | int | float):
+            raise TypeError(f"new(): invalid data type 'str'; a tensor holds one of {_SUPPORTED}")
         raise ValueError("too many dimensions 'str': a tensor holds numbers, not text")
     if not kinds <= _NUMBERS:
         data = _plain(data, kinds)
@@ -130,8 +133,8 @@ def _plain(data: Any, kinds: set[Any]) -> Any:
     if isinstance(data, Traced):
         if data.array.size != 1:
             raise ValueError(
-                "only one element tensors can be converted to Python scalars; join larger ones with "
-                "stack or cat"
+                "only one element tensors can be converted to Python scalars, got shape "
+                f"{data.array.shape}; join larger ones with stack or cat"
             )
         kinds.add(data.array.dtype)
         return data.array.item()
@@ -230,7 +233,7 @@ def from_numpy(ndarray: NumpyArray) -> Any:
     tensor([7, 2, 3])
     """
     if not isinstance(ndarray, np.ndarray):
-        raise TypeError(f"expected np.ndarray (got {type(ndarray).__name__})")
+        raise TypeError(f"from_numpy: expected np.ndarray (got {type(ndarray).__name__})")
     if not ndarray.flags.writeable:
         warnings.warn(
             "The given NumPy array is not writable: writing into this tensor will raise an error; "
@@ -283,7 +286,14 @@ def frombuffer(
     >>> torch.frombuffer(bytearray(b"abc"), dtype=torch.uint8)
     tensor([97, 98, 99], dtype=torch.uint8)
     """
-    tensor = result_type.make(np.frombuffer(buffer, dtypes.of(dtype), count, offset))
+    d = dtypes.of(dtype)
+    there = memoryview(buffer).nbytes - offset
+    if count * d.itemsize > there:
+        raise ValueError(
+            f"frombuffer: count {count} takes {count * d.itemsize} bytes, got a buffer of {there} after "
+            f"offset {offset}"
+        )
+    tensor = result_type.make(np.frombuffer(buffer, d, count, offset))
     return tensor.requires_grad_() if requires_grad else tensor
 
 

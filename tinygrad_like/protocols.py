@@ -12,6 +12,7 @@ from tinygrad_like import dtypes
 from tinygrad_like.graph import AccumulateGrad, Traced
 from tinygrad_like.interchange import refuse_dlpack
 from tinygrad_like.layout import note_sharing
+from tinygrad_like.modes import departed, thread_mode
 from tinygrad_like.op import FUNCTIONS, UFUNCS
 from tinygrad_like.printing import format_tensor
 
@@ -120,13 +121,13 @@ class ProtocolMethods(Traced):
         Raises:
             RuntimeError: if the tensor requires a gradient, unless `force`.
         """
-        if self.node is not None and not force:
+        if self.node is not None and not force and not (departed.count and not thread_mode.grad):
             raise RuntimeError(_HAS_GRADIENT)
         note_sharing(self)
         return self.array
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray[Any, Any]:
-        if self.node is not None:
+        if self.node is not None and not (departed.count and not thread_mode.grad):
             raise RuntimeError(_HAS_GRADIENT)
         note_sharing(self)
         return np.array(self.array, dtype, copy=copy)

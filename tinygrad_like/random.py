@@ -227,6 +227,8 @@ def manual_seed(seed: int) -> Generator:
     >>> torch.rand(2)
     tensor([0.4963, 0.7682])
     """
+    if isinstance(seed, str):
+        raise ValueError(f"manual_seed: seed must be an int, got the str {seed!r}")
     return default_generator.manual_seed(int(seed))
 
 

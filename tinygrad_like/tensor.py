@@ -309,7 +309,7 @@ class Tensor(
         Raises:
             RuntimeError: if it is a view, since its base would still be in the graph.
         """
-        if self._view is not None and self.node is not None:
+        if self._view is not None:
             raise RuntimeError(
                 "Can't detach views in-place. Use detach() instead, or detach_() on the base."
             )

@@ -333,7 +333,8 @@ def hessian(
             raise RuntimeError("The function given to hessian should return a single Tensor")
         if outputs[0].array.size != 1:
             raise RuntimeError(
-                "The Tensor returned by the function given to hessian should contain a single element"
+                "The Tensor returned by the function given to hessian should contain a single element, got "
+                f"shape {tuple(outputs[0].shape)}"
             )
         return outputs[0].squeeze()
 

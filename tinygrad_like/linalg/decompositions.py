@@ -216,7 +216,7 @@ def eigvalsh(A: Any, UPLO: str = "L") -> Any:
     tensor([-1.,  1.])
     """
     upper = _upper(UPLO)
-    _needs_symmetric("linalg.eigh", A)
+    _needs_symmetric("linalg.eigvalsh", A)
     return ops.eigvalsh(A, upper)
 
 

@@ -461,6 +461,8 @@ def pad(input: Any, pad: Sequence[int], mode: str = "constant", value: float | N
     >>> torch.nn.functional.pad(torch.tensor([[1.0, 2.0, 3.0]]), (2, 1), "reflect")
     tensor([[3., 2., 1., 2., 3., 2.]])
     """
+    if not isinstance(pad, tuple | list):
+        raise TypeError(f"pad(): argument 'pad' must be tuple of ints, not {type(pad).__name__}")
     borders = tuple(int(n) for n in pad)
     if len(borders) % 2:
         raise RuntimeError(f"Padding length must be divisible by 2, got {list(borders)}")

@@ -198,7 +198,7 @@ def histc(input: Any, bins: int = 100, min: float = 0, max: float = 0) -> Any:
     tensor([0., 2., 1., 0.])
     """
     array = require_tensor("histc", "input", input).array.reshape(-1)
-    _require_bins("histogram_cpu", array, bins)
+    _require_bins("histc", array, bins)
     if max < min:
         raise RuntimeError(f"histc: max must be larger than min, got {max} and {min}")
     low, high = _ends("torch.histc", array, min, max, 1.0)

@@ -120,12 +120,15 @@ def shape_from(name: str, size: tuple[Any, ...], keyword: Any = None) -> tuple[i
     return tuple(shape)
 
 
-def number_of(value: Any) -> Any:
+def number_of(value: Any, argument: str = "fill_value") -> Any:
     """Return a Python number for one given as a tensor or a NumPy scalar."""
+    if isinstance(value, str):
+        raise TypeError(f"argument '{argument}' must be Number, not str")
     if isinstance(value, Traced):
         if value.array.ndim:
             raise RuntimeError(
-                f"expected a number or a 0-d tensor, got a tensor of shape {tuple(value.array.shape)}"
+                f"argument '{argument}': expected a number or a 0-d tensor, got a tensor of shape "
+                f"{tuple(value.array.shape)}"
             )
         return value.array.item()
     return value.item() if isinstance(value, np.generic) else value

@@ -330,11 +330,15 @@ def _check_classes(input: Any, target: Any, weight: Any) -> None:
             f"({t.shape[0] if t.ndim else 1})."
         )
     if t.dtype != np.int64 and t.dtype != np.uint8:
-        raise RuntimeError(f"expected target dtype to be Long or Byte, but got {title(t)}")
+        same = "; probabilities have the shape of input" if t.dtype.kind == "f" else "; use .long()"
+        raise RuntimeError(f"expected target dtype to be Long or Byte, but got {title(t)}{same}")
     wanted = (x.shape[0], *x.shape[2:])
     if t.shape != wanted:
         if x.ndim == 2:
-            raise RuntimeError("0D or 1D target tensor expected, multi-target not supported")
+            raise RuntimeError(
+                "0D or 1D target tensor expected, multi-target not supported: target has shape "
+                f"{list(t.shape)} for input {list(x.shape)}"
+            )
         raise RuntimeError(f"Expected target size {list(wanted)}, got {list(t.shape)}")
     if weight is not None:
         w = as_array(weight)
@@ -388,7 +392,7 @@ def cross_entropy(
         raise RuntimeError("cross_entropy: input is a number, expected scores (C) or (N, C, ...)")
     if x.dtype.kind != "f":
         raise NotImplementedError(
-            f"\"log_softmax_lastdim_kernel_impl\" not implemented for '{title(x)}'"
+            f"cross_entropy: not implemented for '{title(x)}'; convert the input to a floating-point dtype"
         )
     if x.shape == t.shape:
         if ignore_index >= 0:

@@ -228,7 +228,8 @@ def ctc_loss(
         labels = labels.reshape(batch, longest)
     if labels.ndim != 2 or labels.shape[0] != batch or labels.shape[1] < longest:
         raise RuntimeError(
-            f"ctc_loss: expected targets of shape ({batch}, {longest}) or larger, got {tuple(labels.shape)}"
+            f"ctc_loss: expected targets of shape ({batch}, {longest}) or larger for target_lengths of at "
+            f"most {longest}, got {tuple(labels.shape)}"
         )
     labels = np.ascontiguousarray(labels[:, :longest]).astype(np.int64)
     losses = _ctc_loss(frames, labels, inputs, counts, blank, bool(zero_infinity))

@@ -161,7 +161,7 @@ def whole_numbers(generator: Generator, n: int, low: int, high: int) -> np.ndarr
     """Return `n` integers of ``[low, high)``."""
     if low >= high:
         raise RuntimeError(
-            f"random_ expects 'from' to be less than 'to', but got from={low} >= to={high}"
+            f"randint and random_ expect 'from' to be less than 'to', but got from={low} >= to={high}"
         )
     width = high - low
     raw = generator.words(n) if width < 2**28 else generator.long_words(n)

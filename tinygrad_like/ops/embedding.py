@@ -128,7 +128,7 @@ def embedding(
     if padding_idx is not None:
         if not -table.shape[0] <= padding_idx < table.shape[0]:
             raise AssertionError(
-                f"padding_idx must be within num_embeddings, {table.shape[0]}, got {padding_idx}"
+                f"Padding_idx must be within num_embeddings, {table.shape[0]}, got {padding_idx}"
             )
         padding_idx %= table.shape[0]
     if max_norm is not None:

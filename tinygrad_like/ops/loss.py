@@ -225,7 +225,8 @@ def _binary_cross_entropy(
     x: Array, y: Array, weight: Array | None, reduction: str, recorded: bool
 ) -> Any:
     if x.size and not (x.min() >= 0 and x.max() <= 1):
-        raise RuntimeError("all elements of input should be between 0 and 1")
+        outside = x[~((x >= 0) & (x <= 1))][0]
+        raise RuntimeError(f"all elements of input should be between 0 and 1, got {outside}")
     return _weighed(weight, *_alike(loss_rows.binary, x, y, recorded), reduction)
 
 
@@ -373,7 +374,7 @@ def smooth_l1_loss(
     _warn_of_sizes(input, target)
     reduction = check_reduction(size_average, reduce, reduction)
     if beta < 0:
-        raise RuntimeError("smooth_l1_loss does not support negative values for beta.")
+        raise RuntimeError(f"smooth_l1_loss does not support negative values for beta, got {beta}")
     return _smooth_l1_loss(input, target, reduction, float(beta))
 
 
@@ -388,7 +389,9 @@ def huber_loss(
     _warn_of_sizes(input, target)
     reduction = check_reduction(None, None, reduction)
     if delta <= 0:
-        raise RuntimeError("huber_loss does not support non-positive values for delta.")
+        raise RuntimeError(
+            f"huber_loss does not support non-positive values for delta, got {delta}"
+        )
     if weight is not None:
         losses = _weighted_mean(_huber_loss(input, target, "none", float(delta)), weight, "none")
         if reduction == "none":

@@ -288,9 +288,11 @@ def vander(x: Any, N: int | None = None, increasing: bool = False) -> Any:
             [9, 3, 1]])
     """
     if x.ndim != 1:
-        raise RuntimeError(f"x must be a one-dimensional tensor, got {x.ndim} dimensions")
+        raise RuntimeError(
+            f"vander: x must be a one-dimensional tensor, got shape {tuple(x.shape)}"
+        )
     if N is not None and N < 0:
-        raise RuntimeError(f"N must be non-negative, got {N}")
+        raise RuntimeError(f"vander: N must be non-negative, got {N}")
     out = powers(x, x.shape[0] if N is None else N)
     return out if increasing else out.flip(1)
 

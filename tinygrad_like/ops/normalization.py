@@ -53,7 +53,9 @@ def _check_normalized(input: Any, normalized_shape: Any, weight: Any, bias: Any,
             )
     x = as_array(input)
     if x.dtype.kind != "f":
-        raise NotImplementedError(f"\"LayerNormKernelImpl\" not implemented for '{title(x)}'")
+        raise NotImplementedError(
+            f"layer_norm: not implemented for '{title(x)}'; convert the input to a floating-point dtype"
+        )
     return len(shape)
 
 
@@ -139,7 +141,7 @@ def batch_norm(
     for name, value in named:
         if value is not None and as_array(value).shape != shape[1:2]:
             raise RuntimeError(
-                f"{name} should contain {shape[1]} elements not {math.prod(value.shape)}"
+                f"batch_norm: {name} should contain {shape[1]} elements not {math.prod(value.shape)}"
             )
     if training:
         if math.prod(shape) == shape[1]:
@@ -256,11 +258,14 @@ def local_response_norm(
 
     Raises:
         ValueError: if there are fewer than three dimensions.
+        RuntimeError: if `size` is not positive.
     """
     if input.ndim < 3:
         raise ValueError(
             f"Expected 3D or higher dimensionality input (got {input.ndim} dimensions)"
         )
+    if size <= 0:
+        raise RuntimeError(f"local_response_norm: size should be greater than zero, got {size}")
     channels = input.shape[1]
     steps = np.arange(channels)
     apart = steps[None, :] - steps[:, None]

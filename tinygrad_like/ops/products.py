@@ -78,12 +78,24 @@ def addr(input: Any, vec1: Any, vec2: Any, *, beta: Any = 1, alpha: Any = 1) -> 
     return _added("addr", input, outer(vec1, vec2), beta, alpha)
 
 
+def _refuse_batches(name: str, batch1: Any, batch2: Any) -> None:
+    """Raise if these are no batches of equally many matrices that can be multiplied."""
+    needs_dimensions(name, batch1=(batch1, 3), batch2=(batch2, 3))
+    batch, _, inner_size = batch1.shape
+    if tuple(batch2.shape[:2]) != (batch, inner_size):
+        raise RuntimeError(
+            f"{name}: batch1 is {tuple(batch1.shape)} and batch2 {tuple(batch2.shape)}: expected batch2 to "
+            f"start with {(batch, inner_size)}"
+        )
+
+
 def baddbmm(input: Any, batch1: Any, batch2: Any, *, beta: Any = 1, alpha: Any = 1) -> Any:
     """Return ``beta * input + alpha * (batch1 @ batch2)`` for batches of matrices.
 
     Raises:
         RuntimeError: if sizes or dtypes do not fit.
     """
+    _refuse_batches("baddbmm", batch1, batch2)
     return _added("baddbmm", input, bmm(batch1, batch2), beta, alpha)
 
 
@@ -93,13 +105,8 @@ def addbmm(input: Any, batch1: Any, batch2: Any, *, beta: Any = 1, alpha: Any = 
     Raises:
         RuntimeError: if sizes or dtypes do not fit.
     """
-    needs_dimensions("addbmm", batch1=(batch1, 3), batch2=(batch2, 3))
+    _refuse_batches("addbmm", batch1, batch2)
     batch, rows, inner_size = batch1.shape
-    if tuple(batch2.shape[:2]) != (batch, inner_size):
-        raise RuntimeError(
-            f"addbmm: batch1 is {tuple(batch1.shape)} and batch2 {tuple(batch2.shape)}: expected batch2 to "
-            f"start with {(batch, inner_size)}"
-        )
     # The sum over the batch is part of the inner sum of one larger product.
     left = reshape(permute(batch1, (1, 0, 2)), (rows, batch * inner_size))
     right = reshape(batch2, (batch * inner_size, batch2.shape[2]))

@@ -135,6 +135,12 @@ def randint(
     first, last = _whole("randint", "low", low), _whole("randint", "high", high)
     shape = shape_from("randint", (size,))
     d = dtype_of("randint", dtype, dtypes.I64)
+    if (
+        d.kind in "iu"
+        and not np.iinfo(d).min <= first <= last - 1 <= np.iinfo(d).max
+        and first < last
+    ):
+        raise RuntimeError(f"randint: numbers from {first} to {last - 1} are out of bounds for {d}")
     array = whole_numbers(chosen(generator), math.prod(shape), first, last).reshape(shape)
     array = array.astype(d, copy=False)
     return finish("randint", array, requires_grad, device, layout, pin_memory)
@@ -263,7 +269,7 @@ def _normal_array(generator: Generator, like: Any, mean: float, std: float) -> A
 def _normal_around(x: Array, y: Array, generator: Any) -> Array:
     """Return normal numbers of means `x` and standard deviations `y`; no gradient goes through."""
     if np.any(np.less(y, 0)):
-        raise RuntimeError("normal expects all elements of std >= 0.0")
+        raise RuntimeError(f"normal expects all elements of std >= 0.0, got {np.min(y)}")
     array = x if isinstance(x, np.ndarray) else y
     shape = np.broadcast_shapes(np.shape(x), np.shape(y))
     z = normal_numbers(generator, math.prod(shape), array.dtype).reshape(shape)
@@ -316,8 +322,9 @@ def _coins(generator: Generator, p: Any) -> Any:
             f'"bernoulli_tensor_cpu_p_" not implemented for {dtypes.named(p.dtype)!r}; give '
             "probabilities as floating-point numbers"
         )
-    if not np.all((p >= 0) & (p <= 1)):
-        raise RuntimeError("Expected p_in >= 0 && p_in <= 1: a probability lies outside")
+    outside = p[~((p >= 0) & (p <= 1))]
+    if outside.size:
+        raise RuntimeError(f"Expected p_in >= 0 && p_in <= 1, got the probability {outside[0]}")
     u = generator.uniform(p.size, p.dtype)
     return in_memory_order(p, u) < p
 
@@ -369,14 +376,18 @@ def multinomial(
     if p.ndim not in (1, 2):
         raise RuntimeError(f"prob_dist must be 1 or 2 dim, got shape {p.shape}")
     if num_samples <= 0:
-        raise RuntimeError(f"cannot sample n_sample <= 0 samples: got {num_samples}")
+        raise RuntimeError(f"cannot sample n_sample <= 0 samples: num_samples is {num_samples}")
     if not replacement and num_samples > p.shape[-1]:
         raise RuntimeError(
-            "cannot sample n_sample > prob_dist.size(-1) samples without replacement: "
-            f"{num_samples} > {p.shape[-1]}"
+            "cannot sample n_sample > prob_dist.size(-1) samples without replacement: num_samples is "
+            f"{num_samples}, the size {p.shape[-1]}"
         )
-    if not np.all(np.isfinite(p) & (p >= 0)):
-        raise RuntimeError("probability tensor contains either `inf`, `nan` or element < 0")
+    wrong = p[~(np.isfinite(p) & (p >= 0))]
+    if wrong.size:
+        raise RuntimeError(
+            "multinomial: probability tensor, the input, contains either `inf`, `nan` or element < 0: "
+            f"{wrong[0]}"
+        )
     total = p.sum(-1)
     if not np.all(total > 0):
         raise RuntimeError("invalid multinomial distribution (sum of probabilities <= 0)")

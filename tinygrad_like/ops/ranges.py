@@ -37,22 +37,24 @@ def arange(
     tensor([1.0000, 1.2500, 1.5000, 1.7500])
     """
     if len(bounds) > 3 or (not bounds and end is None):
-        raise TypeError(f"arange() takes from 1 to 3 positional arguments, got {len(bounds)}")
+        raise TypeError(
+            f"arange() takes end, start and end, or both and step: got {len(bounds)} arguments"
+        )
     if len(bounds) == 1 and end is None:
         end = bounds[0]
     elif bounds:
         start = bounds[0]
         end = bounds[1] if len(bounds) > 1 else end
         step = bounds[2] if len(bounds) > 2 else step
-    start, end, step = (number_of(0 if v is None else v) for v in (start, end, step))
+    start, end, step = (number_of(0 if v is None else v, "end") for v in (start, end, step))
     whole = not any(isinstance(v, float) for v in (start, end, step))
     d = dtype_of("arange", dtype, dtypes.I64 if whole else dtypes.default())
     if d.kind == "b":
         raise NotImplementedError("\"arange_cpu\" not implemented for 'Bool'")
     if step == 0:
-        raise RuntimeError("step must be nonzero")
+        raise RuntimeError("arange: step must be nonzero, got 0")
     if not (math.isfinite(start) and math.isfinite(end)):
-        raise RuntimeError(f"unsupported range: {start} -> {end}")
+        raise RuntimeError(f"arange: unsupported range: {start} -> {end}")
     if (end - start) * step < 0:
         raise RuntimeError(
             f"upper bound and lower bound inconsistent with step sign: arange({start}, {end}, {step})"
@@ -110,7 +112,7 @@ def linspace(
     tensor([0.0000, 0.2500, 0.5000, 0.7500, 1.0000])
     """
     d = dtype_of("linspace", dtype, dtypes.default())
-    array = _spaced(number_of(start), number_of(end), _steps("linspace", steps), d)
+    array = _spaced(number_of(start, "start"), number_of(end, "end"), _steps("linspace", steps), d)
     return finish("linspace", array, requires_grad, device, layout, pin_memory)
 
 
@@ -136,7 +138,9 @@ def logspace(
     tensor([  1.,  10., 100.])
     """
     d = dtype_of("logspace", dtype, dtypes.default())
-    exponents = _spaced(number_of(start), number_of(end), _steps("logspace", steps), dtypes.F64)
+    exponents = _spaced(
+        number_of(start, "start"), number_of(end, "end"), _steps("logspace", steps), dtypes.F64
+    )
     array = np.power(float(base), exponents).astype(d)
     return finish("logspace", array, requires_grad, device, layout, pin_memory)
 
@@ -162,6 +166,8 @@ def eye(
             [0., 1.]])
     """
     for letter, size in (("n", n), ("m", m)):
+        if not hasattr(size, "__index__") and size is not None:
+            raise TypeError(f"eye(): argument '{letter}' must be int, not {type(size).__name__}")
         if size is not None and size < 0:
             raise RuntimeError(f"{letter} must be greater or equal to 0, got {size}")
     array = np.eye(n, m, dtype=dtype_of("eye", dtype, dtypes.default()))

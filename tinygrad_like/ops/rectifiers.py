@@ -303,7 +303,9 @@ def softshrink(input: Any, lambd: float = 0.5) -> Any:
         RuntimeError: if `lambd` is negative.
     """
     if lambd < 0:
-        raise RuntimeError(f"lambda must be greater or equal to 0, but found to be {lambd}.")
+        raise RuntimeError(
+            f"softshrink: lambda must be greater or equal to 0, but found to be {lambd}."
+        )
     return _softshrink(input, lambd)
 
 

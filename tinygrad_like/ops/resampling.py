@@ -16,6 +16,7 @@ import numpy as np
 
 from tinygrad_like.graph import Array, Traced, result_type
 from tinygrad_like.op import op
+from tinygrad_like.ops.comparison import unsupported
 from tinygrad_like.ops.elementwise import clamp
 from tinygrad_like.ops.linalg import matmul
 from tinygrad_like.ops.pooling import adaptive_avg_pool1d, adaptive_avg_pool2d, adaptive_avg_pool3d
@@ -269,6 +270,9 @@ def interpolate(
             f"Input and output sizes should be greater than 0, but got input {list(input.shape[2:])} and "
             f"output {sizes}"
         )
+    bytes_fit = input.array.dtype == np.uint8 and mode.startswith("nearest")
+    if input.array.dtype.kind != "f" and not bytes_fit:
+        raise unsupported("interpolate", input.array.dtype)
     if mode == "area":
         return _AREA[dims - 1](input, sizes)
     out = input

@@ -333,6 +333,8 @@ def unfold(
             f"dimensions for input, but got: {list(input.shape)}"
         )
     kernel = per_dimension(kernel_size, 2, "kernel_size")
+    if min(kernel) < 1:
+        raise RuntimeError(f"unfold: kernel_size should be greater than zero, but got {kernel}")
     geometry = geometry_of(kernel, stride, padding, dilation, 1)
     _check_blocks(input.shape[-2:], kernel, geometry)
     if input.ndim == 3:

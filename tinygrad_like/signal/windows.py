@@ -226,8 +226,9 @@ def _old_window(
     device: Any = None,
     requires_grad: bool = False,
 ) -> Any:
-    if isinstance(length, float):
-        raise TypeError(f"{name}(): argument 'window_length' (position 1) must be int, not float")
+    if not hasattr(length, "__index__"):
+        got = type(length).__name__
+        raise TypeError(f"{name}(): argument 'window_length' (position 1) must be int, not {got}")
     length = operator.index(length)
     d = dtype_of(name, dtype, dtypes.default())
     if length < 0:

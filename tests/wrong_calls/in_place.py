@@ -1,0 +1,230 @@
+"""Wrong calls that write: in place and into `out=`."""
+
+from tests.wrong_calls.base import flags, given, real, whole, wrong
+
+ROWS = [
+    # In place
+    wrong(
+        RuntimeError,
+        "add_: a larger shape",
+        lambda t, x, y: x.add_(y),
+        real(3),
+        real(2, 3),
+        says="[3]|[2, 3]",
+    ),
+    wrong(
+        RuntimeError, "mul_: shapes", lambda t, x, y: x.mul_(y), real(3), real(2), says="(3,)|(2,)"
+    ),
+    wrong(
+        RuntimeError, "add_: a float to ints", lambda t, x: x.add_(1.5), whole(3), says="Float|Long"
+    ),
+    wrong(
+        RuntimeError,
+        "add_: floats to ints",
+        lambda t, x, y: x.add_(y),
+        whole(3),
+        real(3),
+        says="Float|Long",
+    ),
+    wrong(
+        RuntimeError, "mul_: ints into bools", lambda t, x: x.mul_(2), flags(3), says="Long|Bool"
+    ),
+    wrong(RuntimeError, "div_: ints", lambda t, x: x.div_(2), whole(3), says="Float|Long"),
+    wrong(RuntimeError, "sqrt_: ints", lambda t, x: x.sqrt_(), whole(3), says="Float|Long"),
+    wrong(RuntimeError, "exp_: ints", lambda t, x: x.exp_(), whole(3), says="Float|Long"),
+    wrong(RuntimeError, "sigmoid_: ints", lambda t, x: x.sigmoid_(), whole(3), says="Float|Long"),
+    wrong(
+        RuntimeError,
+        "iadd: shapes",
+        lambda t, x, y: x.__iadd__(y),
+        real(3),
+        real(2),
+        says="(3,)|(2,)",
+    ),
+    wrong(
+        RuntimeError,
+        "copy_: shapes",
+        lambda t, x, y: x.copy_(y),
+        real(3),
+        real(2),
+        says="(3,)|(2,)",
+    ),
+    wrong(
+        RuntimeError,
+        "clamp_: a larger bound",
+        lambda t, x, y: x.clamp_(y),
+        real(3),
+        real(2, 3),
+        says="[3]|[2, 3]",
+    ),
+    wrong(
+        RuntimeError,
+        "lerp_: shapes",
+        lambda t, x, y: x.lerp_(y, 0.5),
+        real(3),
+        real(2),
+        says="(2,)",
+    ),
+    wrong(
+        RuntimeError,
+        "addcmul_: shapes",
+        lambda t, x, y: x.addcmul_(y, y),
+        real(3),
+        real(2),
+        says="(2,)",
+    ),
+    wrong(
+        RuntimeError,
+        "masked_fill_: the mask's shape",
+        lambda t, x, m: x.masked_fill_(m, 0.0),
+        real(3),
+        flags(2),
+        says="(3,)|(2,)",
+    ),
+    wrong(
+        RuntimeError,
+        "fill_: many values",
+        lambda t, x, y: x.fill_(y),
+        real(3),
+        real(2),
+        says="value|0-d|(2,)",
+    ),
+    wrong(
+        RuntimeError,
+        "add_: an expanded tensor",
+        lambda t, x: x.expand(3, 2).add_(1),
+        real(2),
+        says="clone",
+    ),
+    wrong(
+        RuntimeError, "zero_: a leaf", lambda t, x: x.zero_(), real(2, leaf=True), says="leaf|zero_"
+    ),
+    wrong(
+        RuntimeError, "add_: a leaf", lambda t, x: x.add_(1), real(2, leaf=True), says="leaf|add_"
+    ),
+    wrong(
+        RuntimeError,
+        "mul_: a view of a leaf",
+        lambda t, x: x[0].mul_(2),
+        real(2, leaf=True),
+        says="leaf|mul_",
+    ),
+    # out=
+    wrong(
+        RuntimeError,
+        "add: out of ints",
+        lambda t, x, o: t.add(x, x, out=o),
+        real(3),
+        whole(3),
+        says="Float|Long",
+    ),
+    wrong(
+        RuntimeError,
+        "exp: out of ints",
+        lambda t, x, o: t.exp(x, out=o),
+        real(3),
+        whole(3),
+        says="Float|Long",
+    ),
+    wrong(
+        RuntimeError,
+        "mul: operands that don't broadcast, with out",
+        lambda t, x, y, o: t.mul(x, y, out=o),
+        real(3),
+        real(2),
+        real(3),
+        says="(3,)|(2,)",
+    ),
+    wrong(
+        RuntimeError,
+        "mul: an expanded out",
+        lambda t, x, o: t.mul(x, x, out=o.expand(3)),
+        real(3),
+        real(1),
+        says="clone",
+    ),
+    wrong(
+        RuntimeError,
+        "sub: out that requires grad",
+        lambda t, x, o: t.sub(x, x, out=o),
+        real(3),
+        real(3, leaf=True),
+        says="out|grad",
+    ),
+    wrong(
+        TypeError,
+        "add: out of a list",
+        lambda t, x: t.add(x, x, out=[1.0]),
+        real(3),
+        says="out|list",
+    ),
+    wrong(
+        RuntimeError,
+        "matmul: out of doubles",
+        lambda t, x, o: t.matmul(x, x, out=o),
+        real(2, 2),
+        real(2, 2, dtype="float64"),
+        says="float64",
+    ),
+    wrong(
+        TypeError,
+        "cat: out of ints",
+        lambda t, x, o: t.cat([x, x], out=o),
+        real(2),
+        whole(4),
+        says="Float|Long",
+    ),
+    wrong(
+        RuntimeError,
+        "max: outs",
+        lambda t, x, o, p: t.max(x, 0, out=(o, p)),
+        real(3),
+        real(),
+        real(),
+        says="int64",
+    ),
+    wrong(
+        TypeError, "max: one out", lambda t, x, o: t.max(x, 0, out=o), real(3), whole(), says="out"
+    ),
+    wrong(
+        RuntimeError,
+        "sort: out of floats for indices",
+        lambda t, x, o, p: t.sort(x, out=(o, p)),
+        real(3),
+        real(3),
+        real(3),
+        says="Float|Long",
+    ),
+    wrong(
+        RuntimeError,
+        "topk: k with out",
+        lambda t, x, o, p: t.topk(x, 5, out=(o, p)),
+        real(3),
+        real(3),
+        whole(3),
+        says="k|5|3",
+    ),
+    wrong(
+        RuntimeError,
+        "gather: out of another type",
+        lambda t, x, i, o: t.gather(x, 0, i, out=o),
+        real(3),
+        whole(3),
+        whole(3),
+        says="int64|float32",
+    ),
+    wrong(
+        RuntimeError,
+        "arange: out of nothing",
+        lambda t, o: t.arange(3, 0, 1, out=o),
+        real(3),
+        says="3|0",
+    ),
+    wrong(
+        RuntimeError,
+        "ldexp: bools for a mask",
+        lambda t, x: x.logical_not().neg(),
+        given([1.0, 0.0]),
+        says="bool",
+    ),
+]
