@@ -48,23 +48,34 @@ CONFIGURATIONS = [
     ("Rprop", {"etas": (0.3, 1.7), "step_sizes": (1e-3, 0.1), "maximize": True}),
 ]
 
+# Those that look at a whole parameter.
+WHOLE = [
+    ("Adafactor", {}),
+    ("Adafactor", {"lr": 0.1, "beta2_decay": -0.5, "eps": (1e-3, 0.1), "d": 2.0, "maximize": True}),
+    ("Adafactor", {"weight_decay": 0.1, "eps": (None, 0.5)}),
+]
+EVERY = CONFIGURATIONS + WHOLE
+
 
 class Pair:
     """The same parameters and the same optimizer in both packages."""
 
-    def __init__(self, name, options=None, shapes=SHAPES, dtype=np.float64, single=()):
+    def __init__(self, name, options=None, shapes=None, dtype=np.float64, single=()):
+        if shapes is None:  # PyTorch's Adafactor divides by the number of elements
+            shapes = [s for s in SHAPES if name != "Adafactor" or 0 not in s]
         self.rng = np.random.default_rng(0)
         self.dtype = dtype
         values = [
             self.rng.standard_normal(shape).astype(np.float32 if i in single else dtype)
             for i, shape in enumerate(shapes)
         ]
+        self.name, self.options = name, {"lr": 0.01} | (options or {})
         self.params = [
             [package.tensor(value.copy(), requires_grad=True) for value in values]
             for package in BOTH
         ]
         self.optimizers = [
-            getattr(package.optim, name)(params, **({"lr": 0.01} | (options or {})))
+            getattr(package.optim, name)(params, **self.options)
             for package, params in zip(BOTH, self.params, strict=True)
         ]
 
@@ -79,6 +90,24 @@ class Pair:
         self.grads(skip)
         for optimizer in self.optimizers:
             optimizer.step()
+
+    def regroup(self, *options):
+        """Make the optimizers anew, with a group of parameters for each dict of options."""
+        for place, package in enumerate(BOTH):
+            params, count = self.params[place], len(options)
+            groups = [{"params": params[i::count], **o} for i, o in enumerate(options)]
+            self.optimizers[place] = getattr(package.optim, self.name)(groups, **self.options)
+
+    def exchange(self):
+        """Have each package go on with fresh optimizers, from the state the other one saved."""
+        saved = [optimizer.state_dict() for optimizer in self.optimizers]
+        groups = [[{"params": g["params"]} for g in o.param_groups] for o in self.optimizers]
+        self.optimizers = [
+            getattr(package.optim, self.name)(own, **(self.options | {"lr": 7.0}))
+            for package, own in zip(BOTH, groups, strict=True)
+        ]
+        for package, optimizer, state in zip(BOTH, self.optimizers, reversed(saved), strict=True):
+            optimizer.load_state_dict(translated(state, package))
 
     def each(self, change):
         """Do the same to both optimizers."""
@@ -98,6 +127,17 @@ class Pair:
                 np.testing.assert_allclose(
                     kept[key].numpy(), wanted[key].numpy(), rtol=rtol, atol=atol
                 )
+
+
+def translated(value, package):
+    """Return nested values with all tensors as copies that are `package`'s."""
+    if isinstance(value, dict):
+        return {key: translated(v, package) for key, v in value.items()}
+    if isinstance(value, list | tuple):
+        return type(value)(translated(v, package) for v in value)
+    if isinstance(value, ours.Tensor | torch.Tensor):
+        return package.tensor(value.detach().numpy().copy())
+    return value
 
 
 def trained(package, values, name="Adam", **options):

@@ -10,7 +10,6 @@ import numpy as np
 
 from tinygrad_like.graph import result_type
 from tinygrad_like.lines import here
-from tinygrad_like.nn.optim.layout import number
 from tinygrad_like.nn.optim.optimizer import Optimizer, Params, refuse, settings
 from tinygrad_like.stamps import stamp
 from tinygrad_like.tensor import Tensor
@@ -215,7 +214,9 @@ class LBFGS(Optimizer):
         if closure is None:
             raise TypeError("LBFGS.step: a closure is needed that computes the loss anew")
         group = self.param_groups[0]
-        lr, smallest = number(group["lr"]), group["tolerance_change"]
+        lr, smallest = group["lr"], group["tolerance_change"]
+        if isinstance(lr, Tensor):
+            lr = lr.array.reshape(-1)[0]
         state = self.state[self._params[0]]
         state.setdefault("func_evals", 0)
         state.setdefault("n_iter", 0)
