@@ -149,6 +149,10 @@ class UninitializedTensorMixin:
         """An ordinary tensor without elements, of the same dtype."""
         return result_type.make(_array.__get__(self))
 
+    @data.setter
+    def data(self, value: Any) -> None:
+        _array.__set__(self, value.array)
+
     def detach(self) -> Any:
         """Return this tensor."""
         return self
@@ -186,7 +190,7 @@ def is_lazy(param: Any) -> bool:
     return isinstance(param, UninitializedTensorMixin)
 
 
-class UninitializedParameter(UninitializedTensorMixin, Parameter):
+class UninitializedParameter(UninitializedTensorMixin, Parameter):  # type: ignore[misc]
     """A parameter whose shape is not known yet.
 
     Args:
@@ -211,7 +215,7 @@ class UninitializedParameter(UninitializedTensorMixin, Parameter):
         return cls._unknown(requires_grad, device, dtype)  # type: ignore[no-any-return]
 
 
-class UninitializedBuffer(UninitializedTensorMixin, Buffer):
+class UninitializedBuffer(UninitializedTensorMixin, Buffer):  # type: ignore[misc]
     """A buffer whose shape is not known yet.
 
     Args:

@@ -15,7 +15,9 @@ from tinygrad_like.nn.modules.conv import (
     ConvTranspose1d,
     ConvTranspose2d,
     ConvTranspose3d,
+    _Conv,
     _ConvNd,
+    _ConvTranspose,
 )
 from tinygrad_like.nn.modules.instancenorm import InstanceNorm1d, InstanceNorm2d, InstanceNorm3d
 from tinygrad_like.nn.modules.linear import Linear
@@ -108,6 +110,8 @@ class LazyLinear(LazyModuleMixin, Linear):
     """
 
     cls_to_become = Linear
+    weight: Any
+    bias: Any
 
     def __init__(
         self, out_features: int, bias: bool = True, device: Any = None, dtype: Any = None
@@ -152,6 +156,9 @@ class LazyLinear(LazyModuleMixin, Linear):
 class _LazyConvNd(LazyModuleMixin, _ConvNd):
     """What these share: `in_channels` is taken from the first input."""
 
+    weight: Any
+    bias: Any
+
     def _wait(self, out_channels: int, bias: bool, device: Any, dtype: Any) -> None:
         """Register weight and bias that are not there yet."""
         self.weight = UninitializedParameter(device=device, dtype=dtype)
@@ -191,7 +198,7 @@ class _LazyConvNd(LazyModuleMixin, _ConvNd):
         self.reset_parameters()
 
 
-class _LazyConv(_LazyConvNd):
+class _LazyConv(_LazyConvNd, _Conv):
     """A convolution; subclasses say over how many dimensions."""
 
     def __init__(
@@ -212,7 +219,7 @@ class _LazyConv(_LazyConvNd):
         self._wait(out_channels, bias, device, dtype)
 
 
-class _LazyConvTranspose(_LazyConvNd):
+class _LazyConvTranspose(_LazyConvNd, _ConvTranspose):
     """A transposed convolution; subclasses say over how many dimensions."""
 
     def __init__(
@@ -282,6 +289,9 @@ class LazyConvTranspose3d(_LazyConvTranspose, ConvTranspose3d):
 
 class _LazyNorm(LazyModuleMixin, _NormBase):
     """What these share: `num_features` is taken from the first input."""
+
+    weight: Any
+    bias: Any
 
     def __init__(
         self,
