@@ -41,6 +41,17 @@ LAYERS = [
         [real(1, 1, 2, 1), np.array([[[[0], [5]]]])],
     ),
     (lambda nn, **k: nn.MaxUnpool3d(2), [real(1, 1, 1, 1, 2), np.array([[[[[3, 5]]]]])]),
+    (lambda nn, **k: nn.FractionalMaxPool2d(2, (3, 2)), [real(2, 3, 7, 6)]),
+    (lambda nn, **k: nn.FractionalMaxPool2d((2, 3), output_ratio=0.6), [real(3, 7, 6)]),
+    (
+        lambda nn, **k: nn.FractionalMaxPool2d(2, output_ratio=(0.5, 0.7), return_indices=True),
+        [real(2, 3, 7, 6)],
+    ),
+    (lambda nn, **k: nn.FractionalMaxPool3d(2, (3, 4, 2)), VOLUME),
+    (
+        lambda nn, **k: nn.FractionalMaxPool3d((1, 2, 2), None, 0.6, return_indices=True),
+        VOLUME,
+    ),
     # ----- Borders
     (lambda nn, **k: nn.ConstantPad3d((1, 0, 2, 1, 0, 1), -2.5), VOLUME),
     (lambda nn, **k: nn.ConstantPad3d(1, 0.5), VOLUME),
@@ -92,6 +103,19 @@ LAYERS = [
 @pytest.mark.parametrize(("make", "kinds"), LAYERS, ids=names(LAYERS))
 def test_layer(make, kinds, dtype):
     check_layer(make, kinds, dtype)
+
+
+def test_places_of_fractional_pooling_can_be_given():
+    generator = np.random.default_rng(0)
+    where, values = generator.uniform(size=(2, 3, 2)), generator.normal(size=(2, 3, 7, 6))
+
+    def run(torch, tensor):
+        layer = torch.nn.FractionalMaxPool2d(2, 3, _random_samples=tensor(where))
+        return [list(layer.state_dict()), layer(tensor(values))]
+
+    (names_found, found), (names_wanted, wanted) = run(tg, ours), run(pytorch, theirs)
+    assert names_found == names_wanted == ["_random_samples"]
+    close(found, wanted)
 
 
 def test_weights_of_a_bag():
