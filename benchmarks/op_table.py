@@ -46,6 +46,8 @@ def operands(torch: Any) -> dict[str, Any]:
         "kernel": normal(N, N, 3),
         "patches": normal(9, 62 * 998),
         "square": normal(4, 32, 32),
+        "definite": (definite := np.eye(32) + normal(4, 32, 32) / 30),
+        "regular": definite[:, ::-1],  # whose pivots are not where they should be
     }
     found = {k: torch.tensor(v.astype(np.float32)).requires_grad_() for k, v in leaves.items()}
     fixed = {
@@ -158,6 +160,7 @@ t.special.xlog1py(x, p)
 t.lgamma(p)
 t.digamma(p)
 t.frexp(x)[0]
+t.ldexp(x, counts[:, None])
 """
 
 ACTIVATION = """
@@ -267,6 +270,7 @@ t.rot90(x)
 x.tril()
 x.triu()
 x.unfold(1, 10, 5)
+t.as_strided(x, (100, 640), (640, 1))
 F.pad(x, (1, 1))
 F.pad(x, (1, 1), "reflect")
 F.pad(x, (1, 1), "replicate")
@@ -352,6 +356,21 @@ F.linear(x, weight)
 F.scaled_dot_product_attention(x.view(8, 125, 64), y.view(8, 125, 64), z.view(8, 125, 64))
 """
 
+MATRICES = """
+t.linalg.inv(regular)
+t.linalg.solve(regular, square)
+t.linalg.solve_triangular(definite, square, upper=True)
+t.linalg.det(regular)
+t.linalg.cholesky(definite)
+t.linalg.lu_factor(regular)[0]
+t.linalg.lu(regular)[2]
+t.linalg.qr(regular)[0]
+t.linalg.svdvals(regular)
+t.linalg.eigvalsh(definite)
+t.linalg.matrix_exp(definite)
+t.linalg.pinv(regular)
+"""
+
 NORMS = """
 F.layer_norm(x, (1000,), row, shift)
 F.layer_norm(x, (1000,))
@@ -365,6 +384,9 @@ F.normalize(x)
 F.cosine_similarity(x, y)
 F.pairwise_distance(x, y)
 F.pdist(x)
+F.pdist(x, 1)
+F.pdist(x, float("inf"))
+t.cdist(x, y, 1)
 F.interpolate(x[None], 500)
 """
 
@@ -416,8 +438,20 @@ FAMILIES = {
     "indexing": INDEXING,
     "in place": IN_PLACE,
     "products": PRODUCTS,
+    "matrices": MATRICES,
     "norms": NORMS,
     "windows": WINDOWS,
     "losses": LOSSES,
 }
+# Why an op takes more than `LIMIT` times as long as PyTorch's without kernels, which the page prints.
+LIMIT = 3
+_ALL_PAIRS = "nine passes over two million differences, where a loop keeps each in a register"
+_LU = "NumPy's LAPACK gives away no LU, so each column is a few calls"
+REASONS = {
+    "F.pdist(x, 1)": _ALL_PAIRS,
+    'F.pdist(x, float("inf"))': _ALL_PAIRS,
+    "t.linalg.lu_factor(regular)[0]": _LU,
+    "t.linalg.lu(regular)[2]": _LU,
+}
+
 EXPRESSIONS = [line for text in FAMILIES.values() for line in text.split("\n") if line]

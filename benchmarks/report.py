@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmarks.op_table import LIMIT, REASONS
 from benchmarks.systems import TITLES, USUAL
 from benchmarks.timing import spread
 
@@ -73,8 +74,9 @@ def ratios(title: str, results: Results, limits: bool = False) -> str:
 
 
 def op_summary(title: str, results: Results, worst: int = 10) -> str:
-    """Return the median over all ops of every system, and the worst ones beneath."""
+    """Return the median over all ops of every system, and the worst ones beneath with reasons."""
     rows, largest = [], []
+    slow: set[str] = set()
     for system in (s for s in TITLES if s != "torch"):
         found = {
             expression: all_best[system] / all_best["torch"]
@@ -88,6 +90,11 @@ def op_summary(title: str, results: Results, worst: int = 10) -> str:
             order = sorted(found, key=found.__getitem__, reverse=True)
             last = ", ".join(f"`{name}` {found[name]:.1f}" for name in order[:worst])
             largest.append(f"Largest, {TITLES[system]}: {last}.")
+            if system in USUAL:
+                slow |= {name for name, ratio in found.items() if ratio > LIMIT}
+    reasons = [f"* `{name}`: {REASONS.get(name, 'no reason is known')}" for name in sorted(slow)]
+    if reasons:
+        largest.append("\n".join([f"Above {LIMIT}:", "", *reasons]))
     return "\n\n".join([table(title, ["", "median", "above 1"], rows), *largest])
 
 

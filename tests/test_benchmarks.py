@@ -13,7 +13,7 @@ import pytest
 
 import tinygrad_like as ours
 from benchmarks import machine, report, systems, timing
-from benchmarks.op_table import EXPRESSIONS, operands
+from benchmarks.op_table import EXPRESSIONS, REASONS, operands
 from benchmarks.ops import make
 from benchmarks.workloads import NAMES
 from tests.rows import collect
@@ -96,29 +96,9 @@ ELSEWHERE = {
     "cofactors": "in second derivatives only",
     "ctc_gradient": "it needs frames, labels and lengths",
     "ctc_loss": "it needs frames, labels and lengths",
-    "distances": "rows compared with rows: see pdist",
+    **dict.fromkeys(["least_squares", "log_determinant"], "like their neighbours"),
     **dict.fromkeys(
-        [
-            "cholesky",
-            "determinant",
-            "eigh",
-            "eigvalsh",
-            "inverse",
-            "least_squares",
-            "log_determinant",
-            "lu",
-            "matrix_exp",
-            "pseudoinverse",
-            "qr",
-            "solve",
-            "svd",
-            "svdvals",
-            "triangular",
-        ],
-        "it needs square matrices",
-    ),
-    **dict.fromkeys(
-        ["erfcx", "i0", "i0e", "i1", "i1e", "igamma", "igammac", "ndtri", "zeta"],
+        ["erfcx", "i0", "i0e", "i1", "i1e", "igamma", "igammac", "log_ndtr", "ndtri", "zeta"],
         "SciPy computes it",
     ),
 }
@@ -260,6 +240,19 @@ def test_the_summary_of_ops():
     text = report.op_summary("Ops:", RESULT["ops"], worst=1)
     assert "| NumPy only |   1.75 |  1 of 2 |" in text
     assert text.endswith("Largest, NumPy only: `x - y` 3.0.")
+
+
+def test_what_is_slow_is_given_a_reason(monkeypatch):
+    monkeypatch.setattr(report, "REASONS", {"x - y": "it is hard"})
+    slow = {"times": {"torch": [1e-4], "ours": [4e-4]}, "absent": {}}
+    text = report.op_summary("Ops:", {"x + y": slow, "x - y": slow, **RESULT["ops"]}, worst=1)
+    assert "no reason" not in text
+    text = report.op_summary("Ops:", {"x + y": slow, "x - y": slow}, worst=1)
+    assert text.endswith("Above 3:\n\n* `x + y`: no reason is known\n* `x - y`: it is hard")
+
+
+def test_reasons_are_of_ops_on_the_page():
+    assert set(REASONS) <= set(EXPRESSIONS)
 
 
 def test_the_details_name_who_is_absent():
