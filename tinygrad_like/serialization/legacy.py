@@ -102,7 +102,7 @@ def read(
         size = count * storage.elements.stored.itemsize
         header = data[place : place + 8]
         stored = np.frombuffer(data, np.uint8)[place + 8 : place + 8 + size]
-        if int.from_bytes(header, "little") != count or stored.size != size:
+        if header != count.to_bytes(8, "little") or stored.size != size:
             raise UnpicklingError(
                 "load: a storage has another size than expected; the file is cut off"
             )
