@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import importlib
 import pkgutil
+import textwrap
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
@@ -43,7 +44,7 @@ Names stand below `torch.`; a method is in the line of its function.
 FAMILIES = {
     "Making tensors": "creation ranges interchange signal",
     "Random numbers": "random draws dropout",
-    "Questions and conversions": "questions conversion protocols tensor dtypes modes functions device",
+    "Questions and conversions": "questions conversion protocols tensor dtypes modes functions device graph",
     "Operators": "operators",
     "Arithmetic": "arithmetic integers",
     "Functions of one number": "unary pointwise special",
@@ -52,13 +53,13 @@ FAMILIES = {
     "Reductions and norms": "reduction extrema norms scanning",
     "Statistics and counting": "statistics counting",
     "Sorting and searching": "sorting",
-    "Shapes and views": "shaping expanding diagonals",
+    "Shapes and views": "shaping expanding diagonals strided",
     "Joining and arranging": "joining arranging regions channels",
     "Indexing": "indexing scattering reducing masking",
     "Products and distances": "linalg products einsum distances",
     "Linear algebra": "matrix_functions decompositions linalg_package",
     "Convolution": "convolution windows",
-    "Pooling": "pooling",
+    "Pooling": "pooling fractional",
     "Normalisation and embedding": "normalization embedding bags",
     "Attention": "attention",
     "Losses": "loss cross_entropy ctc composites",
@@ -134,14 +135,25 @@ def _homes() -> dict[str, str]:
     return found
 
 
+def _origin(line: str) -> str:
+    import tinygrad_like as ours
+    from tests.spelled import find
+
+    return str(getattr(find(ours, line), "__module__", "")).rpartition(".")[2]
+
+
 def family(line: str) -> str:
     """Return the title of the table a line belongs to."""
     space, _, name = line.rpartition(".")
-    home = {
-        "linalg": "linalg_package",
-        "special": "special_package",
-        "signal.windows": "signal",
-    }.get(space) or _homes().get(name, "")
+    home = (
+        {
+            "linalg": "linalg_package",
+            "special": "special_package",
+            "signal.windows": "signal",
+        }.get(space)
+        or _homes().get(name)
+        or _origin(line)
+    )
     if name.startswith("__"):
         home = "operators"
     if name.endswith("_window"):
@@ -198,9 +210,7 @@ def _table(lines: list[str], holds: set[str], lacks: set[str]) -> Iterator[str]:
     width = max(map(len, [*names, "`F.` is `nn.functional`"]))
     corner = "`F.` is `nn.functional`" if any("nn.f" in line for line in lines) else ""
     yield "| " + " | ".join([corner.ljust(width), *COLUMNS]) + " |"
-    yield (
-        "|-" + "-|-".join(["-" * width, *(":" + "-" * (len(c) - 2) + ":" for c in COLUMNS)]) + "-|"
-    )
+    yield "|" + "|".join(["-" * (width + 2), *(f":{'-' * len(c)}:" for c in COLUMNS)]) + "|"
     for name, line in zip(names, lines, strict=True):
         marks = []
         for column in COLUMNS:
@@ -210,8 +220,9 @@ def _table(lines: list[str], holds: set[str], lacks: set[str]) -> Iterator[str]:
         yield "| " + " | ".join([name.ljust(width), *marks]) + " |"
 
 
-def _wrapped(names: list[str]) -> str:
-    return ", ".join(f"`{name}`" for name in names)
+def _wrapped(head: str, names: list[str]) -> str:
+    text = f"{head} {', '.join(f'`{name}`' for name in names)}"
+    return textwrap.fill(text, 120, break_long_words=False, break_on_hyphens=False) + "\n"
 
 
 def others(torch: Any, lines: list[str]) -> Iterator[str]:
@@ -221,8 +232,10 @@ def others(torch: Any, lines: list[str]) -> Iterator[str]:
     from tests.spelled import find
 
     yield "## Here as well\n"
-    yield "Classes, settings and the like, and spellings that no table has. Their own tests look after them; this\n"
-    yield "page has only looked whether the names are there.\n"
+    yield (
+        "Classes, settings and the like, and spellings that no table has. Their own tests look after them; this page\n"
+        "has only looked whether the names are there.\n"
+    )
     for space in SPACES:
         here = find(ours, space)
         covered = {line.rpartition(".")[2] for line in lines}
@@ -232,7 +245,7 @@ def others(torch: Any, lines: list[str]) -> Iterator[str]:
             if hasattr(here, name) and not {name, name.removesuffix("_")} & covered
         ]
         if names:
-            yield f"**{f'torch.{space}'.rstrip('.')}** ({len(names)}): {_wrapped(names)}\n"
+            yield _wrapped(f"**{f'torch.{space}'.rstrip('.')}** ({len(names)}):", names)
 
 
 def absences(missing: dict[str, list[str]], outside: dict[str, list[str]]) -> Iterator[str]:
@@ -241,9 +254,9 @@ def absences(missing: dict[str, list[str]], outside: dict[str, list[str]]) -> It
 
     yield "## Missing\n"
     for space, names in missing.items():
-        yield f"**{f'torch.{space}'.rstrip('.')}** ({len(names)}): {_wrapped(names)}\n"
+        yield _wrapped(f"**{f'torch.{space}'.rstrip('.')}** ({len(names)}):", names)
     yield "## Out of scope\n"
     for group in OUT_OF_SCOPE:
         names = outside.get(group.title, [])
         if names:
-            yield f"**{group.title}** ({len(names)}): {group.reason}.\n\n{_wrapped(names)}\n"
+            yield _wrapped(f"**{group.title}** ({len(names)}): {group.reason}.", names)

@@ -40,6 +40,7 @@ MAKING: list[Callable[[Any], Any]] = [
     lambda t: [_x(t).new_zeros(2), _n(t).new_ones(2, 3), _x(t).new_full((2,), 3)],
     lambda t: [_n(t).new_tensor([1.5, 2]), _x(t).new_empty(0, 2), _x(t).new_empty((3,)).shape],
     lambda t: [t.meshgrid(t.arange(2), t.arange(3), indexing="xy")],
+    lambda t: [t.fill(_x(t), 2.0), t.fill(_n(t), t.tensor(3))],
     lambda t: t.vander(t.tensor([1, 2, 3]), 3, increasing=True),
     *(
         lambda t, name=name: [
@@ -110,6 +111,8 @@ COUNTING: list[Callable[[Any], Any]] = [
     lambda t: _n(t).unique_consecutive(dim=1),
     lambda t: [t.isin(_n(t), t.tensor([0, 3])), t.isin(_n(t), 1, invert=True)],
     lambda t: t.unravel_index(t.tensor([5, 2]), (2, 3)),
+    lambda t: [*t.geqrf(_x(t)), *_x(t).geqrf()],
+    lambda t: [t.orgqr(*t.geqrf(_x(t).T)), t.ormqr(*t.geqrf(_x(t).T), _x(t).T)],
     lambda t: [t.linalg.matrix_rank(_x(t)), t.linalg.matrix_rank(t.zeros(2, 3, 3))],
     lambda t: [t.nn.functional.one_hot(_n(t)), t.nn.functional.one_hot(_n(t), 6)],
     lambda t: [t.heaviside(_x(t), t.tensor(0.5)), t.signbit(_x(t)), t.isreal(_x(t))],

@@ -119,15 +119,18 @@ LOSSES = [
     ),
     Row(
         "mean",
-        lambda torch, x: [
-            torch.nn.functional.soft_margin_loss(x[:, 0], _signs(torch, x)),
-            torch.nn.functional.multilabel_margin_loss(
-                x, torch.tensor([[1, 3, -1, 0], [2, -1, 0, 0], [0, 1, 2, -1]])
-            ),
-        ],
+        lambda torch, x: torch.nn.functional.multilabel_margin_loss(
+            x, torch.tensor([[1, 3, -1, 0], [2, -1, 0, 0], [0, 1, 2, -1]])
+        ),
         [(X,)],
         order=1,
         name="multilabel_margin_loss",
+    ),
+    Row(
+        "mean",
+        lambda torch, x: torch.nn.functional.soft_margin_loss(x[:, 0], _signs(torch, x)),
+        [(X,)],
+        name="soft_margin_loss",
     ),
     *(
         Row("multiply", call, [operands], name=f"{name}_by_number")
@@ -235,6 +238,8 @@ LAYERS = [
 ]
 
 ARITHMETIC = [
+    _top("divide", "true_divide", [(X, R((4,), 0.5, 2.0))]),
+    Row("cast", lambda torch, x: x.half(), [(X,)], rtol=(1e-3, 1e-3), finite=False, name="half"),
     _top("subtract", "rsub", [(X, X)]),
     _top("ldexp", "ldexp", [(X, Ints((4,), 0, 3))]),
     _top("sign", "sgn", [(R((3, 4), apart=(0.0,)),)]),
@@ -258,6 +263,33 @@ ARITHMETIC = [
 ]
 
 ARRANGING = [
+    *(
+        Row(
+            "concatenate",
+            lambda torch, x, y, name=name: getattr(torch, name)((x, y)),
+            [(X, X)],
+            name=name,
+        )
+        for name in ("concatenate", "row_stack")
+    ),
+    Row(
+        "transpose",
+        lambda torch, x: [torch.swapdims(x, 0, 1), x.swapdims(0, 1)],
+        [(X,)],
+        name="swapdims",
+    ),
+    Row(
+        "add",
+        lambda torch, x: [
+            x.conj() + 1,
+            x.resolve_conj() + 1,
+            torch.conj(x) + 1,
+            torch.resolve_conj(x) + 1,
+            x.cpu() + 1,
+        ],
+        [(X,)],
+        name="conj",
+    ),
     *(_top("region", name, [(R((2, 4, 2)), 2)]) for name in ("hsplit", "vsplit", "dsplit")),
     _top("split_with_sizes", "split_with_sizes", [(X, [1, 3], 1)]),
     _method("broadcast_to", "expand_as", [(R((3, 1)), X)]),

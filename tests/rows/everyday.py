@@ -74,7 +74,26 @@ ROWS = [
         [(Ints((3, 4), -9, 9), Ints((4,), 0, 9))],
         order=0,
     ),
-    Row("nextafter", lambda torch, x, y: torch.nextafter(x, y), [(R((5,)), R((5,)))], order=0),
+    Row("nextafter", lambda torch, x, y: torch.nextafter(x, y), [(R((5,)), R((5,)))]),
+    Row("clone", lambda torch, x, y: torch.fill(x, y), [(R((2, 3)), R(()))], name="fill"),
+    Row(
+        "clone, as_strided",
+        lambda torch, x, y: torch.as_strided_scatter((x * 1).contiguous(), y, (2, 2), (1, 3)),
+        [(R((3, 4), grad=False), R((2, 2)))],  # PyTorch errs in the gradient of the first
+        name="as_strided_scatter",
+    ),
+    Row(
+        "tril, matmul",
+        lambda torch, x, y: torch.orgqr(x, y),
+        [(R((4, 3)), R((3,)))],
+        name="orgqr",
+    ),
+    Row(
+        "tril, matmul",
+        lambda torch, x, y, z: torch.ormqr(x, y, z),
+        [(R((4, 3)), R((3,)), R((4, 2)))],
+        name="ormqr",
+    ),
     Row(
         "mantissa",
         lambda torch, x: torch.frexp(x).mantissa,

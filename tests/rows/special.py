@@ -28,6 +28,29 @@ POLYNOMIALS = special.polynomials.__all__
 ROWS = [
     one("gammaln", 0.3, 4.0, op="lgamma", rtol=TRIGAMMA),
     one("digamma", 0.5, 4.0, rtol=TRIGAMMA),
+    one("psi", 0.5, 4.0, op="digamma", rtol=TRIGAMMA),
+    one("erfinv", -0.9, 0.9),
+    Row(
+        "lgamma, digamma, i0",
+        lambda t, x: [t.lgamma(x), x.lgamma(), t.digamma(x), x.digamma(), t.i0(x), x.i0()],
+        [(Real((2, 3), 0.5, 3.0),)],
+        rtol=(1e-7, 1e-4),
+        name="top",
+    ),
+    Row(
+        "lgamma, polygamma",
+        lambda t, x: [t.special.multigammaln(x, 2), t.special.polygamma(1, x)],
+        [(Real((2, 3), 1.5, 3.0),)],
+        rtol=(1e-7, 1e-4),
+        name="special",
+    ),
+    Row(
+        "igamma, igammac",
+        lambda t, x, y: [t.special.gammainc(x, y), t.special.gammaincc(x, y)],
+        [(Real((2, 3), 0.5, 3.0, grad=False), Real((3,), 0.5, 3.0))],
+        rtol=TRIGAMMA,
+        name="special",
+    ),
     Row(
         "polygamma",
         lambda t, x: t.polygamma(2, x),

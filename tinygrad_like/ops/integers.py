@@ -65,11 +65,17 @@ def _lcm(x: Array, y: Array) -> Array:
     return np.absolute(_whole(np.lcm, x, y))
 
 
-@op(broadcasts=True, dtype="promote", name="nextafter")
+@op(
+    x=lambda g, x, y: g * (x != y),
+    y=lambda g: g * 0,
+    broadcasts=True,
+    dtype="promote",
+    name="nextafter",
+)
 def _nextafter(x: Array, y: Array) -> Array:
     """Return the floating-point numbers next to those of the first tensor, towards the second.
 
-    Gradients end here.
+    The gradient is that of the first tensor, as in PyTorch.
 
     Raises:
         NotImplementedError: for whole numbers.

@@ -167,6 +167,10 @@ def randperm(
 ) -> Any:
     """Return the integers of ``[0, n)`` in random order.
 
+    Raises:
+        RuntimeError: if `n` is negative, or too large for the dtype.
+        NotImplementedError: for bools.
+
     >>> import tinygrad_like as torch
     >>> _ = torch.manual_seed(0)
     >>> torch.randperm(5)
@@ -175,13 +179,21 @@ def randperm(
     count = _whole("randperm", "n", n)
     if count < 0:
         raise RuntimeError(f"randperm: Trying to create tensor with negative dimension {count}")
+    d = dtype_of("randperm", dtype, dtypes.I64)
+    if d.kind == "b":
+        raise NotImplementedError("randperm: not implemented for bool; take an integer dtype")
+    largest = np.iinfo(d).max if d.kind in "iu" else 2 ** (np.finfo(d).nmant + 1)
+    if count > largest + 1:
+        raise RuntimeError(
+            f"randperm: n = {count} is too large for {dtypes.named(d)}, which counts to {largest}"
+        )
     order = np.arange(count)
     if count > 1:
         raw = chosen(generator).words(count - 1)
         raw %= np.arange(count, 1, -1, dtype=np.uint64)
         raw += np.arange(count - 1, dtype=np.uint64)
         _shuffle(order, raw.view(np.int64))
-    array = order.astype(dtype_of("randperm", dtype, dtypes.I64), copy=False)
+    array = order.astype(d, copy=False)
     return finish("randperm", array, requires_grad, device, layout, pin_memory)
 
 
@@ -322,9 +334,9 @@ def _coins(generator: Generator, p: Any) -> Any:
             f'"bernoulli_tensor_cpu_p_" not implemented for {dtypes.named(p.dtype)!r}; give '
             "probabilities as floating-point numbers"
         )
-    outside = p[~((p >= 0) & (p <= 1))]
-    if outside.size:
-        raise RuntimeError(f"Expected p_in >= 0 && p_in <= 1, got the probability {outside[0]}")
+    inside = (p >= 0) & (p <= 1)
+    if not inside.all():
+        raise RuntimeError(f"Expected p_in >= 0 && p_in <= 1, got the probability {p[~inside][0]}")
     u = generator.uniform(p.size, p.dtype)
     return in_memory_order(p, u) < p
 
@@ -382,11 +394,11 @@ def multinomial(
             "cannot sample n_sample > prob_dist.size(-1) samples without replacement: num_samples is "
             f"{num_samples}, the size {p.shape[-1]}"
         )
-    wrong = p[~(np.isfinite(p) & (p >= 0))]
-    if wrong.size:
+    right = np.isfinite(p) & (p >= 0)
+    if not right.all():
         raise RuntimeError(
             "multinomial: probability tensor, the input, contains either `inf`, `nan` or element < 0: "
-            f"{wrong[0]}"
+            f"{p[~right][0]}"
         )
     total = p.sum(-1)
     if not np.all(total > 0):
