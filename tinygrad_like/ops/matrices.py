@@ -107,6 +107,14 @@ def _solve_in_place(a: Array, out: Array, upper: bool, unit: bool) -> None:
 
 @jit.compiled("matrices.substitute")
 def _substitute(a: Array, out: Array, upper: bool, unit: bool) -> None:
+    diagonal = np.arange(a.shape[-1])
+    if unit or a[:, diagonal, diagonal].all():
+        # Of an upper triangle elimination leaves all as it is: the rest of LAPACK's work is ours.
+        turn = slice(None) if upper else slice(None, None, -1)
+        triangle = np.triu(a[:, turn, turn], 1)
+        triangle[:, diagonal, diagonal] = 1 if unit else a[:, diagonal, diagonal][:, turn]
+        out[:, turn] = np.linalg.solve(triangle, out[:, turn])
+        return
     for i in range(a.shape[-1])[:: -1 if upper else 1]:
         known = slice(i + 1, None) if upper else slice(i)
         row = out[:, i : i + 1]
