@@ -1,5 +1,6 @@
 """Functions that modules are made of, under their names in torch.nn.functional."""
 
+from tinygrad_like.keywords import install as _install
 from tinygrad_like.nn.attention import multi_head_attention_forward
 from tinygrad_like.nn.composites import (
     cosine_embedding_loss,
@@ -145,7 +146,6 @@ from tinygrad_like.ops.resampling import (
     upsample_nearest,
 )
 from tinygrad_like.ops.unary import sigmoid, tanh
-from tinygrad_like.outs import install as _install
 
 __all__ = [
     "adaptive_avg_pool1d",

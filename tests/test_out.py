@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import tinygrad_like as ours
-from tinygrad_like import outs
+from tinygrad_like import keywords, outs
 
 try:
     import torch
@@ -497,7 +497,7 @@ def test_every_name_of_the_table_is_there_and_tried():
     }
     for home, name in table:
         assert hasattr(modules[home], name), f"{home}.{name}"
-        assert (home, name) in outs.PLAIN or getattr(modules[home], name)
+        assert (home, name) in keywords.PLAIN or getattr(modules[home], name)
     assert not table - tried
 
 
@@ -552,7 +552,7 @@ def test_methods_take_no_out():
 def test_without_out_the_plain_code_runs():
     x = ours.ones(3)
     for name in ("add", "mul", "sum", "exp"):
-        function, plain = getattr(ours, name), outs.PLAIN["torch", name]
+        function, plain = getattr(ours, name), keywords.PLAIN["torch", name]
         function(x, x) if name in ("add", "mul") else function(x)
         assert function.__code__.co_filename == plain.__code__.co_filename
         assert function.__code__ is not plain.__code__
@@ -560,27 +560,27 @@ def test_without_out_the_plain_code_runs():
 
 
 def test_a_function_whose_source_is_gone_is_called_instead(monkeypatch):
-    monkeypatch.setattr(outs.linecache, "getlines", lambda *_: [])
+    monkeypatch.setattr(keywords.linecache, "getlines", lambda *_: [])
 
     def double(x, *more, by=2, **rest):
         return x * by
 
-    made = outs.taking_out("torch", "add", double, __name__)
-    monkeypatch.setitem(outs.PLAIN, ("torch", "add"), double)
+    made = keywords.extended("torch", "add", double, __name__)
+    monkeypatch.setitem(keywords.PLAIN, ("torch", "add"), double)
     out = ours.zeros(2)
     assert made(ours.ones(2)).tolist() == [2, 2]
     assert made(ours.ones(2), by=3, out=out) is out
     assert out.tolist() == [3, 3]
-    monkeypatch.setitem(outs.PLAIN, ("torch", "add"), ours.ops.arithmetic.add)
+    monkeypatch.setitem(keywords.PLAIN, ("torch", "add"), ours.ops.arithmetic.add)
 
 
 def test_a_source_that_changed_since_is_not_used(monkeypatch):
     def double(x):
         return x * 2
 
-    made = outs.taking_out("torch", "add", double, __name__)
-    monkeypatch.setitem(outs.PLAIN, ("torch", "add"), double)
+    made = keywords.extended("torch", "add", double, __name__)
+    monkeypatch.setitem(keywords.PLAIN, ("torch", "add"), double)
     changed = ["    def double(x):\n", "        return x * 5 + 1\n"]
     start = double.__code__.co_firstlineno
-    monkeypatch.setattr(outs.linecache, "getlines", lambda *_: ["\n"] * (start - 1) + changed)
+    monkeypatch.setattr(keywords.linecache, "getlines", lambda *_: ["\n"] * (start - 1) + changed)
     assert made(ours.ones(2)).tolist() == [2, 2]

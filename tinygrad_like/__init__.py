@@ -60,6 +60,7 @@ from tinygrad_like.dtypes import (
     int64 as long,
 )
 from tinygrad_like.functions import *
+from tinygrad_like.keywords import install as _install
 from tinygrad_like.legacy import *
 from tinygrad_like.memory import keep_freed as _keep_freed
 from tinygrad_like.modes import is_grad_enabled, is_inference_mode_enabled
@@ -106,7 +107,6 @@ from tinygrad_like.ops.sorting import *
 from tinygrad_like.ops.special import *
 from tinygrad_like.ops.statistics import *
 from tinygrad_like.ops.unary import *
-from tinygrad_like.outs import install as _install
 from tinygrad_like.printing import set_printoptions
 from tinygrad_like.random import *
 from tinygrad_like.size import Size

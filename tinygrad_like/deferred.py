@@ -6,7 +6,7 @@ import functools
 import importlib
 from typing import Any
 
-from tinygrad_like.outs import install
+from tinygrad_like.keywords import install
 from tinygrad_like.views import in_place
 
 _GAMMA = ("digamma", "igamma", "igammac", "lgamma", "mvlgamma", "polygamma")

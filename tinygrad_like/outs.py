@@ -1,29 +1,22 @@
 """``out=``: tensors that a function fills with its results and returns.
 
-The functions themselves know nothing of it. `install` gives a module's public ones the argument, from
-a table of names, and `fill` does what it means. A wrapper would cost every call a tenth of a
-microsecond; so the first time that one is called its source is compiled anew, with the argument and
-two lines at its head, and a call without ``out`` pays for one comparison.
+The functions themselves know nothing of it: `keywords` gives the public ones the argument, from the
+table here, and `fill` does what it means.
 """
 
 from __future__ import annotations
 
-import ast
-import inspect
-import linecache
 import math
 import sys
-import textwrap
 import warnings
-from collections.abc import Callable, Iterable
-from functools import partial
-from types import FunctionType
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 
 from tinygrad_like import dtypes, return_types
 from tinygrad_like.graph import Traced
+from tinygrad_like.keywords import PLAIN
 from tinygrad_like.lines import internal
 from tinygrad_like.modes import departed, thread_mode
 from tinygrad_like.stamps import owner, stamp
@@ -132,135 +125,6 @@ _JOINING = frozenset(
         "vstack",
     ]
 )
-
-PLAIN: dict[tuple[str, str], Callable[..., Any]] = {}  # what each was before
-
-
-def install(home: str, namespace: dict[str, Any]) -> None:
-    """Replace a module's functions by ones that also take ``out``; aliases stay one function."""
-    made: dict[Any, Any] = {}
-    for name in HOW[home]:
-        function = namespace.get(name)
-        if function is None:  # imported later
-            continue
-        if function not in made:
-            made[function] = taking_out(home, name, function, namespace["__name__"])
-        else:
-            PLAIN[home, name] = function
-        namespace[name] = made[function]
-
-
-def taking_out(home: str, name: str, plain: Any, module: str) -> Any:
-    """Return a function that does what `plain` does and takes ``out`` as well."""
-    PLAIN[home, name] = plain
-    closed = plain.__closure__ is not None
-    scope = {"plain": plain, "__name__": "tinygrad_like.outs"} if closed else plain.__globals__
-    function = FunctionType(_stub.__code__, scope, name)
-    function.__qualname__ = name
-    function.__kwdefaults__ = {"_written": partial(_write, function, home, name, plain)}
-    function.__dict__.update(plain.__dict__)
-    function.__name__ = function.__qualname__ = name
-    function.__doc__, function.__module__, function.__wrapped__ = plain.__doc__, module, plain  # type: ignore[attr-defined]
-    return function
-
-
-def _stub(*args: Any, _written: Callable[[], Any], **kwargs: Any) -> Any:
-    """Stand in for a function that is written out when it is first called."""
-    return _written()(*args, **kwargs)
-
-
-def _write(function: Any, home: str, name: str, plain: Any) -> Any:
-    """Give `function` the code of `plain` with ``out`` added, and return it."""
-    if "materialise" in plain.__globals__:  # see `generate`
-        plain.__globals__["materialise"]()
-    tree = _wrapping(plain) if plain.__closure__ else _source(home, name, plain)
-    definition = tree.body[0]
-    given = definition.args
-    positional = [*given.posonlyargs, *given.args]
-    arguments = [a.arg for a in positional] + ([f"*{given.vararg.arg}"] if given.vararg else [])
-    named = [f"{a.arg!r}: {a.arg}" for a in given.kwonlyargs]
-    named += [f"**{given.kwarg.arg}"] if given.kwarg else []
-    head = ast.parse(
-        "if out is not None:\n    from tinygrad_like.outs import fill\n"
-        f"    return fill({home!r}, {name!r}, out, [{', '.join(arguments)}], {{{', '.join(named)}}})"
-    ).body
-    given.kwonlyargs.append(ast.arg("out"))
-    given.kw_defaults.append(ast.Constant(None))
-    for statement in head:
-        for node in ast.walk(statement):
-            ast.copy_location(node, definition.body[0])
-    definition.body[:0] = head
-    ast.fix_missing_locations(tree)
-    # Errors are told from the user's line, so the file must be known as the package's: see `lines`.
-    filename = f"<op {name} with out>" if plain.__closure__ else plain.__code__.co_filename
-    function.__code__ = _compiled(tree, filename, function.__globals__).__code__
-    function.__defaults__ = plain.__defaults__
-    function.__kwdefaults__ = {**(plain.__kwdefaults__ or {}), "out": None}
-    return function
-
-
-def _source(home: str, name: str, plain: Any) -> Any:
-    """Return a function's definition as a tree, each node on its line of the file."""
-    code = plain.__code__
-    first = code.co_firstlineno
-    lines = linecache.getlines(code.co_filename, plain.__globals__)[first - 1 :]
-    try:
-        tree = _bare(ast.parse(textwrap.dedent("".join(inspect.getblock(lines)))))
-        ast.increment_lineno(tree, first - 1)
-        if _compiled(tree, code.co_filename, plain.__globals__).__code__.co_code == code.co_code:
-            return tree
-    except (IndexError, SyntaxError):
-        pass
-    # There is no source, or it is no longer what runs.
-    return _wrapping(plain, f"__import__('tinygrad_like.outs').outs.PLAIN[{home!r}, {name!r}]")
-
-
-def _bare(tree: Any) -> Any:
-    """Return a definition without what is found out when it is run: decorators, defaults, types."""
-    definition = tree.body[0]
-    given = definition.args
-    given.defaults = [ast.Constant(None) for _ in given.defaults]
-    given.kw_defaults = [ast.Constant(None) for _ in given.kw_defaults]
-    for argument in (*given.posonlyargs, *given.args, *given.kwonlyargs, given.vararg, given.kwarg):
-        if argument is not None:
-            argument.annotation = None
-    definition.returns, definition.decorator_list = None, []
-    return ast.fix_missing_locations(tree)
-
-
-def _compiled(tree: Any, filename: str, scope: dict[str, Any]) -> Any:
-    """Return the function that a tree defines."""
-    made: dict[str, Any] = {}
-    exec(compile(tree, filename, "exec", dont_inherit=True), scope, made)
-    return made[tree.body[0].name]
-
-
-def _wrapping(plain: Any, callee: str = "plain") -> Any:
-    """Return the definition of a function that only calls `plain`, as a tree."""
-    code = plain.__code__
-    count, total = code.co_argcount, code.co_argcount + code.co_kwonlyargcount
-    names = code.co_varnames
-    rest = iter(names[total:])
-    parameters, passed = list(names[:count]), list(names[:count])
-    first_default = count - len(plain.__defaults__ or ())
-    parameters = [n if i < first_default else f"{n}=None" for i, n in enumerate(parameters)]
-    if code.co_flags & inspect.CO_VARARGS:
-        star = f"*{next(rest)}"
-        parameters.append(star)
-        passed.append(star)
-    elif total > count:
-        parameters.append("*")
-    parameters += [f"{n}=None" for n in names[count:total]]
-    passed += [f"{n}={n}" for n in names[count:total]]
-    if code.co_flags & inspect.CO_VARKEYWORDS:
-        star = f"**{next(rest)}"
-        parameters.append(star)
-        passed.append(star)
-    text = (
-        f"def {plain.__name__}({', '.join(parameters)}):\n    return {callee}({', '.join(passed)})"
-    )
-    return ast.parse(text)
-
 
 # ----- What it means ------------------------------------------------------------------------------
 

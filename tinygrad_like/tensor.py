@@ -24,6 +24,7 @@ from tinygrad_like.graph import (
     result_type,
 )
 from tinygrad_like.interchange import from_sizes_or_data
+from tinygrad_like.keywords import install_methods
 from tinygrad_like.layout import note_sharing
 from tinygrad_like.modes import departed, thread_mode
 from tinygrad_like.op import makes_results
@@ -60,6 +61,7 @@ from tinygrad_like.views import forget_views
 
 
 @makes_results
+@install_methods
 class Tensor(
     ElementwiseMethods,
     ActivationMethods,

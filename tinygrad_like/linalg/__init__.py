@@ -4,10 +4,10 @@ All of it works on batches: the last two dimensions are the matrices'. Elements 
 float64. Complex numbers are not supported, so of eigenvalues only those of symmetric matrices.
 """
 
+from tinygrad_like.keywords import install as _install
 from tinygrad_like.linalg.decompositions import *
 from tinygrad_like.linalg.norms import *
 from tinygrad_like.linalg.products import *
 from tinygrad_like.linalg.solving import *
-from tinygrad_like.outs import install as _install
 
 _install("linalg", globals())

@@ -10,6 +10,7 @@ tensor([0.0000, 0.3466, 0.3466])
 
 from typing import Any
 
+from tinygrad_like.keywords import install as _install
 from tinygrad_like.ops.elementwise import xlogy
 from tinygrad_like.ops.norms import logsumexp
 from tinygrad_like.ops.softmax import log_softmax as _log_softmax
@@ -17,7 +18,6 @@ from tinygrad_like.ops.softmax import softmax as _softmax
 from tinygrad_like.ops.special import erf, erfc, erfinv
 from tinygrad_like.ops.unary import exp2, expm1, log1p, logit, round, sinc
 from tinygrad_like.ops.unary import sigmoid as expit
-from tinygrad_like.outs import install as _install
 from tinygrad_like.special.bessel import *
 from tinygrad_like.special.gamma import *
 from tinygrad_like.special.normal import *
