@@ -1,10 +1,12 @@
 """Schedules of the learning rate give PyTorch's rates, errors and warnings."""
 
 import copy
+import importlib
 import math
 import pickle
 import warnings
 
+import numpy as np
 import pytest
 
 import tinygrad_like as ours
@@ -46,7 +48,34 @@ def halve(epoch):
     return 0.5 ** (epoch // 3)
 
 
+def averages(schedules):
+    """Return the module `swa_utils` beside `lr_scheduler`."""
+    return importlib.import_module(schedules.__name__.replace("lr_scheduler", "swa_utils"))
+
+
 SCHEDULES = {
+    "swa": lambda s, o: averages(s).SWALR(o, 0.05),
+    "swa linear": lambda s, o: averages(s).SWALR(o, [0.05, 0.6], 7, "linear"),
+    "swa at once": lambda s, o: averages(s).SWALR(o, 0.05, anneal_epochs=0),
+    "nested": lambda s, o: s.SequentialLR(
+        o,
+        [
+            s.SequentialLR(o, [s.ConstantLR(o, 0.1, total_iters=3), s.ExponentialLR(o, 0.9)], [4]),
+            s.StepLR(o, 4, 0.5),
+        ],
+        [12],
+    ),
+    "chained in a sequence": lambda s, o: s.SequentialLR(
+        o,
+        [s.ChainedScheduler([s.StepLR(o, 4, 0.5), s.ExponentialLR(o, 0.95)]), s.StepLR(o, 3)],
+        [6],
+    ),
+    "restarts later": lambda s, o: s.SequentialLR(
+        o, [s.LinearLR(o, 0.1, total_iters=4), s.CosineAnnealingWarmRestarts(o, 6)], [4]
+    ),
+    "cosine beyond its end": lambda s, o: s.CosineAnnealingLR(o, T_max=4, eta_min=0.02),
+    "multi step in any order": lambda s, o: s.MultiStepLR(o, [11, 4], gamma=0.5),
+    "constant from the start": lambda s, o: s.ConstantLR(o, factor=1.0, total_iters=0),
     "lambda": lambda s, o: s.LambdaLR(o, halve),
     "lambdas": lambda s, o: s.LambdaLR(o, [halve, lambda epoch: 1 / (1 + epoch)]),
     "multiplicative": lambda s, o: s.MultiplicativeLR(o, lambda epoch: 0.95 + epoch / 1000),
@@ -97,6 +126,7 @@ SCHEDULES = {
 }
 
 
+@pytest.mark.filterwarnings("ignore:Detected call")  # by some made of others, as in PyTorch
 @pytest.mark.parametrize("name", SCHEDULES)
 def test_rates_are_pytorchs(name):
     make = SCHEDULES[name]
@@ -105,6 +135,38 @@ def test_rates_are_pytorchs(name):
         assert [pytest.approx(row, rel=1e-12, abs=1e-16) for row in wanted] == got
 
 
+WITH_MOMENTUM = {
+    "SGD": {"momentum": 0.9, "nesterov": True},
+    "RMSprop": {"momentum": 0.9},
+    **{name: {} for name in ("Adam", "AdamW", "Adamax", "NAdam", "RAdam")},
+}
+
+
+@pytest.mark.parametrize("schedule", ["one cycle", "cyclic"])
+@pytest.mark.parametrize("name", WITH_MOMENTUM)
+def test_momentum_cycles_with_every_optimizer_that_has_it(name, schedule):
+    found = []
+    for package in (ours, torch):
+        weights = [package.ones(3, dtype=package.float64, requires_grad=True) for _ in range(2)]
+        optimizer = getattr(package.optim, name)(
+            [{"params": [w], "lr": 0.1} for w in weights], **WITH_MOMENTUM[name]
+        )
+        scheduler = SCHEDULES[schedule](package.optim.lr_scheduler, optimizer)
+        momentums = set()
+        for step in range(30):
+            optimizer.zero_grad()
+            sum((w * w).sum() * (1 + step) for w in weights).backward()
+            optimizer.step()
+            scheduler.step()
+            group = optimizer.param_groups[0]
+            momentums.add(group["betas"][0] if "betas" in group else group["momentum"])
+        assert len(momentums) > 5
+        found.append([w.detach().numpy() for w in weights])
+    for mine, wanted in zip(*found, strict=True):
+        np.testing.assert_allclose(mine, wanted, rtol=1e-6)
+
+
+@pytest.mark.filterwarnings("ignore:Detected call")  # by some made of others, as in PyTorch
 @pytest.mark.parametrize("name", SCHEDULES)
 def test_saved_state_is_pytorchs_and_resumes(name):
     def run(package, saved=None):
@@ -218,6 +280,29 @@ def test_stepping_in_the_wrong_order_warns():
         scheduler.step()  # says it once
 
 
+def test_a_step_replaced_later_warns():
+    for package in (ours, torch):
+        optimizer = optimizer_of(package)
+        scheduler = package.optim.lr_scheduler.StepLR(optimizer, 3)
+        optimizer.step = lambda: None
+        with pytest.warns(
+            UserWarning, match=r"Seems like `optimizer.step\(\)` has been overridden"
+        ):
+            scheduler.step()
+
+
+def test_schedules_made_of_others_warn_as_often():
+    for name in ("nested", "chained in a sequence", "sequential"):
+        counts = []
+        for package in (ours, torch):
+            with warnings.catch_warnings(record=True) as caught:
+                warnings.simplefilter("always")
+                SCHEDULES[name](package.optim.lr_scheduler, optimizer_of(package))
+            counts.append(len(caught))
+        assert counts[0] == counts[1]
+
+
+@pytest.mark.filterwarnings("ignore:Detected call")
 def test_get_lr_outside_step_warns():
     for package in (ours, torch):
         for make in SCHEDULES.values():
@@ -260,6 +345,14 @@ REFUSED = [
     (ValueError, lambda s, o: s.ReduceLROnPlateau(o, mode="middle")),
     (ValueError, lambda s, o: s.ReduceLROnPlateau(o, threshold_mode="none")),
     (ValueError, lambda s, o: s.ReduceLROnPlateau(o, min_lr=[1.0])),
+    (ValueError, lambda s, o: averages(s).SWALR(o, 0.1, anneal_strategy="square")),
+    (ValueError, lambda s, o: averages(s).SWALR(o, 0.1, anneal_epochs=-1)),
+    (ValueError, lambda s, o: averages(s).SWALR(o, 0.1, anneal_epochs=1.5)),
+    (ValueError, lambda s, o: averages(s).SWALR(o, [0.1])),
+    (ValueError, lambda s, o: s.LambdaLR(o, [])),
+    (ValueError, lambda s, o: s.CyclicLR(o, [0.1], 0.2)),
+    (ValueError, lambda s, o: s.CyclicLR(o, 0.1, [0.2] * 3)),
+    (ValueError, lambda s, o: s.OneCycleLR(o, 1.0, 10, base_momentum=[0.1])),
 ]
 
 

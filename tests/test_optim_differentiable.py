@@ -98,18 +98,16 @@ def test_gradients_through_several_steps(name, options):
 
 
 @pytest.mark.parametrize(
-    ("name", "options", "hyper", "recorded"),
+    ("name", "options", "hyper"),
     [  # others, or more steps, PyTorch refuses
-        ("SGD", {"weight_decay": 0.1}, ("lr", "weight_decay"), 2),
-        ("SGD", {"weight_decay": 0.1, "momentum": 0.9}, ("lr", "weight_decay"), 1),
-        ("Adam", {"weight_decay": 0.1, "betas": (0.9, 0.99)}, ("lr", "weight_decay", "betas"), 2),
-        ("AdamW", {"weight_decay": 0.1}, ("lr", "weight_decay"), 2),
-        ("NAdam", {}, ("lr",), 1),
-        ("RAdam", {}, ("lr",), 2),
+        ("SGD", {"weight_decay": 0.1}, ("lr", "weight_decay")),
+        ("Adam", {"weight_decay": 0.1, "betas": (0.9, 0.99)}, ("lr", "weight_decay", "betas")),
+        ("AdamW", {"weight_decay": 0.1}, ("lr", "weight_decay")),
+        ("RAdam", {}, ("lr",)),
     ],
 )
-def test_gradients_by_options(name, options, hyper, recorded):
-    check(*(trained_through(p, name, options, hyper, recorded) for p in BOTH))
+def test_gradients_by_options(name, options, hyper):
+    check(*(trained_through(p, name, options, hyper) for p in BOTH))
 
 
 def test_a_leaf_is_refused():

@@ -97,6 +97,7 @@ class LRScheduler:
         self._get_lr_called_within_step = False
         if not optimizer._scheduled:  # steps before the first schedule don't count
             optimizer._scheduled, optimizer._opt_called = True, False
+            optimizer._step_then = optimizer.__dict__.get("step")
         self.start()
 
     def start(self) -> None:
@@ -135,7 +136,17 @@ class LRScheduler:
 
     def step(self, epoch: int | None = None) -> None:
         """Go on by one epoch (or step, as you like to count); call it after ``optimizer.step()``."""
-        if self._step_count == 1 and not self.optimizer._opt_called:
+        if self._step_count == 1 and self.optimizer.__dict__.get("step") is not (
+            self.optimizer._step_then
+        ):
+            warnings.warn(
+                "Seems like `optimizer.step()` has been overridden after learning rate scheduler "
+                "initialization. Please, make sure to call `optimizer.step()` before "
+                "`lr_scheduler.step()`.",
+                UserWarning,
+                stacklevel=2,
+            )
+        elif self._step_count == 1 and not self.optimizer._opt_called:
             warnings.warn(
                 "Detected call of `lr_scheduler.step()` before `optimizer.step()`. In PyTorch 1.1.0 "
                 "and later, you should call them in the opposite order: `optimizer.step()` before "

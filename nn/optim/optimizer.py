@@ -108,6 +108,7 @@ class Optimizer:
     _step_post_hooks: Hooks
     _opt_called: bool = False  # has `step` run since the first schedule was made?
     _scheduled: bool = False
+    _step_then: Any = None  # what stood in the place of `step` when it was made
 
     def __init__(self, params: Params, defaults: dict[str, Any]) -> None:
         self.defaults = defaults
