@@ -30,8 +30,8 @@ class Elements(NamedTuple):
 
 def _from_bfloat16(bits: NumpyArray) -> NumpyArray:
     """Return float32 numbers: bfloat16 is the upper half of their bits."""
-    wide: NumpyArray = np.left_shift(bits, 16, dtype=np.uint32)
-    return wide.view(np.float32)
+    floats: NumpyArray = np.left_shift(bits, 16, dtype=np.uint32).view(np.float32)
+    return floats
 
 
 def _from_uint64(numbers: NumpyArray) -> NumpyArray:

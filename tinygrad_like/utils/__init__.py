@@ -1,4 +1,4 @@
-"""What surrounds training: data, data sets in files, and computing values again instead of keeping them."""
+"""What surrounds training: data, files, and computing values again instead of keeping them."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from tinygrad_like.utils import checkpoint, data, datasets
+    from tinygrad_like.utils import checkpoint, data, datasets, safetensors
 
-__all__ = ["checkpoint", "data", "datasets"]
+__all__ = ["checkpoint", "data", "datasets", "safetensors"]
 
 
 def __getattr__(name: str) -> Any:
