@@ -93,6 +93,10 @@ LAYERS = [
         [whole(7, 9), np.array([0, 3, 3, 5])],
     ),
     (
+        lambda nn, **k: nn.EmbeddingBag(7, 3, 0.5, padding_idx=1, **k),
+        [np.array([[0, 1, 2], [1, 1, 3]])],
+    ),
+    (
         lambda nn, **k: nn.EmbeddingBag(7, 3, 0.5, 1.0, include_last_offset=True, **k),
         [whole(7, 9), np.array([0, 4, 9])],
     ),

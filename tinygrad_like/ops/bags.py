@@ -8,7 +8,7 @@ import numpy as np
 
 from tinygrad_like.graph import as_array, result_type
 from tinygrad_like.ops.cross_entropy import title
-from tinygrad_like.ops.embedding import embedding
+from tinygrad_like.ops.embedding import embedding, renormalize
 from tinygrad_like.ops.scattering import gather, index_add
 
 __all__: list[str] = []
@@ -97,6 +97,14 @@ def embedding_bag(
     if mode == "max" and scale_grad_by_freq:
         raise ValueError("max mode does not support scaling the gradient by the frequency")
     indices = as_array(input)
+    if weight.ndim != 2:
+        raise ValueError(
+            f"embedding_bag: weight has to be a 2D Tensor, but got Tensor of dimension {weight.ndim}"
+        )
+    if weight.array.dtype.kind != "f":
+        raise RuntimeError(
+            f"embedding_bag: weight must have a floating-point dtype, got {weight.dtype}; use .float()"
+        )
     if per_sample_weights is not None:
         if mode != "sum":
             raise NotImplementedError(
@@ -123,6 +131,8 @@ def embedding_bag(
         raise RuntimeError(
             f"embedding_bag: indices must be from 0 to {rows - 1}, got {flat.min()} to {flat.max()}"
         )
+    if max_norm is not None:
+        renormalize(weight, flat, max_norm, norm_type)  # a row for padding too
     counts = np.diff(bounds)
     bag = np.repeat(np.arange(len(counts)), counts)
     if padding_idx is not None:
@@ -134,7 +144,7 @@ def embedding_bag(
         counted = flat != padding_idx % rows
         flat, bag = flat[counted], bag[counted]
         counts = np.bincount(bag, minlength=len(counts))
-    found = embedding(result_type.make(flat), weight, None, max_norm, norm_type, scale_grad_by_freq)
+    found = embedding(result_type.make(flat), weight, None, None, norm_type, scale_grad_by_freq)
     if mode == "max":
         return _largest(found, bag, counts)
     if per_sample_weights is not None:

@@ -73,7 +73,7 @@ def _embedding(weight: Array, indices: Array, padding_idx: int | None, by_freque
     return np.take(weight, indices, axis=0)
 
 
-def _renormalize(weight: Any, indices: Any, max_norm: float, norm_type: float) -> None:
+def renormalize(weight: Any, indices: Any, max_norm: float, norm_type: float) -> None:
     """Scale the rows that are looked up down to `max_norm`, in place, as PyTorch does."""
     table = weight.array
     used = np.unique(indices)
@@ -132,5 +132,5 @@ def embedding(
             )
         padding_idx %= table.shape[0]
     if max_norm is not None:
-        _renormalize(weight, indices, max_norm, norm_type)
+        renormalize(weight, indices, max_norm, norm_type)
     return _embedding(weight, input, padding_idx, scale_grad_by_freq)
