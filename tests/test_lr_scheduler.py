@@ -270,6 +270,28 @@ def test_rate_as_a_tensor_stays_the_same_tensor():
     assert rates[0] == pytest.approx(rates[1], rel=1e-6)
 
 
+@pytest.mark.filterwarnings("ignore:Detected call")
+@pytest.mark.parametrize("name", SCHEDULES)
+def test_rates_as_tensors(name):
+    rates = []
+    for package in (ours, torch):
+        tensors = [package.tensor(lr, dtype=package.float64) for lr in (0.4, 0.2)]
+        groups = [{"params": [package.zeros(1, requires_grad=True)], "lr": lr} for lr in tensors]
+        optimizer = package.optim.SGD(groups, momentum=0.9)
+        scheduler = SCHEDULES[name](package.optim.lr_scheduler, optimizer)
+        seen = []
+        for step in range(15):
+            optimizer.step()
+            scheduler.step(*([math.sin(step / 4) + 2] if name.startswith("plateau") else []))
+            last = scheduler.get_last_lr()
+            assert [lr.item() for lr in last] == [lr.item() for lr in tensors]
+            assert not any(copied is lr for copied, lr in zip(last, tensors, strict=True))
+            seen += [lr.item() for lr in last]
+        assert [group["lr"] is lr for group, lr in zip(groups, tensors, strict=True)] == [True] * 2
+        rates.append(seen)
+    assert rates[0] == pytest.approx(rates[1], rel=1e-12, abs=1e-16)
+
+
 def test_stepping_in_the_wrong_order_warns():
     for package in (ours, torch):
         optimizer = optimizer_of(package)

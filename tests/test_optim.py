@@ -588,6 +588,52 @@ REFUSED = [
     (ValueError, lambda p: p.optim.Adagrad([tensor(p)], weight_decay=-1)),
     (ValueError, lambda p: p.optim.Adagrad([tensor(p)], eps=-1)),
     (ValueError, lambda p: p.optim.Adagrad([tensor(p)], initial_accumulator_value=-1)),
+    (ValueError, lambda p: p.optim.Adadelta([tensor(p)], lr=-1)),
+    (ValueError, lambda p: p.optim.Adadelta([tensor(p)], lr=p.zeros(2))),
+    (ValueError, lambda p: p.optim.Adadelta([tensor(p)], rho=1.5)),
+    (ValueError, lambda p: p.optim.Adadelta([tensor(p)], rho=-0.5)),
+    (ValueError, lambda p: p.optim.Adadelta([tensor(p)], eps=-1)),
+    (ValueError, lambda p: p.optim.Adadelta([tensor(p)], weight_decay=-1)),
+    (ValueError, lambda p: p.optim.Adafactor([tensor(p)], lr=-1)),
+    (ValueError, lambda p: p.optim.Adafactor([tensor(p)], lr=p.zeros(2))),
+    (ValueError, lambda p: p.optim.Adafactor([tensor(p)], beta2_decay=1)),
+    (ValueError, lambda p: p.optim.Adafactor([tensor(p)], eps=(-1, 1))),
+    (ValueError, lambda p: p.optim.Adafactor([tensor(p)], eps=(None, -1))),
+    (ValueError, lambda p: p.optim.Adafactor([tensor(p)], d=0.5)),
+    (ValueError, lambda p: p.optim.Adafactor([tensor(p)], weight_decay=-1)),
+    *(
+        (
+            ValueError,
+            lambda p, name=name, option=option: getattr(p.optim, name)([tensor(p)], **option),
+        )
+        for name in ("Adamax", "NAdam", "RAdam", "AdamW")
+        for option in (
+            {"lr": -1},
+            {"eps": -1},
+            {"betas": (1.0, 0.9)},
+            {"betas": (0.9, -1.0)},
+            {"weight_decay": -1},
+        )
+    ),
+    (ValueError, lambda p: p.optim.NAdam([tensor(p)], momentum_decay=-1)),
+    (ValueError, lambda p: p.optim.ASGD([tensor(p)], lr=-1)),
+    (ValueError, lambda p: p.optim.ASGD([tensor(p)], weight_decay=-1)),
+    (ValueError, lambda p: p.optim.Rprop([tensor(p)], lr=-1)),
+    (ValueError, lambda p: p.optim.Rprop([tensor(p)], etas=(1.5, 1.2))),
+    (ValueError, lambda p: p.optim.Rprop([tensor(p)], etas=(0.0, 1.2))),
+    (ValueError, lambda p: p.optim.Rprop([tensor(p)], etas=(0.5, 1.0))),
+    (ValueError, lambda p: p.optim.LBFGS([tensor(p)], lr=-1)),
+    (ValueError, lambda p: p.optim.LBFGS([{"params": [tensor(p)]}, {"params": [tensor(p)]}])),
+    (ValueError, lambda p: p.optim.Muon([tensor(p)])),
+    (ValueError, lambda p: p.optim.Muon([p.zeros(2, 2)], lr=-1)),
+    (ValueError, lambda p: p.optim.Muon([p.zeros(2, 2)], lr=p.zeros(2))),
+    (ValueError, lambda p: p.optim.Muon([p.zeros(2, 2)], momentum=-1)),
+    (ValueError, lambda p: p.optim.Muon([p.zeros(2, 2)], weight_decay=-1)),
+    (ValueError, lambda p: p.optim.Muon([p.zeros(2, 2)], adjust_lr_fn="none")),
+    (RuntimeError, lambda p: p.optim.SGD([tensor(p)], fused=True, differentiable=True)),
+    (RuntimeError, lambda p: p.optim.Adagrad([tensor(p)], fused=True, differentiable=True)),
+    (RuntimeError, lambda p: p.optim.Adagrad([tensor(p)], fused=True, foreach=True)),
+    (TypeError, lambda p: p.optim.Muon([tensor(p)], maximize=True)),
 ]
 
 
@@ -623,3 +669,9 @@ def test_options_without_meaning_here_are_accepted():
             w.grad = ours.ones(2)
             optimizer.step()
             assert optimizer.state[w]["step"].item() == 1
+
+
+def test_sparse_gradients_are_refused():
+    w = tensor(ours)
+    with pytest.raises(TypeError, match="assigned grad expected to be a Tensor"):
+        w.grad = torch.ones(2).to_sparse()
