@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import tinygrad_like as ours
-from tests.optimizers import BOTH, CONFIGURATIONS, EVERY, LARGE, Pair, trained
+from tests.optimizers import BOTH, CONFIGURATIONS, EVERY, LARGE, Pair, torch, trained
 from tinygrad_like import jit
 from tinygrad_like.nn.optim import adam, layout, passes
 from tinygrad_like.nn.optim.blocks import BlockOptimizer
