@@ -9,10 +9,12 @@ from typing import Any
 
 import numpy as np
 
+from tinygrad_like import dtypes
 from tinygrad_like.graph import Traced, result_type
 from tinygrad_like.ops.activation import logsigmoid
 from tinygrad_like.ops.comparison import keep_where
 from tinygrad_like.ops.cross_entropy import check_reduction
+from tinygrad_like.ops.expanding import broadcast_tensors
 
 __all__ = [
     "cosine_embedding_loss",
@@ -32,12 +34,22 @@ __all__ = [
 ]
 
 
+def _needs_float(name: str, input: Any) -> None:
+    if input.array.dtype.kind != "f":
+        raise NotImplementedError(
+            f"{name}: not implemented for input of dtype {input.dtype}; use .float()"
+        )
+
+
 def _classes_of(name: str, scores: Any, target: Any, shape: tuple[int, ...], lowest: int) -> Any:
     """Return the array of target classes once it is known to fit scores ``(N, C)``.
 
     Raises:
         RuntimeError: if shape or dtype are others, or a class isn't from `lowest` to C - 1.
     """
+    if scores.ndim != 2:
+        raise RuntimeError(f"{name}: expected input (N, C) or (C,), got {tuple(scores.shape)}")
+    _needs_float(name, scores)
     classes, count = target.array, scores.shape[1]
     if classes.shape != shape and classes.size == math.prod(shape) and len(scores) == 1:
         classes = classes.reshape(shape)  # a single sample needs no dimension for samples
@@ -106,6 +118,13 @@ def cosine_similarity(x1: Any, x2: Any, dim: int = 1, eps: float = 1e-8) -> Any:
     >>> F.cosine_similarity(torch.tensor([[3.0, 4.0]]), torch.tensor([[4.0, 3.0]]))
     tensor([0.9600])
     """
+    if x1.shape != x2.shape or x1.dtype is not x2.dtype or not x1.is_floating_point():
+        d = dtypes.result((x1.array, x2.array))
+        if d.kind != "f":
+            raise RuntimeError(
+                f"cosine_similarity: expected a floating-point dtype in common, got {dtypes.named(d)}"
+            )
+        x1, x2 = (x.to(dtypes.named(d)) for x in broadcast_tensors(x1, x2))
     first = x1 / _at_least(x1.norm(2, dim, True), eps)
     return (first * (x2 / _at_least(x2.norm(2, dim, True), eps))).sum(dim)
 
@@ -142,6 +161,11 @@ def kl_div(
             "'batchmean' divides only by the batch size, and aligns with the KL div math definition."
             "'mean' will be changed to behave the same as 'batchmean' in the next major release.",
             stacklevel=2,
+        )
+    if input.array.dtype.kind != "f" or target.array.dtype.kind != "f":
+        raise RuntimeError(
+            f"kl_div: Integral inputs not supported, got {input.dtype} and target {target.dtype}; use "
+            ".float()"
         )
     if log_target:
         loss = target.exp() * (target - input)
@@ -182,7 +206,7 @@ def poisson_nll_loss(
     if full:
         large = target.clamp(min=1.0)
         stirling = large * large.log() - large + 0.5 * (2 * math.pi * large).log()
-        loss = loss + keep_where(stirling, target.array > 1)
+        loss = loss + keep_where(stirling, np.asarray(target.array > 1))
     return _reduced(loss, reduction)
 
 
@@ -311,6 +335,7 @@ def soft_margin_loss(
         ValueError: for another reduction.
     """
     reduction = check_reduction(size_average, reduce, reduction)
+    _needs_float("soft_margin_loss", input)
     return _reduced((-target * input).exp().log1p(), reduction)
 
 
@@ -340,10 +365,10 @@ def multi_margin_loss(
         ValueError: for another reduction.
     """
     reduction = check_reduction(size_average, reduce, reduction)
-    scores = input if input.ndim == 2 else input.unsqueeze(0)
+    scores = input.unsqueeze(0) if input.ndim < 2 else input
     if p not in (1, 2):
         raise ValueError(f"multi_margin_loss: only p == 1 and p == 2 supported, got {p}")
-    classes = _classes_of("multi_margin_loss", scores, target, (len(scores),), 0)
+    classes = _classes_of("multi_margin_loss", scores, target, tuple(scores.shape[:1]), 0)
     rows = np.arange(len(classes))
     right = scores[result_type.make(rows), result_type.make(classes)].unsqueeze(1)
     others = np.ones(scores.shape, bool)
@@ -375,7 +400,7 @@ def multilabel_margin_loss(
         ValueError: for another reduction.
     """
     reduction = check_reduction(size_average, reduce, reduction)
-    scores = input if input.ndim == 2 else input.unsqueeze(0)
+    scores = input.unsqueeze(0) if input.ndim < 2 else input
     classes = _classes_of("multilabel_margin_loss", scores, target, tuple(scores.shape), -1)
     rows, places = np.nonzero(np.logical_and.accumulate(classes >= 0, axis=1))
     chosen = classes[rows, places]

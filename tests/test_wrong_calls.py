@@ -8,13 +8,14 @@ import pkgutil
 import re
 import warnings
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
 import tinygrad_like as ours
 from tests import wrong_calls
+from tests.both import compare
 from tests.wrong_calls.base import Wrong
 
 FAMILIES = [m.name for m in pkgutil.iter_modules(wrong_calls.__path__) if m.name != "base"]
@@ -153,3 +154,55 @@ def test_the_table_is_large_and_its_names_are_distinct() -> None:
 
 def test_every_row_says_what_its_message_must_say() -> None:
     assert [row.name for _, row in ROWS if not row.says] == []
+
+
+# Calls that look wrong and aren't: PyTorch takes them.
+ACCEPTED: list[tuple[str, Callable[[Any], Any]]] = [
+    ("clamp, bounds that are larger", lambda t: t.clamp(t.tensor(0.5), t.zeros(3), t.ones(2, 1))),
+    ("cosine_similarity of ints", lambda t: cosine(t)(t.ones(2, 3, dtype=t.int64), t.ones(2, 3))),
+    ("cosine_similarity of a scalar", lambda t: cosine(t)(t.ones(()), t.ones(2, 3))),
+    ("poisson_nll_loss, one count", lambda t: poisson(t)(t.ones(2), t.tensor(2.0), full=True)),
+    ("channel_shuffle of nothing", lambda t: t.channel_shuffle(t.ones(0, 4, 2), 2)),
+    ("unfold of nothing", lambda t: t.nn.functional.unfold(t.ones(0, 3, 4, 4), 2)),
+    ("fold of nothing", lambda t: t.nn.functional.fold(t.ones(0, 12, 9), (4, 4), 2)),
+    ("addr of two dtypes", lambda t: t.addr(t.ones(2, 2, dtype=t.int64), t.ones(2), t.ones(2))),
+    ("addr, a wider vector", lambda t: t.addr(t.ones(2, 2), t.ones(2, dtype=t.float64), t.ones(2))),
+    ("cov, wider weights", lambda t: t.cov(t.eye(2), aweights=t.ones(2, dtype=t.float64))),
+    ("rms_norm, a wider weight", lambda t: t.rms_norm(t.ones(1, 2), (2,), t.ones(2).double())),
+    ("rms_norm, a narrower weight", lambda t: t.rms_norm(t.ones(1, 2).double(), (2,), t.ones(2))),
+    ("binary_cross_entropy, a weight of ints", lambda t: weighted(t, t.tensor([1, 2]))),
+    ("binary_cross_entropy, a wider weight", lambda t: weighted(t, t.ones(2).double())),
+    ("multi_margin_loss of one sample", lambda t: margin(t)(t.ones(3), t.tensor(1))),
+    ("multi_margin_loss of one sample's row", lambda t: margin(t)(t.ones(3), t.tensor([1]))),
+    ("index_put at one place", lambda t: t.zeros(3).index_put((t.tensor(0),), t.tensor(1.0))),
+    ("numpy in no_grad", lambda t: without(t, lambda: t.ones(2, requires_grad=True).numpy().sum())),
+    ("comparison with None", lambda t: t.ones(2) == None),  # noqa: E711
+]
+
+
+def cosine(t: Any) -> Any:
+    return t.nn.functional.cosine_similarity
+
+
+def poisson(t: Any) -> Any:
+    return t.nn.functional.poisson_nll_loss
+
+
+def margin(t: Any) -> Any:
+    return t.nn.functional.multi_margin_loss
+
+
+def weighted(t: Any, weight: Any) -> Any:
+    return t.nn.functional.binary_cross_entropy(t.ones(2) * 0.5, t.ones(2), weight)
+
+
+def without(t: Any, call: Callable[[], Any]) -> Any:
+    with t.no_grad():
+        return call()
+
+
+@pytest.mark.parametrize("call", [pytest.param(call, id=name) for name, call in ACCEPTED])
+def test_accepted_as_torch_accepts(call: Callable[[Any], Any]) -> None:
+    compare(call)
+    torch = pytest.importorskip("torch")
+    call(torch)  # does not raise

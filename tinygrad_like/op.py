@@ -211,6 +211,11 @@ class Op:
         elif type(error) is TypeError and text.endswith("interpreted as an integer"):
             text = f"expected an int for {' or '.join(self.options)}, got {text.split(chr(39))[1]}"
         kind: type[Exception] = RuntimeError if type(error) is ValueError else type(error)
+        if issubclass(kind, TypeError) and (kind is not TypeError or text.startswith("numpy ")):
+            kind = NotImplementedError  # NumPy has no loop for these types, or none that fits the result's
+            text = (
+                "not implemented for these dtypes; convert the tensors first, such as with .float()"
+            )
         where = f" ({'; '.join(made)})" if made else ""
         spoken = _SPOKEN.get(self.name, self.name)
         return kind(f"{spoken}: {', '.join(shown)}: {text}{where}")
@@ -270,6 +275,10 @@ class Op:
         """
         if self.variadic:
             operands = self._checked_list(operands[0])
+        else:
+            for name, o in zip(self.arrays, operands, strict=True):
+                if isinstance(o, list | tuple | str) or (o is None and name not in self.optional):
+                    raise self.wrong_call(operands)
         if self.dtype != "any":
             operands = harmonise(self, list(operands))
         arrays = [o.array if isinstance(o, Traced) else o for o in operands]

@@ -498,4 +498,21 @@ ROWS = [
     wrong(TypeError, "atan2: a number", lambda t, x: t.atan2(x, 1.0), real(2), says="other|float"),
     wrong(TypeError, "exp: an unknown argument", lambda t, x: t.exp(x, dim=0), real(2), says="dim"),
     wrong(TypeError, "lt: a string", lambda t, x: x < "a", real(2), says="str"),
+    wrong(TypeError, "eq: None", lambda t, x: t.eq(x, None), real(2), says="other|NoneType"),
+    wrong(
+        TypeError,
+        "lerp: a list",
+        lambda t, x: t.lerp([1.0, 2.0], x, 0.5),
+        real(2),
+        says="input|list",
+    ),
+    wrong(
+        TypeError,
+        "where: None",
+        lambda t, c, x: t.where(c, None, x),
+        flags(2),
+        real(2),
+        says="where|NoneType",
+    ),
+    wrong(TypeError, "clamp: lists", lambda t, x: t.clamp(x, [0.0, 0.0]), real(2), says="min|list"),
 ]

@@ -158,4 +158,22 @@ ROWS = [
         says="num_classes",
         within="nn.functional",
     ),
+    wrong(
+        ValueError,
+        "embedding_bag: a weight of three dims",
+        lambda F, i, w: F.embedding_bag(i, w),
+        given([[0]]),
+        real(2, 3, 2),
+        says="weight|2D|3",
+        within="nn.functional",
+    ),
+    wrong(
+        RuntimeError,
+        "embedding_bag: a weight of ints",
+        lambda F, i, w: F.embedding_bag(i, w),
+        given([[0]]),
+        whole(3, 2),
+        says="weight|int64",
+        within="nn.functional",
+    ),
 ]

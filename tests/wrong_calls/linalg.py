@@ -416,4 +416,20 @@ ROWS = [
     wrong(
         RuntimeError, "inv: bools", lambda L, x: L.inv(x), flags(2, 2), says="bool", within="linalg"
     ),
+    wrong(
+        RuntimeError,
+        "vander: bools",
+        lambda L, x: L.vander(x),
+        flags(3),
+        says="bool",
+        within="linalg",
+    ),
+    wrong(
+        RuntimeError,
+        "vander: one column",
+        lambda L, x: L.vander(x, N=1),
+        real(3),
+        says="N|1",
+        within="linalg",
+    ),
 ]

@@ -2,7 +2,7 @@
 
 from functools import partial
 
-from tests.wrong_calls.base import real, whole
+from tests.wrong_calls.base import given, real, whole
 from tests.wrong_calls.base import wrong as any_wrong
 
 wrong = partial(any_wrong, within="nn.functional")
@@ -325,5 +325,27 @@ ROWS = [
         real(4, 4),
         real(4),
         says="num_heads|4|3",
+    ),
+    wrong(
+        NotImplementedError,
+        "batch_norm: ints",
+        lambda F, x: F.batch_norm(x, None, None, training=True),
+        whole(2, 3),
+        says="int64",
+    ),
+    wrong(
+        NotImplementedError,
+        "instance_norm: bools",
+        lambda F, x: F.instance_norm(x),
+        given([[[True, False]]]),
+        says="bool",
+    ),
+    wrong(
+        RuntimeError,
+        "scaled_dot_product_attention: batches, with dropout",
+        lambda F, q, k: F.scaled_dot_product_attention(q, k, k, dropout_p=0.5),
+        real(2, 3, 4),
+        real(3, 3, 4),
+        says="(2, 3, 4)|(3, 3, 4)",
     ),
 ]

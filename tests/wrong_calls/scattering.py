@@ -456,4 +456,20 @@ ROWS = [
         real(3),
         says="inverse",
     ),
+    wrong(
+        RuntimeError,
+        "index_fill: a matrix of indices",
+        lambda t, x, i: x.index_fill(0, i, 1.0),
+        real(3),
+        given([[0]]),
+        says="(1, 1)",
+    ),
+    wrong(
+        TypeError,
+        "index_put: a list of lists",
+        lambda t, x, v: x.index_put(([0],), v),
+        real(3),
+        real(1),
+        says="indices|list",
+    ),
 ]

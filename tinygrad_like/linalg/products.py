@@ -99,11 +99,13 @@ def vander(x: Any, N: int | None = None) -> Any:
     tensor([[1, 2, 4],
             [1, 3, 9]])
     """
+    if x.array.dtype.kind == "b":
+        raise RuntimeError("linalg.vander: x must be numbers, got torch.bool; use .long()")
     if not x.ndim:
         x = reshape(x, (1,))
     count = x.shape[-1] if N is None else N
-    if N is not None and N < 2:
-        raise RuntimeError(f"N must be greater than 1, got {N}")
+    if count < 2:
+        raise RuntimeError(f"linalg.vander: N must be greater than 1, got {count}")
     return powers(x, count)
 
 

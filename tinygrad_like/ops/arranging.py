@@ -112,6 +112,8 @@ def repeat_interleave(
         )
     if repeats is None:
         counts = as_array(input)
+        if counts.ndim != 1:
+            raise RuntimeError(f"repeat_interleave: repeats must be 1-d, got shape {counts.shape}")
         return REGISTRY["repeat_indices"].call(input, counts.size)
     if dim is None:
         input, dim = reshape(input, (-1,)), 0
@@ -155,7 +157,7 @@ def repeat_indices(x: Array, size: int) -> Array:
 @op(x=lambda g, dims: _flip(g, dims), name="flip")
 def _flip(x: Array, dims: tuple[int, ...]) -> Array:
     index = tuple(slice(None, None, -1) if axis in dims else slice(None) for axis in range(x.ndim))
-    return x[(*index, ...)].copy()
+    return x[(*index, ...)].copy("K")
 
 
 def flip(input: Any, *dims: Any) -> Any:
@@ -330,8 +332,11 @@ def unfold(x: Array, dimension: int, size: int, step: int) -> Array:
     shape, strides = [*shape, size], [*strides, x.strides[axis]]
     if prod(shape) == 0:
         return np.empty(shape, x.dtype)
+    if not memory.flags.forc:  # only axes in the order of memory make a buffer
+        order = sorted(range(memory.ndim), key=lambda i: -memory.strides[i])
+        memory = memory.transpose(order)
     out = np.ndarray(shape, x.dtype, memory, offset, strides)
-    out.flags.writeable = x.flags.writeable and step >= size
+    out.flags.writeable = x.flags.writeable and (step >= size or shape[axis] == 1)
     return out
 
 
@@ -427,6 +432,10 @@ def _check_borders(input: Any, pad: Sequence[int], mode: str) -> None:
         raise NotImplementedError(
             f"Padding size {len(pad)} is not supported for {input.ndim}D input tensor: mode {mode!r} pads "
             "the last 1, 2 or 3 dimensions of an input that has one or two dimensions more"
+        )
+    if mode != "circular" and 0 in input.shape[input.ndim - count - 1 :]:
+        raise RuntimeError(
+            f"pad: mode {mode!r} expects no dimension but the batch to be 0, got {list(input.shape)}"
         )
     for axis in range(input.ndim - count, input.ndim):
         size = input.shape[axis]

@@ -39,7 +39,13 @@ def batch_of(*arrays: NumpyArray) -> tuple[int, ...]:
     first: tuple[int, ...] = arrays[0].shape[:-2]
     if all(a.shape[:-2] == first for a in arrays):
         return first
-    return np.broadcast_shapes(*(a.shape[:-2] for a in arrays))
+    try:
+        return np.broadcast_shapes(*(a.shape[:-2] for a in arrays))
+    except ValueError:
+        shapes = ", ".join(str(a.shape) for a in arrays)
+        raise RuntimeError(
+            f"scaled_dot_product_attention: the batches of query, key and value don't broadcast: {shapes}"
+        ) from None
 
 
 def in_four(x: NumpyArray, batch: tuple[int, ...]) -> NumpyArray:

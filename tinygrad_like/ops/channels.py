@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from tinygrad_like.ops.shaping import clone, permute, reshape
@@ -95,5 +96,5 @@ def channel_shuffle(input: Any, groups: int) -> Any:
         raise RuntimeError(
             f"Number of channels must be divisible by groups. Got {c} channels and {groups} groups."
         )
-    split = reshape(input, (n, groups, c // groups, -1))
+    split = reshape(input, (n, groups, c // groups, math.prod(input.shape[2:])))
     return reshape(clone(permute(split, (0, 2, 1, 3)), "C"), tuple(input.shape))

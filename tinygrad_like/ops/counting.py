@@ -296,9 +296,11 @@ def _quantile(
             f"{name}() q tensor must be same dtype as the input tensor, got {dtypes.named(shares.dtype)} "
             f"for {dtypes.named(d)}"
         )
-    outside = shares[~((shares >= 0) & (shares <= 1))]
-    if outside.size:
-        raise RuntimeError(f"{name}() q values must be in the range [0, 1], got {outside[0]}")
+    inside = (shares >= 0) & (shares <= 1)
+    if not inside.all():
+        raise RuntimeError(
+            f"{name}() q values must be in the range [0, 1], got {shares[~inside][0]}"
+        )
 
     if dim is None:
         axis, rows = 0, reshape(input, (-1,))

@@ -128,7 +128,8 @@ def _between(x: Any, min: Any, max: Any) -> Any:
     out = np.maximum(x, min)
     if max is None:
         return out
-    return np.minimum(out, max, out=out) if out.ndim else np.minimum(out, max)
+    fits = out.ndim and np.shape(max) in ((), out.shape)
+    return np.minimum(out, max, out=out) if fits else np.minimum(out, max)
 
 
 @op(x=lambda g, x, min, max: keep_where(g, _inside(x, min, max)), label="Clamp", name="clip")
@@ -176,6 +177,11 @@ def clamp(input: Any, min: Any = None, max: Any = None) -> Any:
     tensor([0.0000, 0.5000, 1.0000])
     """
     given = [limit for limit in (min, max) if limit is not None]
+    if any(isinstance(limit, list | tuple | str) for limit in given):
+        kinds = " and ".join(type(limit).__name__ for limit in given)
+        raise TypeError(
+            f"clamp(): arguments 'min' and 'max' must be Tensors or numbers, not {kinds}"
+        )
     if not given:
         raise RuntimeError("torch.clamp: At least one of 'min' or 'max' must not be None")
     tensors = [isinstance(limit, Traced | np.ndarray) for limit in given]

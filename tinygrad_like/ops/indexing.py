@@ -490,6 +490,10 @@ def _set_recorded(part: Any, arrays: tuple[Any, ...], value: Any) -> None:
 # ----- PyTorch's functions ------------------------------------------------------------------------
 
 
+def _of_one_dimension(index: Any) -> Any:
+    return index if index.array.ndim or index.array.dtype.kind == "b" else reshape(index, (1,))
+
+
 def index_put(input: Any, indices: Any, values: Any, accumulate: bool = False) -> Any:
     """Return `input` with `values` written, or added, at ``input[indices]``, a tuple of tensors.
 
@@ -502,7 +506,13 @@ def index_put(input: Any, indices: Any, values: Any, accumulate: bool = False) -
     >>> torch.index_put(torch.zeros(2), (i,), torch.tensor([1.0, 2.0]), accumulate=True)
     tensor([3., 0.])
     """
-    given = tuple(slice(None) if i is None else i for i in indices)
+    for position, i in enumerate(indices):
+        if i is not None and not isinstance(i, Traced):
+            raise TypeError(
+                f"index_put_(): expected Tensor as element {position} in argument 'indices', but got "
+                f"{type(i).__name__}"
+            )
+    given = tuple(slice(None) if i is None else _of_one_dimension(i) for i in indices)
     parsed = _parse(given, input.array.shape)
     if values.array.dtype is not input.array.dtype:
         raise RuntimeError(
@@ -511,7 +521,7 @@ def index_put(input: Any, indices: Any, values: Any, accumulate: bool = False) -
             f"{dtypes.named(values.array.dtype)} for the source."
         )
     if parsed.op not in (None, region):
-        raise IndexError("index_put_: indices must be tensors of at least one dimension, or None")
+        raise IndexError("index_put_: masks must be tensors of at least one dimension")
     return _index_put(input, values, parsed.arrays, accumulate)
 
 

@@ -10,9 +10,10 @@ import numpy as np
 
 from tinygrad_like.dtypes import F16
 from tinygrad_like.graph import Array, Traced, as_array
-from tinygrad_like.op import op
+from tinygrad_like.op import REGISTRY, op
 from tinygrad_like.ops import cross_entropy as _classes
 from tinygrad_like.ops import loss_rows
+from tinygrad_like.ops.comparison import keep_where, unsupported
 from tinygrad_like.ops.cross_entropy import (
     check_reduction,
     is_recorded,
@@ -232,8 +233,9 @@ def _binary_cross_entropy(
 
 def _softplus_of_minus(x: Any) -> Any:
     """Return ``log(1 + exp(-x))`` by ops."""
-    negative = (as_array(x) < 0).astype(as_array(x).dtype)
-    return np.log(1 + np.exp(x * (2 * negative - 1))) - x * negative
+    negative = np.asarray(as_array(x) < 0)
+    sign = 2 * negative.astype(as_array(x).dtype) - 1
+    return np.log(1 + np.exp(x * sign)) - keep_where(x, negative)
 
 
 def _logits_slope(
@@ -324,6 +326,30 @@ def mse_loss(
     if weight is not None:
         return _weighted_mean(_mse_loss(input, target, "none"), weight, reduction)
     return _mse_loss(input, target, reduction)
+
+
+def _fitting(weight: Any, input: Any) -> Any:
+    """Return the weight of each element in the dtype of the input.
+
+    Raises:
+        RuntimeError: if it doesn't broadcast to the shape of the input.
+    """
+    if weight is None or not isinstance(weight, Traced):
+        return weight
+    w, x = weight.array, as_array(input)
+    if w.shape != x.shape and _broadcast(w.shape, x.shape) != x.shape:
+        raise RuntimeError(
+            f"binary_cross_entropy: weight has shape {w.shape}, expected one that broadcasts to that of "
+            f"input, {x.shape}"
+        )
+    return weight if w.dtype is x.dtype else REGISTRY["cast"].call(weight, x.dtype)
+
+
+def _broadcast(first: tuple[int, ...], second: tuple[int, ...]) -> tuple[int, ...] | None:
+    try:
+        return np.broadcast_shapes(first, second)
+    except ValueError:
+        return None
 
 
 def _weighted_mean(losses: Any, weight: Any, reduction: str) -> Any:
@@ -427,7 +453,9 @@ def binary_cross_entropy(
             f"size (torch.Size({list(input.shape)})) is deprecated. Please ensure they have the same "
             "size."
         )
-    return _binary_cross_entropy(input, target, weight, reduction, is_recorded(input))
+    return _binary_cross_entropy(
+        input, target, _fitting(weight, input), reduction, is_recorded(input)
+    )
 
 
 def binary_cross_entropy_with_logits(
@@ -463,6 +491,14 @@ def binary_cross_entropy_with_logits(
             f"Target size (torch.Size({list(target.shape)})) must be the same as input size "
             f"(torch.Size({list(input.shape)}))"
         )
+    x, y = as_array(input), as_array(target)
+    if x.dtype.kind != "f":
+        raise unsupported("binary_cross_entropy_with_logits", x.dtype)
+    if y.dtype.kind != "f":
+        raise RuntimeError(
+            f"binary_cross_entropy_with_logits: result type {title(x)} can't be cast to the target's type "
+            f"{title(y)}; use target.float()"
+        )
     return _binary_cross_entropy_with_logits(
-        input, target, weight, pos_weight, reduction, is_recorded(input)
+        input, target, _fitting(weight, input), pos_weight, reduction, is_recorded(input)
     )

@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_like.graph import as_array
+from tinygrad_like.graph import Traced, as_array
 from tinygrad_like.ops import embedding as _embedding
 from tinygrad_like.ops import norm_kernels as kernels
+from tinygrad_like.ops.conversion import convert
 from tinygrad_like.ops.cross_entropy import title
 from tinygrad_like.ops.shaping import reshape
 from tinygrad_like.outs import written
@@ -98,8 +99,11 @@ def rms_norm(
         RuntimeError: if shapes do not fit.
     """
     dims = _check_normalized(input, normalized_shape, weight, None, "rms_norm")
+    d = as_array(input).dtype
     if eps is None:
-        eps = float(np.finfo(as_array(input).dtype).eps)
+        eps = float(np.finfo(d).eps)
+    if isinstance(weight, Traced) and weight.array.dtype is not d:
+        weight = convert(weight, d)
     return kernels.layer_norm(input, weight, None, dims, eps, False)
 
 

@@ -6,9 +6,11 @@ from typing import Any
 
 import numpy as np
 
+from tinygrad_like import dtypes
 from tinygrad_like.graph import Array, Traced
 from tinygrad_like.op import REGISTRY, op
 from tinygrad_like.ops.comparison import keep_where, unsupported
+from tinygrad_like.ops.conversion import convert
 from tinygrad_like.ops.diagonals import place_diagonal
 from tinygrad_like.ops.expanding import broadcast_to
 from tinygrad_like.ops.linalg import bmm, matmul, mm, mv, needs_dimensions, outer
@@ -75,7 +77,9 @@ def addmv(input: Any, mat: Any, vec: Any, *, beta: Any = 1, alpha: Any = 1) -> A
 
 def addr(input: Any, vec1: Any, vec2: Any, *, beta: Any = 1, alpha: Any = 1) -> Any:
     """Return ``beta * input + alpha * outer(vec1, vec2)``."""
-    return _added("addr", input, outer(vec1, vec2), beta, alpha)
+    made = outer(vec1, vec2)
+    d = dtypes.result((input.array, made.array))  # PyTorch mixes dtypes here and nowhere else
+    return _added("addr", convert(input, d), convert(made, d), beta, alpha)
 
 
 def _refuse_batches(name: str, batch1: Any, batch2: Any) -> None:

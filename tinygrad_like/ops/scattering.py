@@ -302,7 +302,7 @@ def _slices(name: str, input: Any, dim: int, index: Any) -> tuple[int, np.ndarra
     axis = axis_of(dim, len(shape))
     array = _indices(name, index)
     if array.ndim > 1:
-        raise IndexError(
+        raise (RuntimeError if name == "index_fill" else IndexError)(
             f"{name}(): Index is supposed to be a vector, but got shape {list(array.shape)} instead"
         )
     array = array.reshape(-1)

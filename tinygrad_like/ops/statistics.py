@@ -90,6 +90,9 @@ def cov(input: Any, *, correction: int = 1, fweights: Any = None, aweights: Any 
     if aweights is not None:
         given = _checked_weights("aweights", aweights, "f", "floating point", count)
         weights = given if weights is None else weights * given
+    if aweights is not None:
+        d = dtypes.result((x.array, aweights.array))
+        x, weights = convert(x, d), convert(weights, d)
     if weights is None:
         mean = x.sum(1, keepdim=True) / count if count else x.sum(1, keepdim=True) * math.nan
         factor: Any = count

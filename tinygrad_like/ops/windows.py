@@ -283,7 +283,9 @@ def image_to_columns(x: Array, kernel: tuple[int, ...], geometry: Geometry) -> A
         if padded:
             clear_outside(target, windows, 1)
         target[(slice(None), *windows)] = xt[(slice(None), *seen)]
-    return batch_first(out.reshape(-1, math.prod(counts), xt.shape[-1]))
+    return batch_first(
+        out.reshape(xt.shape[0] * math.prod(kernel), math.prod(counts), xt.shape[-1])
+    )
 
 
 @op(
@@ -295,7 +297,7 @@ def columns_to_image(
 ) -> Array:
     """Return the sum of windows, columns ``(N, C * K1 * K2, windows)``, as ``(N, C, H, W)``."""
     xt, counts = images(x), out_sizes_of(sizes, kernel, geometry)
-    columns = xt.reshape(-1, *kernel, *counts, xt.shape[-1])
+    columns = xt.reshape(xt.shape[0] // math.prod(kernel), *kernel, *counts, xt.shape[-1])
     out = np.zeros((columns.shape[0], *sizes, xt.shape[-1]), x.dtype)
     for tap, windows, seen in taps(axes_of(kernel, counts, geometry), tuple(sizes)):
         target = out[(slice(None), *seen)]
