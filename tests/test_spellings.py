@@ -1,9 +1,12 @@
 """Every way to call the same thing, held to PyTorch: methods, in-place forms, aliases, old names."""
 
-import numpy as np
+import ast
+import re
+
 import pytest
 
 import tinygrad_like as ours
+from tests import test_out
 from tests.both import compare
 
 torch = pytest.importorskip("torch")
@@ -16,298 +19,32 @@ def lines(table):
     )
 
 
-def run(line):
+def operands(t):
+    """Return what the lines speak of."""
+    return {
+        "t": t,
+        "F": t.nn.functional,
+        "v": t.arange(6.0),
+        "m": t.arange(6.0).reshape(2, 3),
+        "k": t.arange(8.0).reshape(1, 2, 4),
+        "i": t.tensor([0, 2]),
+        "q": t.arange(24.0).reshape(1, 2, 3, 4) / 7,
+        "leaf": t.ones(3, requires_grad=True),
+    }
+
+
+def run(line, known=operands):
     """Compare what a line, expressions between semicolons, gives with both, and what it leaves."""
 
     def call(t):
         t.manual_seed(0)
-        names = {
-            "t": t,
-            "F": t.nn.functional,
-            "v": t.arange(6.0),
-            "m": t.arange(6.0).reshape(2, 3),
-            "k": t.arange(8.0).reshape(1, 2, 4),
-            "i": t.tensor([0, 2]),
-            "q": t.arange(24.0).reshape(1, 2, 3, 4) / 7,
-            "leaf": t.ones(3, requires_grad=True),
-        }
+        names = known(t)
         *first, last = line.split(";")
         for part in first:
             exec(part.strip(), names)
-        return [eval(last, names), names["v"], names["m"]]
+        return [eval(last.strip(), names), *(names[n] for n in ("v", "m", "u") if n in names)]
 
     compare(call)
-
-
-# ----- Strides and memory -------------------------------------------------------------------------
-
-
-@lines("""
-t.as_strided(v, (2, 2), (1, 2))
-t.as_strided(v, (2,), (2,), 1)
-t.as_strided(v, size=(2,), stride=(2,), storage_offset=1)
-v.as_strided((3, 2), (2, 1))
-v[1:].as_strided((2,), (1,))
-v[1:].as_strided((2,), (1,), 0)
-m.t().as_strided((2, 2), (1, 3))
-t.as_strided(v, (2,), (9,))
-t.as_strided(v, (2,), (1,), 5)
-t.as_strided(v, (2, 2), (1,))
-t.as_strided(v, (2,), (-1,), 3)
-t.as_strided(v, (-2,), (1,))
-t.as_strided(v, (2,), (1,), -1)
-t.as_strided(v, (0, 2), (1, 1)).shape
-t.as_strided(3, (2,), (1,))
-v.as_strided((2,), (2,)).fill_(9)
-v.as_strided((2, 2), (1, 2)).mul_(2)
-v.as_strided_((2, 2), (1, 2))
-t.as_strided_(v, (2,), (1,), 3).add_(1)
-t.as_strided_scatter(v, t.ones(2), (2,), (2,))
-v.as_strided_scatter(t.ones(2), (2,), (2,), 1)
-v.as_strided_scatter(t.ones(3), (2,), (2,), 1)
-m.t().as_strided_scatter(t.ones(2), (2,), (2,))
-v.as_strided((2, 2), (1, 2)).stride()
-v.as_strided((2, 2), (1, 2), 1).storage_offset()
-v[2:].storage_offset()
-m.t().stride()
-m.t().stride(0)
-m.t().is_contiguous()
-m[:, 1:].is_contiguous()
-m.t().contiguous().stride()
-v[2:].data_ptr() - v.data_ptr()
-v.data_ptr() == v.view(2, 3).data_ptr()
-v.is_set_to(v.view(6))
-v.is_set_to(v.view(2, 3))
-v.is_set_to(v.clone())
-m.dim_order()
-m.t().dim_order()
-q.permute(0, 2, 3, 1).dim_order()
-v.resize_(2, 2)
-v.resize_((2,))
-v.resize_(3, 1).add_(1)
-v.resize_(0).shape
-v.resize_(3).resize_(6)
-v.clone().resize_(2, 4).shape
-v.clone().resize_(2, 4)[0]
-v.resize_(-1)
-v[2:].resize_(2)
-v[4:].clone().resize_(4).shape
-m.t().resize_(2)
-leaf.resize_(2)
-t.resize_as_(v, t.ones(2, 2))
-v.resize_as_(m)
-v.set_(m).add_(1)
-v.set_(m, 1, (2,), (2,))
-v.set_(m, 1, (2,))
-v.set_()
-v.set_(t.ones(2, dtype=t.int64))
-v.new_empty_strided((2, 3), (1, 2)).stride()
-v.new_empty_strided((2, 3), (1, 2), dtype=t.int8).dtype
-t.empty_permuted((2, 3), (1, 0)).stride()
-t.empty_permuted((2, 3, 4), (0, 2, 1), dtype=t.float64).stride()
-t.empty_permuted((2, 3), (1, 1))
-t.empty_permuted((2, 3), (0,))
-v.apply_(lambda a: a + 1)
-m.t().apply_(lambda a: a * a)
-leaf.apply_(lambda a: a)
-v.map_(t.ones(6), lambda a, b: a - b)
-m.map_(t.ones(3), lambda a, b: a - b)
-v.map_(t.ones(4), lambda a, b: a - b)
-v.map_(leaf, lambda a, b: a - b)
-v.map2_(t.ones(6), t.ones(1), lambda a, b, c: a - b - c)
-""")
-def test_strides_and_memory(line):
-    run(line)
-
-
-def test_a_write_through_strides_reaches_the_base_and_its_gradient():
-    found = []
-    for t in (ours, torch):
-        x = t.arange(6.0, requires_grad=True)
-        y = x * 2
-        y.as_strided((2, 2), (1, 2), 1).mul_(y[:4].reshape(2, 2).clone())
-        (y * y).sum().backward()
-        found.append(x.grad.numpy())
-    np.testing.assert_allclose(*found, 1e-6)
-
-
-def test_gradient_of_what_takes_the_place_of_a_strided_region():
-    from tinygrad_like.autograd import gradcheck
-
-    x = ours.rand(3, 4, dtype=ours.float64, requires_grad=True)
-    y = ours.rand(2, 2, dtype=ours.float64, requires_grad=True)
-    assert gradcheck(lambda x, y: ours.as_strided_scatter(x, y, (2, 2), (4, 2), 1), (x, y))
-
-
-def test_resizing_keeps_memory_shared():
-    base = ours.arange(6.0)
-    view = base[:]
-    assert base.resize_(2, 2) is base
-    base[0, 0] = 9
-    assert view.tolist() == [9, 1, 2, 3, 4, 5]
-
-
-def test_a_tensor_set_to_another_shares_its_memory():
-    a, b = ours.zeros(2), ours.ones(3)
-    a.set_(b)
-    a[0] = 5
-    assert b.tolist() == [5, 1, 1]
-
-
-def test_a_strided_view_is_on_the_clock():
-    x = ours.ones(4, requires_grad=True)
-    y = x * 1
-    z = (y * y).sum()
-    y.detach().as_strided((2,), (2,)).zero_()
-    with pytest.raises(RuntimeError, match="inplace"):
-        z.backward()
-
-
-# ----- Views as copies ----------------------------------------------------------------------------
-
-
-@lines("""
-t.alias_copy(v)
-t.detach_copy(leaf)
-t.diagonal_copy(m, 1)
-t.diagonal_copy(m, dim1=1, dim2=0)
-t.expand_copy(v, (2, 6))
-t.narrow_copy(v, 0, 1, 2)
-v.narrow_copy(0, start=1, length=2)
-t.permute_copy(m, (1, 0))
-t.select_copy(m, 1, 2)
-t.slice_copy(v, 0, 1, 5, 2)
-t.slice_copy(m, 1)
-t.slice_copy(m, dim=-1, end=2)
-t.split_copy(v, 4)
-t.split_copy(m, 2, dim=1)
-t.split_with_sizes_copy(v, [2, 4])
-t.squeeze_copy(k)
-t.squeeze_copy(k, 0)
-t.squeeze_copy(k, (0, 1))
-t.t_copy(m)
-t.transpose_copy(m, 0, 1)
-t.unbind_copy(m)
-t.unbind_copy(m, 1)
-t.unfold_copy(v, 0, 3, 2)
-t.unsqueeze_copy(v, 1)
-t.view_copy(v, (2, 3))
-t.view_copy(v, t.int32)
-t.t_copy(m).is_contiguous()
-t.permute_copy(m, (1, 0)).fill_(1)
-t.alias_copy(leaf).requires_grad
-t.unsafe_chunk(v, 4)
-v.unsafe_chunk(2, 0)
-t.unsafe_split(v, 4)
-v.unsafe_split(2)
-t.unsafe_split_with_sizes(v, [2, 4])
-v.unsafe_split_with_sizes([2, 4], 0)
-""")
-def test_copies_of_views(line):
-    run(line)
-
-
-# ----- Functions that write -----------------------------------------------------------------------
-
-
-@lines("""
-t.dropout_(v, 0.5, True)
-t.dropout_(v, 0.5, False)
-t.dropout_(v, 1.5, True)
-t.alpha_dropout_(v, 0.5, True)
-t.feature_dropout(k, 0.5, True)
-t.feature_dropout(v, 0.5, True)
-t.feature_dropout(k, p=0.5, train=False)
-t.feature_dropout_(m, 0.5, True)
-t.feature_alpha_dropout_(m, 0.5, True)
-t.dropout_(leaf, 0.5, True)
-t.gcd_(i, t.tensor([4, 4]))
-t.lcm_(i, i + 1)
-t.ldexp_(v, t.tensor(2))
-t.relu_(m - 2)
-t.abs_(-m)
-t.clamp_(m, 1, 2)
-t.neg_(3)
-t.gcd_(3, i)
-t.neg_(v)
-""")
-def test_functions_that_write(line):
-    run(line)
-
-
-# ----- Other arguments at the package's top -------------------------------------------------------
-
-
-@lines("""
-t.constant_pad_nd(v, (1, 2))
-t.constant_pad_nd(m, (0, 1, 1, 0), value=3)
-t.constant_pad_nd(m, (-1, 0))
-t.affine_grid_generator(t.ones(1, 2, 3), (1, 1, 2, 2), True)
-t.grid_sampler(q, t.zeros(1, 2, 2, 2) + 0.1, 0, 0, False)
-t.grid_sampler(q, t.zeros(1, 2, 2, 2) + 0.9, 1, 1, True)
-t.grid_sampler_2d(q, t.zeros(1, 2, 2, 2) + 1.3, 2, 2, True)
-t.max_pool1d_with_indices(k, 2)
-t.max_pool1d_with_indices(k, 3, 1, 1, ceil_mode=True)
-t.norm_except_dim(m, 2, 0)
-t.norm_except_dim(m, dim=1)
-t.norm_except_dim(m, 3, -1)
-t.nonzero_static(v, size=3)
-m.nonzero_static(size=7, fill_value=-5)
-t.nonzero_static(m, size=0)
-t.nonzero_static(m, size=-1)
-t.convolution(k, t.ones(3, 2, 2), None, (1,), (0,), (1,), False, (0,), 1)
-t.convolution(k, t.ones(2, 3, 2), t.ones(3), (2,), (1,), (1,), True, (1,), 1)
-t.convolution(q, t.ones(2, 1, 2, 2), None, (1, 1), (0, 0), (1, 1), False, (0, 0), 2)
-t.conv_tbc(t.ones(5, 2, 3), t.ones(2, 3, 4), t.ones(4), 1)
-t.resolve_neg(v)
-t.embedding_bag(m.t(), i, t.tensor([0, 1]))[0]
-t.embedding_bag(m.t(), i, t.tensor([0, 1, 1]), False, 1)
-t.embedding_bag(m.t(), i, t.tensor([0, 1, 1]), mode=2)
-t.embedding_bag(m.t(), i, t.tensor([0, 1]), False, 0, False, t.ones(2))[0]
-t.embedding_bag(m.t(), i, t.tensor([0, 2]), mode=1, include_last_offset=True)[0]
-t.embedding_bag(m.t(), i, t.tensor([0, 1]), False, 1, False, None, False, 2)[0]
-t.embedding_bag(m.t(), i, t.tensor([0, 1]), False, 3)
-t.poisson(v)
-t.poisson(v * 20)
-t.poisson(v.double())
-t.poisson(v.half())
-t.poisson(-v)
-t.poisson(i)
-t.poisson(v, generator=t.Generator().manual_seed(3))
-t.binomial(t.full((6,), 4.0), v / 6)
-t.binomial(t.full((6,), 400.0), v / 6)
-t.binomial(t.full((6,), 90.0).double(), v.double() / 5)
-t.binomial(t.tensor([5.0]), m / 6)
-t.binomial(t.full((6,), 4), v / 6)
-t.binomial(v, v.double())
-""")
-def test_other_arguments_at_the_top(line):
-    run(line)
-
-
-# ----- Pooling at random places -------------------------------------------------------------------
-
-
-@lines("""
-F.fractional_max_pool2d(q, 2, (2, 3))
-F.fractional_max_pool2d(q, 2, 2, return_indices=True)
-F.fractional_max_pool2d(q[0], (1, 2), output_size=(2, 2))
-F.fractional_max_pool2d(q, 1, output_ratio=(0.7, 0.5))
-F.fractional_max_pool2d(q, 2, 2, _random_samples=t.full((1, 2, 2), 0.3))
-F.fractional_max_pool2d(q, 2)
-F.fractional_max_pool2d(q, 4, 2)
-F.fractional_max_pool2d(v, 2, 2)
-F.fractional_max_pool2d_with_indices(q, 2, 2)
-F.fractional_max_pool3d(q, 1, (1, 2, 3))
-F.fractional_max_pool3d(t.rand(2, 3, 5, 6, 7), 2, (2, 3, 4))
-F.fractional_max_pool3d(t.rand(2, 3, 5, 6, 7), (1, 2, 3), output_ratio=(0.5, 0.5, 0.5))
-F.fractional_max_pool3d(t.rand(2, 3, 5, 6, 7).double(), 2, 3, return_indices=True)
-F.fractional_max_pool3d(q, 2, 2)
-F.fractional_max_pool3d(q, 2)
-F.fractional_max_pool2d(q, 2, 2); t.rand(2)
-""")
-def test_pooling_at_random_places(line):
-    run(line)
 
 
 # ----- Other names of arguments -------------------------------------------------------------------
@@ -436,3 +173,213 @@ def test_a_call_by_another_name_is_recorded_at_the_users_line():
     x = ours.ones(2, 3, requires_grad=True)
     for y in (x.softmax(axis=1), ours.cat((x, x), axis=1), ours.exp(x), x.unsqueeze(0)):
         assert describe(y.grad_fn.line).startswith(__file__)
+
+
+# ----- Functions as methods, and in place ---------------------------------------------------------
+
+# What takes no out=; `tests/test_out.py` lists the others.
+WITHOUT_OUT = """
+t.adjoint(m)
+t.argsort(m, 1)
+t.argwhere(m)
+t.as_strided(v, (2, 2), (1, 2))
+t.bincount(i)
+t.block_diag(m, m)
+t.broadcast_to(v, (2, 6))
+t.cdist(m, m)
+t.celu(m)
+t.chunk(v, 4)
+t.clone(m)
+t.corrcoef(m)
+t.count_nonzero(m, 1)
+t.cov(m)
+t.cumulative_trapezoid(m)
+t.det(t.eye(3) + 1)
+t.detach(m)
+t.diag_embed(m)
+t.diagflat(v)
+t.diagonal(m, 1)
+t.diagonal_scatter(m, i.float(), 0)
+t.dist(m, m + 1)
+t.dsplit(q[0], 2)
+t.equal(m, m)
+t.expand_copy(v, (2, 6))
+t.feature_alpha_dropout(k, 0.5, False)
+t.fill(m, 3)
+t.flatten(q, 1)
+t.flip(m, (0,))
+t.fliplr(m)
+t.flipud(m)
+t.hardshrink(m)
+t.hsplit(v, 3)
+t.index_fill(m, 1, i, 3.0)
+t.index_put(v, (i,), t.ones(2))
+t.isclose(m, m + 1e-9)
+t.isfinite(m)
+t.isinf(m)
+t.isnan(m)
+t.isreal(m)
+t.logdet(t.eye(3) + 1)
+t.masked_fill(m, m > 2, 0.0)
+t.masked_scatter(m, m > 2, v)
+t.matrix_exp(m[:, :2])
+t.moveaxis(q, 0, 1)
+t.movedim(q, 0, 1)
+t.narrow(v, 0, 1, 2)
+t.negative(m)
+t.numel(m)
+t.permute(m, (1, 0))
+t.pinverse(m)
+t.positive(m)
+t.prelu(m, t.ones(1))
+t.put(v, i, t.ones(2))
+t.rad2deg(m)
+t.ravel(m)
+t.relu(m - 2)
+t.repeat_interleave(m, 2)
+t.reshape(m, (3, 2))
+t.roll(m, 1, 0)
+t.rot90(m)
+t.select(m, 1, 0)
+t.select_scatter(m, v[:2], 1, 0)
+t.slice_scatter(v, t.ones(2), 0, 1, 3)
+t.split(v, 4)
+t.split_with_sizes(v, [2, 4])
+t.squeeze(k)
+t.std_mean(m, 1)
+t.swapaxes(m, 0, 1)
+t.swapdims(m, 0, 1)
+t.t(m)
+t.tensor_split(v, 4)
+t.tile(m, (2, 1))
+t.trace(m)
+t.transpose(m, 0, 1)
+t.unbind(m)
+t.unflatten(m, 1, (3, 1))
+t.unique(i)
+t.unique_consecutive(i)
+t.unsqueeze(m, 0)
+t.var_mean(m, 1)
+t.vsplit(m, 2)
+t.xlogy(m, m)
+t.index_reduce(m, 1, i, m[:, :2], "amax")
+t.scatter_reduce(m, 1, i.view(1, 2), m, "sum")
+t.hardtanh(m)
+t.arctan2(m, m + 1)
+t.nan_to_num(m)
+t.ger(v, v)
+t.adaptive_avg_pool1d(k, 2)
+t.allclose(m, m)
+t.logical_not(i)
+t.histogram(m, 3)
+t.lu(t.eye(3) + 1)
+t.polygamma(1, m + 1)
+"""
+
+
+def forms(call):
+    """Return the other forms of a function's call: a method's, and those that write."""
+    tree = ast.parse(call, mode="eval").body
+    if not tree.args or ast.unparse(tree.func).count(".") > 1 or not call.startswith("t."):
+        return
+    name, first = tree.func.attr, ast.unparse(tree.args[0])
+    rest = [ast.unparse(part) for part in tree.args[1:]]
+    rest = ", ".join(rest + [f"{k.arg}={ast.unparse(k.value)}" for k in tree.keywords])
+    if hasattr(torch.Tensor, name):
+        yield f"({first}).{name}({rest})"
+    if hasattr(torch.Tensor, f"{name}_"):
+        yield f"x = ({first}).clone(); y = x.{name}_({rest}); [y, x, y is x]"
+    if hasattr(torch, f"{name}_"):
+        yield f"x = ({first}).clone(); y = t.{name}_(x, {rest}); [y, x, y is x]"
+
+
+def forms_of(calls):
+    """Return a test that runs all other forms of the calls."""
+    return pytest.mark.parametrize("line", [form for call in calls for form in forms(call)])
+
+
+@forms_of([call for call in test_out.CALLS if call not in (*test_out.OF_SCIPY, "t.normal(m, s)")])
+def test_forms_of_what_takes_out(line):
+    run(line, test_out.names)
+
+
+@forms_of(test_out.OF_SCIPY)
+def test_forms_of_special_functions(line):
+    pytest.importorskip("scipy")
+    run(line, test_out.names)
+
+
+@lines(WITHOUT_OUT)
+def test_what_takes_no_out(line):
+    run(line)
+
+
+@forms_of(WITHOUT_OUT.strip().splitlines())
+def test_forms_of_what_takes_no_out(line):
+    run(line)
+
+
+def test_there_are_as_many_forms_as_functions():
+    calls = [*test_out.CALLS, *WITHOUT_OUT.strip().splitlines()]
+    assert sum(len(list(forms(call))) for call in calls) > 500
+
+
+# ----- Named results ------------------------------------------------------------------------------
+
+
+@lines("""
+t.sort(m)
+t.max(m, 1)
+t.min(m, 1)
+t.median(m, 1)
+t.nanmedian(m, 1)
+t.mode(i, 0)
+t.kthvalue(m, 1)
+t.topk(m, 2)
+t.cummax(m, 1)
+t.cummin(m, 1)
+t.aminmax(m)
+t.frexp(m)
+t.histogram(m, 2)
+t.slogdet(t.eye(2))
+t.linalg.slogdet(t.eye(2))
+t.linalg.cholesky_ex(t.eye(2))
+t.linalg.inv_ex(t.eye(2))
+t.linalg.solve_ex(t.eye(2), t.eye(2))
+t.linalg.lu(t.eye(2))
+t.linalg.lu_factor(t.eye(2))
+t.linalg.lu_factor_ex(t.eye(2))
+t.linalg.eigh(t.diag(v[1:3]))
+t.linalg.svd(t.diag(v[1:3].flip(0)))
+t.linalg.lstsq(t.eye(2), t.eye(2))
+t.linalg.qr(t.zeros(2, 2))
+t.lu_unpack(t.eye(2), t.tensor([1, 2], dtype=t.int32))
+t.sort(m, out=(t.zeros(2, 3), t.zeros(2, 3, dtype=t.int64)))
+m.sort()
+m.max(1)
+""")
+def test_named_results(line):
+    run(line)
+    found = []
+    for t in (torch, ours):
+        names = {
+            "t": t,
+            "v": t.arange(6.0),
+            "m": t.arange(6.0).reshape(2, 3),
+            "i": t.tensor([2, 2]),
+        }
+        result = eval(line, names)
+        assert all(a is b for a, b in zip(tuple(result), result, strict=True))
+        fields = repr(result).split("(")[0], type(result).n_fields, type(result).n_sequence_fields
+        labels = re.findall(r"^(\w+)=", repr(result), re.MULTILINE)
+        assert all(getattr(result, label) is result[k] for k, label in enumerate(labels))
+        found.append((fields, labels))
+    assert found[0] == found[1]
+
+
+def test_named_results_are_made_from_a_sequence():
+    for t in (torch, ours):
+        made = t.return_types.sort([t.ones(1), t.zeros(1)])
+        assert made.values.item() == 1
+        with pytest.raises(TypeError, match="2-sequence"):
+            t.return_types.sort([t.ones(1)])

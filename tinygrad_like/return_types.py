@@ -46,17 +46,29 @@ def __getattr__(name: str) -> Any:
     if fields is None:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     base: Any = namedtuple(name, fields)  # type: ignore[misc]
+    count = len(fields)
+
+    def __new__(cls: Any, *values: Any) -> Any:
+        given = values[0] if len(values) == 1 else values
+        if len(given) != count:
+            raise TypeError(f"{name}() takes a {count}-sequence ({len(given)}-sequence given)")
+        return tuple.__new__(cls, given)
 
     def __repr__(self: Any) -> str:
         shown = ",\n".join(f"{field}={getattr(self, field)!r}" for field in fields)
         return f"torch.return_types.{name}(\n{shown})"
 
-    doc = f"What `{name}` returns: {' and '.join(fields)}."
-    made = type(
-        name,
-        (base,),
-        {"__slots__": (), "__repr__": __repr__, "__doc__": doc, "__module__": __name__},
-    )
+    namespace = {
+        "__slots__": (),
+        "__new__": __new__,
+        "__repr__": __repr__,
+        "__doc__": f"What `{name}` returns: {' and '.join(fields)}.",
+        "__module__": __name__,
+        "n_fields": count,
+        "n_sequence_fields": count,
+        "n_unnamed_fields": 0,
+    }
+    made = type(name, (base,), namespace)
     globals()[name] = made
     return made
 
