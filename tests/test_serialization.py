@@ -311,6 +311,16 @@ def test_arrays_that_no_storage_can_describe_are_copied():
     assert found[2].tolist() == [0.0, 0.0]
 
 
+def test_memory_in_any_order():
+    columns = ours.from_numpy(np.arange(6.0).reshape(2, 3).copy("F"))
+    buffer = bytearray(np.arange(6.0).tobytes())
+    parts = [np.frombuffer(buffer, count=n) for n in (6, 4, 6)]
+    found = there_and_back([columns, *map(ours.from_numpy, parts)])
+    assert found[0].tolist() == [[0.0, 1.0, 2.0], [3.0, 4.0, 5.0]]
+    assert found[0].stride() == (1, 2)
+    assert [part.tolist() for part in found[1:]] == [part.tolist() for part in parts]
+
+
 class Custom:
     """An object of a class that files may not name unless it is allowed."""
 
@@ -422,6 +432,25 @@ def test_whole_modules_come_back_if_the_file_is_trusted():
     assert ours.equal(found(x), net(x))
     with pytest.raises(pickle.UnpicklingError, match="Sequential, which is not allowed"):
         there_and_back(net)
+
+
+@pytest.mark.parametrize("writer", ["here", "PyTorch"])
+def test_whole_modules_come_back_if_their_classes_are_allowed(writer):
+    package = ours if writer == "here" else pytest.importorskip("torch")
+    net = objects.network(package)
+    file = saved(net, package.save)
+    names = serialization.get_unsafe_globals_in_checkpoint(file.seek(0) or file)
+    assert {name.rpartition(".")[2] for name in names} == {
+        *("Sequential", "Conv2d", "BatchNorm2d", "ReLU", "Flatten", "Linear")
+    }
+    nn = ours.nn
+    with serialization.safe_globals(
+        [nn.Sequential, nn.Conv2d, nn.BatchNorm2d, nn.ReLU, nn.Flatten, nn.Linear]
+    ):
+        found = ours.load(file.seek(0) or file)
+    x = package.randn(2, 2, 4, 4)
+    expected = net(x).detach().numpy()
+    np.testing.assert_allclose(found(ours.tensor(x.numpy())).detach().numpy(), expected, 1e-5, 1e-6)
 
 
 def test_whole_modules_of_pytorch_come_back_if_the_file_is_trusted():

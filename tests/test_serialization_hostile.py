@@ -116,7 +116,6 @@ DANGEROUS = [
     ("builtins", "open"),
     ("__builtin__", "eval"),
     ("builtins", "list"),
-    ("builtins", "dict"),
     ("importlib", "import_module"),
     ("collections", "OrderedDict.__init__"),
     ("collections", "namedtuple"),

@@ -153,10 +153,9 @@ class Reader:
         if not 0 <= place <= place + size <= self._size:
             raise RuntimeError(f"load: the archive points outside the file; {_DAMAGED}")
         self._file.seek(self._base + place)
-        found: bytes = self._file.read(size)
-        if len(found) != size:
-            raise RuntimeError(f"load: the file ended early; {_DAMAGED}")
-        return found
+        found = bytearray(size)
+        _fill(self._file, memoryview(found))
+        return bytes(found)
 
     def _end(self) -> tuple[int, int, int]:
         """Return where the directory starts, its size and the number of entries."""

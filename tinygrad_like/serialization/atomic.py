@@ -39,8 +39,8 @@ def replacing(path: str) -> Iterator[Any]:
         with open(descriptor, "wb") as file:
             yield file
             file.flush()
-            if os.path.exists(target):
-                os.chmod(descriptor, os.stat(target).st_mode & 0o7777)
+            if os.path.exists(target) and hasattr(os, "fchmod"):
+                os.fchmod(descriptor, os.stat(target).st_mode & 0o7777)
             os.fsync(descriptor)
             if not named:
                 _name(descriptor, temporary)

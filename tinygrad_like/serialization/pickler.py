@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copyreg
 import pickle
 from collections import OrderedDict
 from collections.abc import Callable
@@ -41,7 +42,7 @@ class Storages:
         self.arrays: dict[str, NumpyArray] = {}
         self.widths: dict[str, int] = {}
         self._end = (None,) if old else ()
-        self._keys: dict[int, str] = {}  # by the address of the first byte
+        self._keys: dict[tuple[int, int], str] = {}  # by address and size
         self._kinds: dict[str, Any] = {}
         self._copies: dict[int, NumpyArray] = {}
 
@@ -53,7 +54,8 @@ class Storages:
         """
         memory = storage.memory
         if memory.nbytes:
-            key = self._keys.setdefault(storage.data_ptr(), str(len(self.arrays)))
+            place = (storage.data_ptr(), memory.nbytes)
+            key = self._keys.setdefault(place, str(len(self.arrays)))
         else:
             key = str(len(self.arrays))
         kind: Any = UntypedStorage
@@ -94,6 +96,19 @@ def _in_order(array: NumpyArray) -> tuple[int, ...]:
     return np.empty([max(n, 1) for n in array.shape], array.dtype).strides
 
 
+class Reducers:
+    """What the pickler looks up for a class that is not Python's own: how to take an instance apart."""
+
+    def __init__(self, storages: Storages) -> None:
+        self._storages = storages
+
+    def get(self, kind: type) -> Callable[[Any], Any] | None:
+        """Return what gives a function and its arguments for an instance; None for `__reduce_ex__`."""
+        if issubclass(kind, Traced):
+            return lambda tensor: _tensor(tensor, self._storages)
+        return _REDUCERS.get(kind) or copyreg.dispatch_table.get(kind)
+
+
 def pickler(pickle_module: Any, file: Any, protocol: int, storages: Storages) -> Any:
     """Return what writes the pickle of an object to `file` and notes its storages.
 
@@ -111,16 +126,7 @@ def pickler(pickle_module: Any, file: Any, protocol: int, storages: Storages) ->
         def persistent_id(self, obj: Any) -> Any:
             return storages.describe(obj) if isinstance(obj, UntypedStorage) else None
 
-        def reducer_override(self, obj: Any) -> Any:
-            kind = type(obj)
-            if kind in _PLAIN:
-                return NotImplemented
-            reduce = _REDUCERS.get(kind)
-            if reduce is not None:
-                return reduce(obj)
-            if isinstance(obj, Traced):
-                return _tensor(obj, storages)
-            return NotImplemented
+        dispatch_table = Reducers(storages)
 
         def save_global(self, obj: Any, name: Any = None) -> None:
             try:
@@ -148,9 +154,6 @@ def pickler(pickle_module: Any, file: Any, protocol: int, storages: Storages) ->
         dispatch = base.dispatch | {FunctionType: save_function}
 
     return TorchPickler(file, protocol=protocol)
-
-
-_PLAIN = frozenset({str, int, float, bool, type(None), list, dict, tuple, OrderedDict, bytes})
 
 
 def _tensor(tensor: Any, storages: Storages) -> tuple[Any, ...]:

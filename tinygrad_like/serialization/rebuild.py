@@ -257,6 +257,13 @@ def ordered_dict(pairs: Any = None) -> OrderedDict[Any, Any]:
     return OrderedDict() if pairs is None else OrderedDict(_pairs(pairs))
 
 
+def dict_of(items: Any = None) -> dict[Any, Any]:
+    """Return a copy of a dictionary, as which a module's registers are written."""
+    if items is not None and type(items) is not dict:
+        raise refuse("a dictionary", items)
+    return dict(items or {})
+
+
 def counter(counts: Any = None) -> Counter[Any]:
     """Return a Counter of a dictionary."""
     if counts is not None and type(counts) is not dict:
@@ -339,6 +346,7 @@ FUNCTIONS: dict[Name, Callable[..., Any]] = {
     ("_codecs", "encode"): encode,
     ("builtins", "bytes"): no_bytes,
     ("builtins", "bytearray"): byte_array,
+    ("builtins", "dict"): dict_of,
     ("builtins", "set"): set_of,
     ("builtins", "complex"): complex_number,
 }

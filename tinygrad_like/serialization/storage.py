@@ -53,12 +53,12 @@ def _float8(exponent_bits: int, bias: int, special: str) -> Callable[[NumpyArray
     """
 
     def convert(bits: NumpyArray) -> NumpyArray:
-        codes = np.arange(256)
+        codes: NumpyArray = np.arange(256)
         mantissa_bits = 7 - exponent_bits
         exponent = codes >> mantissa_bits & (1 << exponent_bits) - 1
         mantissa = codes & (1 << mantissa_bits) - 1
         fraction = mantissa / (1 << mantissa_bits) + (exponent > 0)
-        table = np.ldexp(fraction, np.maximum(exponent, 1) - bias)
+        table: NumpyArray = np.ldexp(fraction, np.maximum(exponent, 1) - bias)
         if special == "ieee":
             top = exponent == (1 << exponent_bits) - 1
             table[top] = np.where(mantissa[top] > 0, np.nan, np.inf)
@@ -67,7 +67,8 @@ def _float8(exponent_bits: int, bias: int, special: str) -> Callable[[NumpyArray
         table[128:] = -table[128:]
         if special == "fnuz":
             table[128] = np.nan
-        return table.astype(np.float32)[bits]
+        floats: NumpyArray = table.astype(np.float32)
+        return floats[bits]
 
     return convert
 
