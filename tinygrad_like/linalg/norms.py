@@ -55,6 +55,13 @@ def vector_norm(
     return _norm(_converted("linalg.vector_norm", x, dtype), float(ord), dim, keepdim)
 
 
+def _outermost(measures: Any, ord: float) -> Any:
+    """Return the largest along the last dimension, 0 if there is none, or the smallest."""
+    if ord < 0:
+        return measures.amin(-1)
+    return measures.amax(-1) if measures.shape[-1] else measures.sum(-1)
+
+
 def matrix_norm(
     A: Any,
     ord: Any = "fro",
@@ -105,12 +112,12 @@ def matrix_norm(
         return _norm(A, 2.0, (rows, columns), keepdim)
     if ord == "nuc" or abs(ord) == 2:
         values = svdvals(movedim(A, (rows, columns), (-2, -1)))
-        out = values.sum(-1) if ord == "nuc" else values.amax(-1) if ord > 0 else values.amin(-1)
+        out = values.sum(-1) if ord == "nuc" else _outermost(values, ord)
     else:
         summed, compared = (columns, rows) if math.isinf(ord) else (rows, columns)
         sums = _norm(A, 1.0, summed, True)
         sums = movedim(sums, (summed, compared), (-2, -1))[..., 0, :]
-        out = sums.amax(-1) if ord > 0 else sums.amin(-1)
+        out = _outermost(sums, ord)
     if keepdim:
         out = reshape(out, tuple(1 if i in (rows, columns) else n for i, n in enumerate(A.shape)))
     return out

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_like.graph import as_array
+from tinygrad_like.ops.comparison import unsupported
 from tinygrad_like.ops.cross_entropy import title
 from tinygrad_like.ops.pool_kernels import (
     Mean,
@@ -197,6 +198,8 @@ def _adaptive_sizes(name: str, count: int, input: Any, output_size: Any) -> tupl
 
 def _adaptive_avg(name: str, count: int, input: Any, output_size: Any) -> Any:
     sizes = _adaptive_sizes(name, count, input, output_size)
+    if input.array.dtype.kind != "f":
+        raise unsupported(name, input.array.dtype)
     x, unbatched = _batched(count, input)
     pool = _evenly(tuple(x.shape[2:]), sizes)
     out = avg_pool(x, pool, Mean(True, None)) if pool else adaptive_avg_pool(x, sizes)
@@ -408,6 +411,7 @@ adaptive_max_pool3d, adaptive_max_pool3d_with_indices = _make_adaptive_max_pool(
 
 def _make_lp_pool(count: int) -> Any:
     name = f"lp_pool{count}d"
+    maximum = (max_pool1d, max_pool2d, max_pool3d)[count - 1]
 
     def pool(
         input: Any, norm_type: float, kernel_size: Any, stride: Any = None, ceil_mode: bool = False
@@ -417,6 +421,9 @@ def _make_lp_pool(count: int) -> Any:
         Raises:
             RuntimeError: if shapes or options do not fit.
         """
+        if abs(norm_type) == math.inf:
+            sign = int(math.copysign(1, norm_type))
+            return sign * maximum(sign * np.abs(input), kernel_size, stride, 0, 1, ceil_mode)
         means = _avg_pool(
             name, count, input**norm_type, kernel_size, stride, 0, ceil_mode, True, None
         )
@@ -463,16 +470,15 @@ def _make_max_unpool(count: int) -> Any:
                     f"{steps} away from {sizes})"
                 )
             sizes = wanted
-        places, _ = _batched(count, indices)
-        numbers = as_array(places)
+        numbers = as_array(indices)
         if numbers.dtype != np.int64:
             raise RuntimeError(
                 f"elements in indices should be type int64 but got: {title(numbers)}"
             )
-        if numbers.shape != tuple(x.shape):
+        if numbers.shape != tuple(input.shape):
             raise RuntimeError(
                 f"{name}: expected shape of indices to be same as that of the input tensor "
-                f"{list(x.shape)} but got indices tensor with shape: {list(numbers.shape)}"
+                f"{list(input.shape)} but got indices tensor with shape: {list(numbers.shape)}"
             )
         outside = (numbers < 0) | (numbers >= math.prod(sizes))
         if outside.any():
@@ -480,7 +486,7 @@ def _make_max_unpool(count: int) -> Any:
                 f"{name}: Found an invalid max index: {numbers[outside][0]} (output volumes are of size "
                 f"{'x'.join(map(str, sizes))})"
             )
-        out = scatter_planes(x, places, sizes)
+        out = scatter_planes(x, _batched(count, indices)[0], sizes)
         return out[0] if unbatched else out
 
     return _named(unpool, name, count)

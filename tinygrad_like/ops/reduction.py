@@ -80,8 +80,12 @@ def expand_reduced(x: Array, shape: Any, dim: Any, keepdim: bool) -> Array:
 
 @op()
 def tie_share(x: Array, y: Array, dim: Any) -> Array:
-    """Return 1 where `x` equals its extremum `y`, shared out among ties along `dim`, 0 elsewhere."""
-    mask = (x == y).astype(x.dtype)
+    """Return 1 where `x` equals its extremum `y`, shared out among ties along `dim`, 0 elsewhere.
+
+    Only the extremum of all elements, `dim` being None, can be nan and be shared out too.
+    """
+    same = np.isnan(x) if dim is None and np.isnan(y).any() else x == y
+    mask = same.astype(x.dtype)
     return mask / total(mask, axes_of(dim, x.ndim), True)
 
 

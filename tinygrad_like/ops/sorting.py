@@ -354,6 +354,14 @@ def _selected(parts: Any, inverse: bool, counts: bool) -> Any:
     return tensors[0] if len(tensors) == 1 else tensors
 
 
+def _check_slices(name: str, shape: tuple[int, ...], axis: int | None) -> None:
+    if axis is not None and 0 in shape[:axis] + shape[axis + 1 :]:
+        raise RuntimeError(
+            f"{name}: there are 0 sized dimensions that aren't selected, so it cannot be applied: "
+            f"dim {axis} of shape {shape}"
+        )
+
+
 def unique(
     input: Any,
     sorted: bool = True,
@@ -365,6 +373,9 @@ def unique(
 
     If asked for, also where among them each element is, and how often each occurs.
 
+    Raises:
+        RuntimeError: if slices along `dim` have no elements.
+
     >>> import tinygrad_like as torch
     >>> torch.unique(torch.tensor([3, 1, 3]), return_counts=True)
     (tensor([1, 3]), tensor([1, 2]))
@@ -373,6 +384,7 @@ def unique(
         raise TypeError(f"unique(): argument 'sorted' must be bool, not {type(sorted).__name__}")
     x = as_array(input)
     axis = None if dim is None else axis_of(dim, x.ndim)
+    _check_slices("unique", x.shape, axis)
     values, inverse, counts = np.unique(
         x, return_inverse=True, return_counts=True, axis=axis, equal_nan=False
     )
@@ -392,7 +404,9 @@ def unique_consecutive(
     x = as_array(input)
     axis = 0 if dim is None else axis_of(dim, x.ndim)
     rows = x.reshape(-1) if dim is None else x
-    moved = np.moveaxis(rows, axis, 0).reshape(rows.shape[axis], -1)
+    _check_slices("unique_consecutive", rows.shape, axis)
+    length = rows.shape[axis]
+    moved = np.moveaxis(rows, axis, 0).reshape(length, rows.size // max(length, 1))
     starts = np.ones(len(moved), np.bool_)
     starts[1:] = (moved[1:] != moved[:-1]).any(1)
     (places,) = np.nonzero(starts)
