@@ -333,9 +333,9 @@ def adopt(target: Any, node: Node | None) -> None:
         return
     if view is None:
         # A constant ends the gradient's way, but the tensor stays in the graph, as in PyTorch.
-        _place(target, _replaced(base, None, ()) if node is None else node)
+        _place(target, _replaced(base, None, (), base.array.shape) if node is None else node)
     else:
-        _place(base, _replaced(base, node, view.steps))
+        _place(base, _replaced(base, node, view.steps, target.array.shape))
         # Not `node` itself: a hook on the view must see the gradient of the view, not of its region.
         _place(target, _derive(base, view.steps))
     if "_views" in base.__dict__:
@@ -353,11 +353,13 @@ def _place(tensor: Any, node: Node | None) -> None:
             tensor.retain_grad()
 
 
-def _replaced(base: Any, region: Node | None, steps: tuple[Step, ...]) -> Node:
+def _replaced(
+    base: Any, region: Node | None, steps: tuple[Step, ...], shape: tuple[int, ...]
+) -> Node:
     """Record that the region of `base` that `steps` lead to was replaced; nothing is computed."""
     op = REGISTRY["replace_region"]
     array = base.array
-    values = {"steps": steps, "strides": array.strides}
+    values = {"steps": steps, "strides": array.strides, "y_shape": shape}
     node: Node = object.__new__(op.node)
     node.tick = tick()
     node.parents = (base.node, region)

@@ -27,12 +27,15 @@ def broadcast_to(x: Array, shape: Any) -> Array:
     tensor([[1., 2.],
             [1., 2.]])
     """
+    if x.shape == tuple(shape):
+        return x[...]
+    extra = len(shape) - x.ndim
+    if extra > 0 and tuple(shape) == (1,) * extra + x.shape:
+        return x[(None,) * extra]  # nothing is repeated: it can be written to
     if x.size == 1 and min(shape, default=1) > 0:  # a fraction of what np.broadcast_to takes
         out = np.ndarray(shape, x.dtype, x.reshape(()), 0, (0,) * len(shape))
         out.flags.writeable = False
         return out
-    if x.shape == tuple(shape):
-        return x[...]
     try:
         return np.broadcast_to(x, shape)
     except ValueError:
@@ -69,6 +72,8 @@ def expand(input: Any, *size: Any, implicit: bool = False) -> Any:
             [2., 2., 2.]])
     """
     del implicit
+    if not size:
+        raise TypeError('expand() missing 1 required positional argument: "size"')
     wanted = list(sizes_of(size))
     offset = len(wanted) - input.ndim
     for dim, size_ in enumerate(wanted):

@@ -73,19 +73,38 @@ def discretise(x: Array, dtype: Any) -> Array:
 
 
 @op(x=lambda g: g)
-def clone(x: Array, order: str = "K") -> Array:
-    """Return a copy, in the memory order "K" (as it was) or "C" (rows together)."""
-    return x.copy(order)
+def clone(x: Array, order: Any = "K") -> Array:
+    """Return a copy, in the memory order "K" (as it was), "C" (rows together) or that of strides."""
+    if isinstance(order, str):
+        return x.copy(order)
+    out = like_layout(x.shape, order, x.dtype)
+    out[...] = x
+    return out
 
 
 # ----- Writes through views -----------------------------------------------------------------------
 
 
+def _read_region(g: Any, steps: Any, strides: Any) -> Any:
+    """Return the region of a gradient, laid out as what was written: a step may need that order."""
+    array = np.asarray(getattr(g, "array", g))
+    if array is not g and not hasattr(g, "array"):
+        g = array  # a number
+    same = array.strides == strides or (array.flags.c_contiguous and _is_rows(array, strides))
+    return region_of(g if same else clone(g, strides), steps)
+
+
+def _is_rows(array: Array, strides: tuple[int, ...]) -> bool:
+    """Return True if strides say that rows lie one after the other."""
+    sizes = [step for size, step in zip(array.shape, strides, strict=True) if size > 1]
+    return sizes == sorted(sizes, reverse=True)
+
+
 @op(
-    x=lambda g, steps, strides: replace_region(
-        g, np.zeros_like(region_of(g, steps)), steps, strides
+    x=lambda g, y_shape, steps, strides: replace_region(
+        g, np.zeros(y_shape, g.dtype), steps, strides
     ),
-    y=lambda g, steps: region_of(g, steps),
+    y=lambda g, steps, strides: _read_region(g, steps, strides),
     label="CopySlices",
 )
 def replace_region(x: Array, y: Array, steps: Any, strides: Any) -> Array:
@@ -230,6 +249,8 @@ def unflatten(input: Any, dim: int, sizes: Sequence[int]) -> Any:
     torch.Size([2, 3, 4])
     """
     shape = tuple(input.shape)
+    if not shape:
+        raise RuntimeError("unflatten: the tensor has no dimensions; unsqueeze it first")
     axis = axis_of(dim, len(shape))
     parts = list(sizes)
     known = prod(size for size in parts if size != -1)
@@ -244,8 +265,8 @@ def unflatten(input: Any, dim: int, sizes: Sequence[int]) -> Any:
 
 
 def ravel(input: Any) -> Any:
-    """Return the elements in one dimension, as a view if possible."""
-    return reshape(input, (-1,))
+    """Return the elements in one dimension, as a view if they lie in a row."""
+    return reshape(input.contiguous(), (-1,))
 
 
 # ----- Other orders of dimensions -----------------------------------------------------------------
