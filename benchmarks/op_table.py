@@ -110,6 +110,7 @@ t.logaddexp(x, y)
 t.logaddexp2(x, y)
 t.copysign(x, y)
 t.xlogy(x, p)
+t.nextafter(x, y)
 """
 
 UNARY = """

@@ -15,6 +15,7 @@ from tinygrad_like.ops.activation import logsigmoid
 from tinygrad_like.ops.comparison import keep_where
 from tinygrad_like.ops.cross_entropy import check_reduction
 from tinygrad_like.ops.expanding import broadcast_tensors
+from tinygrad_like.ops.margins import margin_sums
 
 __all__ = [
     "cosine_embedding_loss",
@@ -373,7 +374,7 @@ def multi_margin_loss(
     right = scores[result_type.make(rows), result_type.make(classes)].unsqueeze(1)
     others = np.ones(scores.shape, bool)
     others[rows, classes] = False
-    parts = (margin - right + scores).relu() ** p
+    loss = margin_sums(scores, rows, classes, others, float(margin), p) / scores.shape[1]
     if weight is not None:
         parts = parts * weight[result_type.make(classes)].unsqueeze(1)
     loss = keep_where(parts, others).sum(1) / scores.shape[1]
@@ -406,12 +407,7 @@ def multilabel_margin_loss(
     chosen = classes[rows, places]
     others = np.ones(classes.shape, bool)
     others[rows, chosen] = False
-    # One row for each target: by how much every other class comes near it.
-    row = result_type.make(rows)
-    right = scores[row, result_type.make(chosen)].unsqueeze(1)
-    parts = keep_where((1 - right + scores[row]).relu(), others[rows])
-    empty = result_type.make(np.zeros(len(classes), parts.array.dtype))
-    loss = empty.index_add(0, row, parts.sum(1)) / scores.shape[1]
+    loss = margin_sums(scores, rows, chosen, others, 1.0, 1) / scores.shape[1]
     return _reduced(loss if input.ndim == 2 else loss.squeeze(0), reduction)
 
 

@@ -417,3 +417,14 @@ def test_whole_numbers_are_refused():
             words = f"{name.removesuffix('_loss')}_cpu.* not implemented for 'Long'"
             with pytest.raises(NotImplementedError, match=words):
                 getattr(side.nn.functional, name)(side.zeros(3).long(), side.zeros(3).long())
+
+
+def test_margins_are_differentiated_twice():
+    # PyTorch refuses to, and the op table compares with it.
+    rng = np.random.default_rng(0)
+    scores = ours.tensor(rng.normal(size=(4, 5)), requires_grad=True)
+    classes = ours.tensor([3, 0, 0, 2])
+    lists = ours.tensor([[3, 1, -1, 0, 0], [-1, 0, 0, 0, 0], [0, 4, 2, 1, -1], [2, -1, 1, 1, 1]])
+    for p in (1, 2):
+        ours.autograd.gradgradcheck(lambda x, p=p: F.multi_margin_loss(x, classes, p) ** 2, scores)
+    ours.autograd.gradgradcheck(lambda x: F.multilabel_margin_loss(x, lists).exp(), scores)

@@ -98,7 +98,7 @@ LOSSES = [
     _functional("exp", "kl_div", [(X, X)], reduction="sum", log_target=True),
     _functional("log", "gaussian_nll_loss", [(X, X, R((3, 4), 0.5, 2.0))], full=True),
     _functional("mean", "multilabel_soft_margin_loss", [(X, R((3, 4), 0.0, 1.0, grad=False))]),
-    _functional("mean", "multi_margin_loss", [(X, Ints((3,), 0, 4))], margin=0.5, order=1),
+    _functional("margin_sums", "multi_margin_loss", [(X, Ints((3,), 0, 4))], margin=0.5, order=1),
     _functional("mean", "triplet_margin_loss", [(X, X, X)], swap=True),
     _functional("mean", "triplet_margin_with_distance_loss", [(X, X, X)]),
     *(
@@ -118,7 +118,16 @@ LOSSES = [
         )
     ),
     Row(
-        "mean",
+        "margin_sums",
+        lambda torch, x: torch.nn.functional.multi_margin_loss(
+            x, torch.tensor([2, 0, 1]), 2, 0.7, torch.tensor([0.5, 1, 2, 3], dtype=x.dtype)
+        ),
+        [(X,)],
+        order=1,
+        name="squared",
+    ),
+    Row(
+        "margin_sums",
         lambda torch, x: torch.nn.functional.multilabel_margin_loss(
             x, torch.tensor([[1, 3, -1, 0], [2, -1, 0, 0], [0, 1, 2, -1]])
         ),
