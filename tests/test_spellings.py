@@ -383,3 +383,50 @@ def test_named_results_are_made_from_a_sequence():
         assert made.values.item() == 1
         with pytest.raises(TypeError, match="2-sequence"):
             t.return_types.sort([t.ones(1)])
+
+
+# ----- Settings -----------------------------------------------------------------------------------
+
+
+@lines("""
+t.are_deterministic_algorithms_enabled()
+t.use_deterministic_algorithms(True); d = t.are_deterministic_algorithms_enabled(); d
+t.use_deterministic_algorithms(True, warn_only=True); t.get_deterministic_debug_mode()
+t.is_deterministic_algorithms_warn_only_enabled()
+t.use_deterministic_algorithms("x")
+t.set_deterministic_debug_mode("error"); t.get_deterministic_debug_mode()
+t.set_deterministic_debug_mode(1); t.is_deterministic_algorithms_warn_only_enabled()
+t.set_deterministic_debug_mode(7)
+t.set_deterministic_debug_mode("x")
+t.set_deterministic_debug_mode(None)
+t.set_deterministic_debug_mode(0); t.get_deterministic_debug_mode()
+t.get_float32_matmul_precision()
+t.set_float32_matmul_precision("high"); t.get_float32_matmul_precision()
+t.set_float32_matmul_precision("highest"); t.get_float32_matmul_precision()
+t.set_flush_denormal(False)
+t.set_default_device("cpu"); str(t.get_default_device())
+t.set_default_tensor_type(t.DoubleTensor); t.ones(1)
+t.set_default_tensor_type("torch.DoubleTensor"); t.ones(1)
+t.set_default_tensor_type(t.IntTensor)
+t.set_default_tensor_type(3)
+t.typename(t.ones(1))
+t.typename(t.ones(1).int())
+t.typename(3)
+t.typename(int)
+t.get_device(v)
+t.is_neg(v)
+v.is_neg()
+v.is_distributed()
+t.is_distributed(v)
+v.__div__(2)
+v.__rdiv__(2)
+v.__idiv__(2)
+""")
+def test_settings(line):
+    try:
+        run(line)
+    finally:
+        for t in (ours, torch):
+            t.set_default_dtype(t.float32)
+            t.set_deterministic_debug_mode(0)
+            t.set_float32_matmul_precision("highest")

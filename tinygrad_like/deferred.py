@@ -36,6 +36,13 @@ _RARE += ("conv_tbc", "convolution", "embedding_bag", "grid_sampler", "grid_samp
 _RARE += ("grid_sampler_3d", "max_pool1d_with_indices", "nonzero_static", "norm_except_dim")
 _RARE += ("poisson", "resolve_neg")
 
+_SETTINGS: tuple[str, ...] = ("are_deterministic_algorithms_enabled", "get_default_device")
+_SETTINGS += ("get_deterministic_debug_mode", "get_device", "get_float32_matmul_precision")
+_SETTINGS += ("is_deterministic_algorithms_warn_only_enabled", "is_distributed", "is_neg")
+_SETTINGS += ("set_default_device", "set_default_tensor_type", "set_deterministic_debug_mode")
+_SETTINGS += ("set_float32_matmul_precision", "set_flush_denormal", "typename")
+_SETTINGS += ("use_deterministic_algorithms",)
+
 # Where each of them lives, below ``tinygrad_like``.
 HOMES = {
     **dict.fromkeys(_GAMMA, "special.gamma"),
@@ -44,6 +51,7 @@ HOMES = {
     **dict.fromkeys(("TypedStorage", "UntypedStorage", "load", "save"), "serialization"),
     **dict.fromkeys(_STRIDED, "ops.strided"),
     **dict.fromkeys(_RARE, "ops.rare"),
+    **dict.fromkeys(_SETTINGS, "settings"),
 }
 
 
@@ -119,3 +127,5 @@ class DeferredMethods:
     unsafe_chunk = _method("unsafe_chunk")
     unsafe_split = _method("unsafe_split")
     unsafe_split_with_sizes = _method("unsafe_split_with_sizes")
+    is_distributed = _method("is_distributed")
+    is_neg = _method("is_neg")
