@@ -93,7 +93,7 @@ def _strong_wolfe(
     stuck = False
     evaluations = count + 1
     while count < most and not abs(bracket[1].t - bracket[0].t) * length < tolerance:
-        t = _minimum_of_cubic(*bracket)
+        t = _minimum_of_cubic(bracket[0], bracket[1])
         left, right = min(p.t for p in bracket), max(p.t for p in bracket)
         margin = 0.1 * (right - left)
         if min(right - t, t - left) < margin:
@@ -318,7 +318,7 @@ class _Memory:
             found.append(step.dot(d) * inverse)
             d -= found[-1] * change
         weights[: len(past)] = _tensors(found[::-1])
-        d = d * self.scale
+        d *= self.scale
         for (change, step, inverse), weight in zip(past, reversed(found), strict=True):
             d += (weight - change.dot(d) * inverse) * step
         return d

@@ -266,7 +266,7 @@ def _orthogonal(
     if len(coefficients) != 3:
         raise ValueError("Coefficients must be a tuple of exactly 3 values")
     a, b, c = coefficients
-    x = _short(g.astype(np.float32))
+    x: Array = _short(g.astype(np.float32))
     tall = x.shape[0] > x.shape[1]
     if tall:
         x = x.T
@@ -282,4 +282,5 @@ def _short(x: Any) -> Any:
     """Return float32 numbers rounded to the 8 bits that bfloat16 has, halves to even."""
     bits = np.asarray(x, np.float32).view(np.uint32)
     rounded = (bits + (np.uint32(0x7FFF) + ((bits >> 16) & 1))) & np.uint32(0xFFFF0000)
-    return np.where(np.isnan(x), x, rounded.view(np.float32))
+    found = rounded.view(np.float32)
+    return np.where(np.isnan(x), x, found)

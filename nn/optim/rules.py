@@ -11,7 +11,6 @@ more, and ``a * x + b * y`` becomes a call of BLAS.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import update_wrapper
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -55,8 +54,7 @@ def elementwise(name: str, *, least: int = LEAST) -> Callable[[Formula], Rule]:
                 passes = written[flags] = write(formula, len(kept), len(numbers), flags)
             passes(p, g, kept, numbers)
 
-        update_wrapper(by_numpy, formula, updated=())
-        del by_numpy.__wrapped__  # what it does is not what the formula does
+        by_numpy.__doc__, by_numpy.__module__ = formula.__doc__, formula.__module__
         rule: Any = compiled(f"optim.{name}", least=least)(blockwise(by_numpy))
         rule.formula = formula
         return rule  # type: ignore[no-any-return]

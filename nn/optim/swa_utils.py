@@ -58,7 +58,7 @@ def get_ema_avg_fn(decay: float = 0.999) -> AverageFunction:
     @no_grad()
     def average(averaged: Tensor, current: Tensor, count: Any) -> Tensor:
         del count
-        return decay * averaged + (1 - decay) * current
+        return decay * averaged + (1 - decay) * current  # type: ignore[no-any-return]
 
     return average
 
@@ -73,7 +73,7 @@ def get_swa_avg_fn() -> AverageFunction:
 
     @no_grad()
     def average(averaged: Tensor, current: Tensor, count: Any) -> Tensor:
-        return averaged + (current - averaged) / (count + 1)
+        return averaged + (current - averaged) / (count + 1)  # type: ignore[no-any-return]
 
     return average
 
