@@ -371,13 +371,11 @@ def multi_margin_loss(
         raise ValueError(f"multi_margin_loss: only p == 1 and p == 2 supported, got {p}")
     classes = _classes_of("multi_margin_loss", scores, target, tuple(scores.shape[:1]), 0)
     rows = np.arange(len(classes))
-    right = scores[result_type.make(rows), result_type.make(classes)].unsqueeze(1)
     others = np.ones(scores.shape, bool)
     others[rows, classes] = False
     loss = margin_sums(scores, rows, classes, others, float(margin), p) / scores.shape[1]
     if weight is not None:
-        parts = parts * weight[result_type.make(classes)].unsqueeze(1)
-    loss = keep_where(parts, others).sum(1) / scores.shape[1]
+        loss = loss * weight[result_type.make(classes)]
     return _reduced(loss if input.ndim == 2 else loss.squeeze(0), reduction)
 
 
