@@ -12,6 +12,7 @@ from tinygrad_like import dtypes, jit
 from tinygrad_like.dtypes import F16
 from tinygrad_like.graph import Array, as_array
 from tinygrad_like.op import op
+from tinygrad_like.ops.arguments import require_tensors
 from tinygrad_like.ops.comparison import SIGNED
 from tinygrad_like.ops.expanding import broadcast_to
 from tinygrad_like.ops.norms import norm
@@ -30,8 +31,8 @@ _BLOCK = 32768  # differences at a time: they stay in the cache
 def _sign_of(d: Array) -> Array:
     """Return the signs of differences; several times as fast as np.sign, which branches."""
     bits = SIGNED[d.itemsize]
-    one = d.dtype.type(1).view(bits)
-    out = np.bitwise_and(d.view(bits), np.iinfo(bits).min)
+    one, sign = d.dtype.type(1).view(bits), d.dtype.type(-0.0).view(bits)
+    out = np.bitwise_and(d.view(bits), sign)
     found: Array = np.bitwise_or(out, one, out=out).view(d.dtype)
     equal = d == 0
     if equal.any():
@@ -275,6 +276,7 @@ def cdist(
     tensor([[4.],
             [5.]])
     """
+    require_tensors("cdist", x1=x1, x2=x2)
     if compute_mode not in _MODES:
         raise ValueError(
             f"{compute_mode} is not a valid value for compute_mode: expected one of {list(_MODES)}"
@@ -364,6 +366,7 @@ def pdist(input: Any, p: float = 2.0) -> Any:
     >>> torch.pdist(torch.tensor([[0.0, 0.0], [3.0, 4.0], [3.0, 0.0]]))
     tensor([5., 3., 4.])
     """
+    require_tensors("pdist", input=input)
     if input.ndim != 2:
         raise RuntimeError(f"pdist only supports 2D tensors, got: {input.ndim}D")
     _refuse_whole("pdist", input)

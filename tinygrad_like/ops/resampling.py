@@ -16,6 +16,7 @@ import numpy as np
 
 from tinygrad_like.graph import Array, Traced, result_type
 from tinygrad_like.op import op
+from tinygrad_like.ops.arguments import require_tensors
 from tinygrad_like.ops.comparison import unsupported
 from tinygrad_like.ops.elementwise import clamp
 from tinygrad_like.ops.linalg import matmul
@@ -63,7 +64,7 @@ def resample(x: Array, dim: int, places: Any, weights: Any) -> Array:
         return np.ascontiguousarray(np.moveaxis(out, -1, dim))
     shape = [1] * x.ndim
     shape[dim] = len(places)
-    out = None
+    out: Any = None
     for column, weight in zip(places.T, weights.T, strict=True):
         chosen = _slice(column)
         part = x[(*before, chosen)] if isinstance(chosen, slice) else np.take(x, column, dim)
@@ -351,6 +352,7 @@ def affine_grid(theta: Any, size: Sequence[int], align_corners: bool | None = No
     <BLANKLINE>
              [[ 1.,  0.]]]])
     """
+    require_tensors("affine_grid", theta=theta)
     sizes = [int(n) for n in size]
     dims = len(sizes) - 2
     if not theta.is_floating_point():
@@ -449,6 +451,7 @@ def grid_sample(
     >>> torch.nn.functional.grid_sample(image, middle, align_corners=False)
     tensor([[[[2.5000]]]])
     """
+    require_tensors("grid_sampler", input=input, grid=grid)
     if mode not in ("bilinear", "nearest", "bicubic"):
         raise ValueError(
             f"nn.functional.grid_sample(): expected mode to be 'bilinear', 'nearest' or 'bicubic', but got: '{mode}'"
@@ -482,7 +485,7 @@ def grid_sample(
     aligned = bool(align_corners)
     n, c, *sizes = input.shape
     flat = input.reshape(n, c, math.prod(sizes))
-    places = grid.reshape(n, -1, dims)
+    places = grid.reshape(n, math.prod(grid.shape[1:-1]), dims)
     # The last coordinate of a place belongs to the first spatial dimension.
     at = [places[:, :, dims - 1 - i] for i in range(dims)]
     zeros = padding_mode == "zeros"
