@@ -64,14 +64,14 @@ def resample(x: Array, dim: int, places: Any, weights: Any) -> Array:
         return np.ascontiguousarray(np.moveaxis(out, -1, dim))
     shape = [1] * x.ndim
     shape[dim] = len(places)
-    out: Any = None
+    total: Any = None
     for column, weight in zip(places.T, weights.T, strict=True):
         chosen = _slice(column)
         part = x[(*before, chosen)] if isinstance(chosen, slice) else np.take(x, column, dim)
-        if out is not None or not (weight == 1).all():
+        if total is not None or not (weight == 1).all():
             part = part * weight.astype(x.dtype).reshape(shape)
-        out = part if out is None else np.add(out, part, out=out)
-    return np.array(out, order="C", copy=None if out.base is None else True)
+        total = part if total is None else np.add(total, part, out=total)
+    return np.array(total, order="C", copy=None if total.base is None else True)
 
 
 def _prefers_product(x: Any, size: int, places: Any) -> bool:
