@@ -190,6 +190,8 @@ class Op:
 
     def explain(self, error: Exception, operands: Sequence[Any]) -> Exception:
         """Return `error` retold: the op, its operands, what was wrong, and where the operands were made."""
+        if isinstance(error, AttributeError) and any(isinstance(o, list | str) for o in operands):
+            return self.wrong_call(operands)
         shown, made = [], []
         names = [self.public(name) for name in self.arrays]
         if self.variadic:
@@ -225,7 +227,7 @@ class Op:
         for position, (name, o) in enumerate(zip(self.arrays, operands, strict=True)):
             if not isinstance(o, Traced | np.ndarray) and not (o is None and name in self.optional):
                 return TypeError(
-                    f"{self.name}(): argument '{self.public(name)}' (position {position + 1}) "
+                    f"{_SPOKEN.get(self.name, self.name)}(): argument '{self.public(name)}' (position {position + 1}) "
                     f"must be Tensor, not {type(o).__name__}"
                 )
         return TypeError(f"{self.name}(): no argument is a Tensor")

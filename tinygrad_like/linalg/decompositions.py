@@ -9,6 +9,7 @@ import numpy as np
 from tinygrad_like import return_types
 from tinygrad_like.graph import result_type
 from tinygrad_like.ops import decompositions as ops
+from tinygrad_like.ops.arguments import require_tensors
 from tinygrad_like.ops.comparison import unsupported
 from tinygrad_like.ops.diagonals import tril, triu
 from tinygrad_like.ops.matrices import LinAlgError, needs_matrices, permutation
@@ -116,6 +117,7 @@ def qr(A: Any, mode: str = "reduced") -> Any:
     >>> torch.allclose(Q @ R, torch.tensor([[3.0, 1.0], [4.0, 2.0]]))
     True
     """
+    require_tensors("linalg_qr", A=A)
     if mode not in ("reduced", "complete", "r"):
         raise RuntimeError(
             f"qr received unrecognized mode '{mode}' but expected one of 'reduced' (default), 'r', or "
@@ -139,6 +141,7 @@ def householder_product(A: Any, tau: Any) -> Any:
     tensor([[0.5000],
             [0.0000]])
     """
+    require_tensors("linalg_householder_product", A=A, tau=tau)
     name = "torch.linalg.householder_product"
     needs_matrices(name, A.array)
     rows, columns = A.shape[-2:]
@@ -375,6 +378,7 @@ def lu_solve(LU: Any, pivots: Any, B: Any, *, left: bool = True, adjoint: bool =
     tensor([[0.5000],
             [0.5000]])
     """
+    require_tensors("linalg_lu_solve", LU=LU, pivots=pivots, B=B)
     needs_matrices("torch.linalg.lu_solve", LU.array, True, "LU")
     if B.ndim < 2 or B.shape[-2 if left else -1] != LU.shape[-1]:
         raise RuntimeError(

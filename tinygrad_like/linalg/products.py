@@ -6,6 +6,7 @@ from typing import Any
 
 from tinygrad_like.ops import diagonals, products
 from tinygrad_like.ops import linalg as ops
+from tinygrad_like.ops.arguments import require_tensors
 from tinygrad_like.ops.matrices import needs_float
 from tinygrad_like.ops.matrix_functions import powers
 from tinygrad_like.ops.shaping import reshape, unsqueeze
@@ -34,6 +35,7 @@ def cross(input: Any, other: Any, *, dim: int = -1) -> Any:
     >>> torch.linalg.cross(torch.tensor([1.0, 0.0, 0.0]), torch.tensor([0.0, 1.0, 0.0]))
     tensor([0., 0., 1.])
     """
+    require_tensors("linalg_cross", input=input, other=other)
     return products.cross(input, other, dim)
 
 
@@ -99,6 +101,7 @@ def vander(x: Any, N: int | None = None) -> Any:
     tensor([[1, 2, 4],
             [1, 3, 9]])
     """
+    require_tensors("linalg_vander", x=x)
     if x.array.dtype.kind == "b":
         raise RuntimeError("linalg.vander: x must be numbers, got torch.bool; use .long()")
     if not x.ndim:
@@ -119,6 +122,7 @@ def vecdot(x: Any, y: Any, *, dim: int = -1) -> Any:
     >>> torch.linalg.vecdot(torch.ones(2, 3), torch.ones(3))
     tensor([3., 3.])
     """
+    require_tensors("linalg_vecdot", x=x, y=y)
     if x.array.dtype.kind != "f":
         needs_float("linalg.vecdot", x.array)
     if x.array.dtype is not y.array.dtype:

@@ -10,6 +10,7 @@ import numpy as np
 from tinygrad_like import return_types
 from tinygrad_like.graph import Traced, as_array, result_type
 from tinygrad_like.ops import decompositions as ops
+from tinygrad_like.ops.arguments import require_tensors
 from tinygrad_like.ops.expanding import broadcast_to
 from tinygrad_like.ops.matrices import LinAlgError, needs_float, needs_matrices
 from tinygrad_like.ops.shaping import movedim, reshape, unsqueeze
@@ -74,6 +75,7 @@ def solve(A: Any, B: Any, *, left: bool = True) -> Any:
     >>> torch.linalg.solve(torch.tensor([[2.0, 0.0], [0.0, 4.0]]), torch.tensor([2.0, 2.0]))
     tensor([1.0000, 0.5000])
     """
+    require_tensors("linalg_solve", A=A, B=B)
     name = "linalg.solve"
     needs_matrices(name, A.array, True)
     _same_dtype(name, A, B)
@@ -151,6 +153,7 @@ def solve_triangular(
     tensor([[1.],
             [2.]])
     """
+    require_tensors("linalg_solve_triangular", A=A, B=B)
     name = "linalg.solve_triangular"
     needs_matrices(name, A.array, True)
     if B.ndim < 2:
@@ -184,6 +187,7 @@ def lstsq(A: Any, B: Any, rcond: float | None = None, *, driver: str | None = No
     >>> torch.linalg.lstsq(torch.ones(2, 1), torch.tensor([1.0, 2.0])).solution
     tensor([1.5000])
     """
+    require_tensors("linalg_lstsq", A=A, B=B)
     name = "torch.linalg.lstsq"
     if A.ndim < 2:
         raise RuntimeError(f"{name}: input must have at least 2 dimensions, got {A.ndim}")
@@ -408,6 +412,7 @@ def tensorsolve(A: Any, B: Any, dims: Any = None) -> Any:
     >>> torch.linalg.tensorsolve(torch.eye(6).reshape(2, 3, 6), torch.ones(2, 3)).shape
     torch.Size([6])
     """
+    require_tensors("linalg_tensorsolve", A=A, B=B)
     if dims is not None:
         dims = (dims,) if isinstance(dims, int) else tuple(dims)
         A = movedim(A, dims, tuple(range(A.ndim - len(dims), A.ndim)))

@@ -11,6 +11,7 @@ import numpy as np
 from tinygrad_like import dtypes
 from tinygrad_like.graph import Array, Traced, as_array
 from tinygrad_like.op import REGISTRY, op
+from tinygrad_like.ops.arguments import require_tensors
 from tinygrad_like.ops.expanding import broadcast_to
 from tinygrad_like.ops.shaping import axis_of, reshape, sizes_of, transpose, unsqueeze
 from tinygrad_like.stamps import owner
@@ -87,6 +88,7 @@ def tile(input: Any, dims: Any) -> Any:
     tensor([[1., 1.],
             [2., 2.]])
     """
+    require_tensors("tile", input=input)
     return repeat(input, (1,) * (input.ndim - len(dims)) + tuple(dims))
 
 
@@ -221,6 +223,7 @@ def roll(input: Any, shifts: Any, dims: Any = None) -> Any:
     >>> torch.roll(torch.tensor([1.0, 2.0, 3.0]), 1)
     tensor([3., 1., 2.])
     """
+    require_tensors("roll", input=input)
     moves = tuple(shifts) if isinstance(shifts, tuple | list) else (shifts,)
     given = () if dims is None else tuple(dims) if isinstance(dims, tuple | list) else (dims,)
     if not moves:
@@ -239,6 +242,7 @@ def rot90(input: Any, k: int = 1, dims: Sequence[int] = (0, 1)) -> Any:
     Raises:
         RuntimeError: unless `dims` are two different dimensions.
     """
+    require_tensors("rot90", input=input)
     if len(dims) != 2:
         raise RuntimeError(f"expected total rotation dims == 2, but got dims = {len(dims)}")
     if input.ndim < 2:
@@ -470,6 +474,8 @@ def pad(input: Any, pad: Sequence[int], mode: str = "constant", value: float | N
     >>> torch.nn.functional.pad(torch.tensor([[1.0, 2.0, 3.0]]), (2, 1), "reflect")
     tensor([[3., 2., 1., 2., 3., 2.]])
     """
+    if not isinstance(input, Traced):
+        require_tensors("pad", input=input)
     if not isinstance(pad, tuple | list):
         raise TypeError(f"pad(): argument 'pad' must be tuple of ints, not {type(pad).__name__}")
     borders = tuple(int(n) for n in pad)

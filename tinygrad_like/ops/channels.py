@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from tinygrad_like.ops.arguments import require_tensors
 from tinygrad_like.ops.shaping import clone, permute, reshape
 
 __all__ = ["channel_shuffle", "pixel_shuffle", "pixel_unshuffle"]
@@ -32,6 +33,7 @@ def pixel_shuffle(input: Any, upscale_factor: int) -> Any:
     tensor([[[0, 1],
              [2, 3]]])
     """
+    require_tensors("pixel_shuffle", input=input)
     _needs_image("pixel_shuffle", input)
     r = upscale_factor
     if r <= 0:
@@ -54,6 +56,7 @@ def pixel_unshuffle(input: Any, downscale_factor: int) -> Any:
     Raises:
         RuntimeError: if height or width is not a multiple of ``r``, or there are too few dimensions.
     """
+    require_tensors("pixel_unshuffle", input=input)
     _needs_image("pixel_unshuffle", input)
     r = downscale_factor
     if r <= 0:
@@ -83,6 +86,7 @@ def channel_shuffle(input: Any, groups: int) -> Any:
     >>> torch.channel_shuffle(torch.arange(4).reshape(1, 4, 1), 2).flatten()
     tensor([0, 2, 1, 3])
     """
+    require_tensors("channel_shuffle", input=input)
     if input.ndim <= 2:
         raise RuntimeError(
             f"channel_shuffle expects input with > 2 dims, but got input with sizes {list(input.shape)}"

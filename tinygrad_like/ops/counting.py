@@ -10,11 +10,12 @@ import numpy as np
 from tinygrad_like import dtypes, return_types
 from tinygrad_like.graph import Traced, result_type
 from tinygrad_like.op import REGISTRY
+from tinygrad_like.ops.arguments import require_tensor
 from tinygrad_like.ops.comparison import choose, unsupported
 from tinygrad_like.ops.elementwise import lerp
 from tinygrad_like.ops.joining import cat, narrow
 from tinygrad_like.ops.ranges import linspace
-from tinygrad_like.ops.scattering import gather, require_tensor
+from tinygrad_like.ops.scattering import gather
 from tinygrad_like.ops.shaping import axis_of, movedim, reshape
 from tinygrad_like.ops.sorting import sort
 

@@ -13,6 +13,7 @@ from tinygrad_like.graph import Array, Traced, as_array, result_type
 from tinygrad_like.modes import thread_mode
 from tinygrad_like.op import op
 from tinygrad_like.ops import loss_rows
+from tinygrad_like.ops.arguments import require_tensors
 from tinygrad_like.ops.row_blocks import HEAVY, by_blocks
 from tinygrad_like.ops.unary import exp
 
@@ -384,6 +385,8 @@ def cross_entropy(
     >>> cross_entropy(torch.tensor([[0.0, 0.0], [0.0, 0.0]]), torch.tensor([0, 1]))
     tensor(0.6931)
     """
+    if not (isinstance(input, Traced) and isinstance(target, Traced)):
+        require_tensors("cross_entropy_loss", input=input, target=target)
     reduction = check_reduction(size_average, reduce, reduction)
     x, t = as_array(input), as_array(target)
     if not 0 <= label_smoothing <= 1:
@@ -488,6 +491,8 @@ def nll_loss(
     >>> nll_loss(torch.tensor([[-1.0, -2.0], [-3.0, -4.0]]), torch.tensor([0, 1]))
     tensor(2.5000)
     """
+    if not (isinstance(input, Traced) and isinstance(target, Traced)):
+        require_tensors("nll_loss", input=input, target=target)
     reduction = check_reduction(size_average, reduce, reduction)
     x, t = as_array(input), as_array(target)
     if x.ndim == 1 and t.ndim == 0:

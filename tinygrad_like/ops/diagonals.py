@@ -8,6 +8,7 @@ import numpy as np
 
 from tinygrad_like.graph import Array, Traced, result_type
 from tinygrad_like.op import REGISTRY, op
+from tinygrad_like.ops.arguments import require_tensors
 from tinygrad_like.ops.comparison import choose, keep_where
 from tinygrad_like.ops.shaping import axis_of, reshape
 from tinygrad_like.views import in_place, write
@@ -35,7 +36,9 @@ def diagonal(x: Array, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Array:
     """
     first, second = axis_of(dim1, x.ndim), axis_of(dim2, x.ndim)
     if first == second:
-        raise RuntimeError(f"diagonal dimensions dim1 and dim2 cannot be identical, got {dim1} and {dim2}")
+        raise RuntimeError(
+            f"diagonal dimensions dim1 and dim2 cannot be identical, got {dim1} and {dim2}"
+        )
     out = x.diagonal(offset, first, second)
     if x.flags.writeable:
         out.flags.writeable = True
@@ -66,10 +69,13 @@ def diag_embed(input: Any, offset: int = 0, dim1: int = -2, dim2: int = -1) -> A
     tensor([[1., 0.],
             [0., 2.]])
     """
+    require_tensors("diag_embed", input=input)
     ndim = input.ndim + 1
     first, second = axis_of(dim1, ndim), axis_of(dim2, ndim)
     if first == second:
-        raise RuntimeError(f"diagonal dimensions dim1 and dim2 cannot be identical, got {dim1} and {dim2}")
+        raise RuntimeError(
+            f"diagonal dimensions dim1 and dim2 cannot be identical, got {dim1} and {dim2}"
+        )
     shape = list(input.shape[:-1])
     size = input.shape[-1] + abs(offset)
     for axis in sorted((first, second)):

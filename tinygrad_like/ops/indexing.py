@@ -20,6 +20,7 @@ from tinygrad_like.interchange import to_array
 from tinygrad_like.modes import departed, thread_mode
 from tinygrad_like.op import REGISTRY, implements, op
 from tinygrad_like.ops.accumulating import add_at_index
+from tinygrad_like.ops.arguments import require_tensors
 from tinygrad_like.ops.elementwise import copied
 from tinygrad_like.ops.joining import place, region
 from tinygrad_like.ops.scattering import scalar_of
@@ -506,6 +507,7 @@ def index_put(input: Any, indices: Any, values: Any, accumulate: bool = False) -
     >>> torch.index_put(torch.zeros(2), (i,), torch.tensor([1.0, 2.0]), accumulate=True)
     tensor([3., 0.])
     """
+    require_tensors("index_put", input=input, values=values)
     for position, i in enumerate(indices):
         if i is not None and not isinstance(i, Traced):
             raise TypeError(

@@ -11,8 +11,8 @@ from tinygrad_like import return_types
 from tinygrad_like.dtypes import default, named, of
 from tinygrad_like.graph import Array, result_type
 from tinygrad_like.op import op
+from tinygrad_like.ops.arguments import require_tensor
 from tinygrad_like.ops.comparison import tensors_only, unsupported
-from tinygrad_like.ops.scattering import require_tensor
 from tinygrad_like.views import in_place
 
 __all__ = [

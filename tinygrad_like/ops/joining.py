@@ -10,6 +10,7 @@ import numpy as np
 
 from tinygrad_like.graph import Array, Traced
 from tinygrad_like.op import Arrays, op
+from tinygrad_like.ops.arguments import require_tensors
 from tinygrad_like.ops.shaping import axis_of, reshape, unsqueeze
 
 __all__ = [
@@ -88,6 +89,8 @@ def narrow(input: Any, dim: int, start: Any, length: int) -> Any:
     >>> torch.narrow(torch.tensor([1.0, 2.0, 3.0]), 0, 1, 2)
     tensor([2., 3.])
     """
+    if not isinstance(input, Traced):
+        require_tensors("narrow", input=input)
     if input.ndim == 0:
         raise RuntimeError("narrow() cannot be applied to a 0-dim tensor.")
     if length < 0:
@@ -151,6 +154,8 @@ def split(tensor: Any, split_size_or_sections: Any, dim: int = 0) -> tuple[Any, 
     >>> torch.split(torch.tensor([1.0, 2.0, 3.0]), 2)
     (tensor([1., 2.]), tensor([3.]))
     """
+    if not isinstance(tensor, Traced):
+        require_tensors("split", tensor=tensor)
     if isinstance(split_size_or_sections, tuple | list):
         return split_with_sizes(tensor, split_size_or_sections, dim)
     if tensor.ndim == 0:
@@ -173,6 +178,8 @@ def split_with_sizes(input: Any, split_sizes: Sequence[int], dim: int = 0) -> tu
     Raises:
         RuntimeError: if a size is negative or they do not add up.
     """
+    if not isinstance(input, Traced):
+        require_tensors("split_with_sizes", input=input)
     if input.ndim == 0:
         raise RuntimeError("split expects at least a 1-dimensional tensor")
     axis = axis_of(dim, input.ndim)
@@ -196,6 +203,8 @@ def chunk(input: Any, chunks: int, dim: int = 0) -> tuple[Any, ...]:
     Raises:
         RuntimeError: if `chunks` is not positive, or there is nothing to part.
     """
+    if not isinstance(input, Traced):
+        require_tensors("chunk", input=input)
     if input.ndim == 0:
         raise RuntimeError("chunk expects at least a 1-dimensional tensor")
     if chunks <= 0:
@@ -217,6 +226,7 @@ def tensor_split(input: Any, indices_or_sections: Any, dim: int = 0) -> tuple[An
     >>> torch.tensor_split(torch.tensor([1.0, 2.0, 3.0]), (1,))
     (tensor([1.]), tensor([2., 3.]))
     """
+    require_tensors("tensor_split", input=input)
     if input.ndim == 0:
         raise RuntimeError(
             "tensor_split expected at least a 1-dimensional tensor, but got a tensor with 0 dims"

@@ -12,6 +12,7 @@ from tinygrad_like.dtypes import F16, F32, F64
 from tinygrad_like.graph import Array, Traced
 from tinygrad_like.jit import compiled
 from tinygrad_like.op import REGISTRY, UFUNCS, op
+from tinygrad_like.ops.arguments import require_tensors
 from tinygrad_like.ops.comparison import unsupported
 from tinygrad_like.ops.reduction import ones_vector, sum_to
 from tinygrad_like.ops.shaping import (
@@ -298,6 +299,7 @@ def inner(input: Any, other: Any) -> Any:
     Raises:
         RuntimeError: if the last sizes differ.
     """
+    require_tensors("inner", input=input, other=other)
     if input.ndim == 0 or other.ndim == 0:
         return input * other
     if input.shape[-1] != other.shape[-1]:
@@ -459,6 +461,7 @@ def bilinear(input1: Any, input2: Any, weight: Any, bias: Any = None) -> Any:
     Raises:
         RuntimeError: if sizes do not fit.
     """
+    require_tensors("bilinear", input1=input1, input2=input2, weight=weight)
     if input1.ndim != input2.ndim or tuple(input1.shape[:-1]) != tuple(input2.shape[:-1]):
         raise RuntimeError(
             f"bilinear(): input dimensions do not match: got {tuple(input1.shape)} and "

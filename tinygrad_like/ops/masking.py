@@ -9,8 +9,9 @@ import numpy as np
 from tinygrad_like import dtypes
 from tinygrad_like.graph import Array
 from tinygrad_like.op import REGISTRY, op
+from tinygrad_like.ops.arguments import require_tensor
 from tinygrad_like.ops.expanding import broadcast_to
-from tinygrad_like.ops.scattering import require_tensor, scalar_of
+from tinygrad_like.ops.scattering import scalar_of
 from tinygrad_like.ops.shaping import reshape
 from tinygrad_like.views import in_place
 

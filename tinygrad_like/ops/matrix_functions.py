@@ -11,6 +11,7 @@ import numpy as np
 from tinygrad_like import return_types
 from tinygrad_like.graph import result_type
 from tinygrad_like.ops import decompositions as ops
+from tinygrad_like.ops.arguments import require_tensors
 from tinygrad_like.ops.comparison import unsupported
 from tinygrad_like.ops.conversion import convert
 from tinygrad_like.ops.decompositions import matrix_exp
@@ -287,6 +288,7 @@ def vander(x: Any, N: int | None = None, increasing: bool = False) -> Any:
     tensor([[4, 2, 1],
             [9, 3, 1]])
     """
+    require_tensors("vander", x=x)
     if x.ndim != 1:
         raise RuntimeError(
             f"vander: x must be a one-dimensional tensor, got shape {tuple(x.shape)}"

@@ -10,6 +10,7 @@ import numpy as np
 from tinygrad_like.graph import Traced, as_array
 from tinygrad_like.ops import embedding as _embedding
 from tinygrad_like.ops import norm_kernels as kernels
+from tinygrad_like.ops.arguments import require_tensors
 from tinygrad_like.ops.conversion import convert
 from tinygrad_like.ops.cross_entropy import title
 from tinygrad_like.ops.shaping import reshape
@@ -47,6 +48,8 @@ def _check_normalized(input: Any, normalized_shape: Any, weight: Any, bias: Any,
             f"[*, {', '.join(map(str, shape))}], but got input of size{list(given)}"
         )
     for argument, value in (("weight", weight), ("bias", bias)):
+        if value is not None and not isinstance(value, Traced):
+            require_tensors(name, **{argument: value})
         if value is not None and tuple(value.shape) != shape:
             raise RuntimeError(
                 f"Expected {argument} to be of same shape as normalized_shape, but got {argument} of "
@@ -80,6 +83,8 @@ def layer_norm(
     tensor([[-1.0000,  1.0000],
             [ 0.0000,  0.0000]])
     """
+    if not isinstance(input, Traced):
+        require_tensors("layer_norm", input=input)
     dims = _check_normalized(input, normalized_shape, weight, bias, "layer_norm")
     return kernels.layer_norm(input, weight, bias, dims, eps, True)
 
@@ -98,6 +103,8 @@ def rms_norm(
     Raises:
         RuntimeError: if shapes do not fit.
     """
+    if not isinstance(input, Traced):
+        require_tensors("rms_norm", input=input)
     dims = _check_normalized(input, normalized_shape, weight, None, "rms_norm")
     d = as_array(input).dtype
     if eps is None:
@@ -133,6 +140,8 @@ def batch_norm(
         RuntimeError: if shapes do not fit or statistics are missing.
         ValueError: if there is only one value per channel to train on.
     """
+    if not isinstance(input, Traced):
+        require_tensors("batch_norm", input=input)
     shape = tuple(input.shape)
     if len(shape) < 2:
         raise RuntimeError(f"batch_norm: expected (N, C, ...), got input of shape {list(shape)}")
@@ -143,6 +152,8 @@ def batch_norm(
         ("bias", bias),
     )
     for name, value in named:
+        if value is not None and not isinstance(value, Traced):
+            require_tensors("batch_norm", **{name: value})
         if value is not None and as_array(value).shape != shape[1:2]:
             raise RuntimeError(
                 f"batch_norm: {name} should contain {shape[1]} elements not {math.prod(value.shape)}"
@@ -180,6 +191,8 @@ def group_norm(
     Raises:
         RuntimeError: if shapes do not fit.
     """
+    if not isinstance(input, Traced):
+        require_tensors("group_norm", input=input)
     shape = tuple(input.shape)
     if len(shape) < 2:
         raise RuntimeError(
@@ -191,6 +204,8 @@ def group_norm(
             f"{list(shape)} and num_groups={num_groups}"
         )
     for name, value in (("weight", weight), ("bias", bias)):
+        if value is not None and not isinstance(value, Traced):
+            require_tensors("group_norm", **{name: value})
         if value is not None and tuple(value.shape) != (shape[1],):
             raise RuntimeError(
                 f"Expected {name} to be a vector of size equal to the number of channels in input, but "
@@ -223,6 +238,7 @@ def instance_norm(
         ValueError: if there is only one value per channel.
         RuntimeError: if shapes do not fit or statistics are missing.
     """
+    require_tensors("instance_norm", input=input)
     if not use_input_stats:
         if running_mean is None or running_var is None:
             raise RuntimeError(

@@ -9,6 +9,7 @@ import numpy as np
 from tinygrad_like import dtypes
 from tinygrad_like.graph import Array, Traced
 from tinygrad_like.op import REGISTRY, op
+from tinygrad_like.ops.arguments import require_tensors
 from tinygrad_like.ops.comparison import keep_where, unsupported
 from tinygrad_like.ops.conversion import convert
 from tinygrad_like.ops.diagonals import place_diagonal
@@ -63,6 +64,8 @@ def addmm(input: Any, mat1: Any, mat2: Any, *, beta: Any = 1, alpha: Any = 1) ->
     >>> torch.addmm(torch.ones(1), torch.ones(1, 2), torch.ones(2, 2))
     tensor([[3., 3.]])
     """
+    if not (isinstance(input, Traced) and isinstance(mat1, Traced) and isinstance(mat2, Traced)):
+        require_tensors("addmm", input=input, mat1=mat1, mat2=mat2)
     return _added("addmm", input, mm(mat1, mat2), beta, alpha)
 
 
@@ -72,11 +75,13 @@ def addmv(input: Any, mat: Any, vec: Any, *, beta: Any = 1, alpha: Any = 1) -> A
     Raises:
         RuntimeError: if sizes or dtypes do not fit.
     """
+    require_tensors("addmv", input=input, mat=mat, vec=vec)
     return _added("addmv", input, mv(mat, vec), beta, alpha)
 
 
 def addr(input: Any, vec1: Any, vec2: Any, *, beta: Any = 1, alpha: Any = 1) -> Any:
     """Return ``beta * input + alpha * outer(vec1, vec2)``."""
+    require_tensors("addr", input=input, vec1=vec1, vec2=vec2)
     made = outer(vec1, vec2)
     d = dtypes.result((input.array, made.array))  # PyTorch mixes dtypes here and nowhere else
     return _added("addr", convert(input, d), convert(made, d), beta, alpha)
@@ -99,6 +104,7 @@ def baddbmm(input: Any, batch1: Any, batch2: Any, *, beta: Any = 1, alpha: Any =
     Raises:
         RuntimeError: if sizes or dtypes do not fit.
     """
+    require_tensors("baddbmm", input=input, batch1=batch1, batch2=batch2)
     _refuse_batches("baddbmm", batch1, batch2)
     return _added("baddbmm", input, bmm(batch1, batch2), beta, alpha)
 
@@ -109,6 +115,7 @@ def addbmm(input: Any, batch1: Any, batch2: Any, *, beta: Any = 1, alpha: Any = 
     Raises:
         RuntimeError: if sizes or dtypes do not fit.
     """
+    require_tensors("addbmm", input=input, batch1=batch1, batch2=batch2)
     _refuse_batches("addbmm", batch1, batch2)
     batch, rows, inner_size = batch1.shape
     # The sum over the batch is part of the inner sum of one larger product.
@@ -191,6 +198,7 @@ def cross(input: Any, other: Any, dim: int | None = None) -> Any:
     >>> torch.cross(torch.tensor([1.0, 0.0, 0.0]), torch.tensor([0.0, 1.0, 0.0]), dim=0)
     tensor([0., 0., 1.])
     """
+    require_tensors("cross", input=input, other=other)
     if input.ndim != other.ndim:
         raise RuntimeError(
             "linalg.cross: inputs must have the same number of dimensions, got "
@@ -261,6 +269,7 @@ def matrix_power(input: Any, n: int) -> Any:
         LinAlgError: if `n` is negative and one is singular.
         TypeError: if `n` is no int.
     """
+    require_tensors("matrix_power", input=input)
     if input.ndim < 2 or input.shape[-1] != input.shape[-2]:
         raise RuntimeError(
             f"linalg.matrix_power: A must be batches of square matrices, but they are {tuple(input.shape)}"

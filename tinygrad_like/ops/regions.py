@@ -9,10 +9,11 @@ import numpy as np
 
 from tinygrad_like.graph import Traced, result_type
 from tinygrad_like.op import REGISTRY
+from tinygrad_like.ops.arguments import require_tensor
 from tinygrad_like.ops.arranging import meshgrid
 from tinygrad_like.ops.diagonals import diagonal
 from tinygrad_like.ops.joining import cat, region, select, stack, tensor_split, vstack
-from tinygrad_like.ops.scattering import index_select, require_tensor
+from tinygrad_like.ops.scattering import index_select
 from tinygrad_like.ops.shaping import axis_of, reshape, sizes_of
 
 __all__ = [

@@ -68,7 +68,7 @@ def resample(x: Array, dim: int, places: Any, weights: Any) -> Array:
     for column, weight in zip(places.T, weights.T, strict=True):
         chosen = _slice(column)
         part = x[(*before, chosen)] if isinstance(chosen, slice) else np.take(x, column, dim)
-        if total is not None or not (weight == 1).all():
+        if places.shape[1] > 1 or not (weight == 1).all():  # else it may look at the input
             part = part * weight.astype(x.dtype).reshape(shape)
         total = part if total is None else np.add(total, part, out=total)
     return np.array(total, order="C", copy=None if total.base is None else True)

@@ -17,6 +17,7 @@ from tinygrad_like.ops.accumulating import (
     put_along,
     take_along,
 )
+from tinygrad_like.ops.arguments import require_tensor
 from tinygrad_like.ops.expanding import broadcast_to
 from tinygrad_like.ops.shaping import axis_of, cast, reshape
 from tinygrad_like.views import in_place
@@ -39,14 +40,6 @@ def _sum_to(g: Any, shape: tuple[int, ...]) -> Any:
 
 
 # ----- Arguments ----------------------------------------------------------------------------------
-
-
-def require_tensor(name: str, argument: str, value: Any) -> Any:
-    if not isinstance(value, Traced):
-        raise TypeError(
-            f"{name}(): argument '{argument}' must be Tensor, not {type(value).__name__}"
-        )
-    return value
 
 
 def _indices(name: str, index: Any) -> np.ndarray[Any, Any]:

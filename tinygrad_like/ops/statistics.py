@@ -8,6 +8,7 @@ from typing import Any
 
 from tinygrad_like import dtypes
 from tinygrad_like.graph import Traced, as_array
+from tinygrad_like.ops.arguments import require_tensors
 from tinygrad_like.ops.comparison import where
 from tinygrad_like.ops.conversion import convert
 from tinygrad_like.ops.diagonals import diagonal
@@ -76,6 +77,7 @@ def cov(input: Any, *, correction: int = 1, fweights: Any = None, aweights: Any 
     tensor([[ 1., -1.],
             [-1.,  1.]])
     """
+    require_tensors("cov", input=input)
     if input.ndim > 2:
         raise RuntimeError(
             f"cov(): expected input to have two or fewer dimensions, got shape {input.array.shape}"
@@ -126,6 +128,7 @@ def corrcoef(input: Any) -> Any:
     tensor([[ 1., -1.],
             [-1.,  1.]])
     """
+    require_tensors("corrcoef", input=input)
     if input.ndim > 2:
         raise RuntimeError(
             f"corrcoef(): expected input to have two or fewer dimensions, got shape {input.array.shape}"
@@ -194,6 +197,7 @@ def trapezoid(y: Any, x: Any = None, *, dx: Any = None, dim: int = -1) -> Any:
     >>> torch.trapezoid(torch.tensor([1.0, 2.0, 4.0]))
     tensor(4.5000)
     """
+    require_tensors("trapezoid", y=y)
     if not y.ndim:
         raise IndexError(f"trapezoid: Dimension specified as {dim} but tensor has no dimensions")
     axis = axis_of(dim, y.ndim)
@@ -218,6 +222,7 @@ def cumulative_trapezoid(y: Any, x: Any = None, *, dx: Any = None, dim: int = -1
     >>> torch.cumulative_trapezoid(torch.tensor([1.0, 2.0, 4.0]))
     tensor([1.5000, 4.5000])
     """
+    require_tensors("cumulative_trapezoid", y=y)
     if not y.ndim:
         raise IndexError("cumulative_trapezoid: slice() cannot be applied to a 0-dim tensor.")
     axis = axis_of(dim, y.ndim)
@@ -279,6 +284,7 @@ def gradient(input: Any, *, spacing: Any = 1, dim: Any = None, edge_order: int =
     >>> torch.gradient(torch.tensor([1.0, 4.0, 9.0]))
     (tensor([3., 4., 5.]),)
     """
+    require_tensors("gradient", input=input)
     axes = (
         list(range(input.ndim))
         if dim is None
@@ -342,6 +348,7 @@ def renorm(input: Any, p: float, dim: int, maxnorm: float) -> Any:
     tensor([[0.6000, 0.8000],
             [0.5000, 0.0000]])
     """
+    require_tensors("renorm", input=input)
     if p <= 0:
         raise RuntimeError(f"renorm: non-positive-norm not supported, got p={p}")
     if input.ndim < 2:

@@ -18,6 +18,7 @@ import numpy as np
 from tinygrad_like import jit, threads
 from tinygrad_like.graph import Array
 from tinygrad_like.op import op
+from tinygrad_like.ops.arguments import require_tensors
 
 FUNCTIONAL = ["fold", "unfold"]
 
@@ -329,6 +330,7 @@ def unfold(
     >>> unfold(torch.ones(1, 2, 3, 3), kernel_size=2).shape
     torch.Size([1, 8, 4])
     """
+    require_tensors("im2col", input=input)
     if input.ndim not in (3, 4):
         raise RuntimeError(
             "Expected 3D or 4D (batch mode) tensor with possibly 0 batch size and other non-zero "
@@ -357,6 +359,7 @@ def fold(
     Raises:
         RuntimeError: if the columns are not those of an image of `output_size`.
     """
+    require_tensors("col2im", input=input)
     if input.ndim not in (2, 3):
         raise RuntimeError(
             "Expected 2D or 3D (batch mode) tensor for input with possibly 0 batch size and non-zero "
