@@ -115,3 +115,12 @@ def test_sizes_and_scales(mode, scale, size):
         results.append((out.detach().numpy(), leaf.grad.numpy()))
     for found, wanted in zip(*results, strict=True):
         np.testing.assert_allclose(found, wanted, rtol=1e-10, atol=1e-9)
+
+
+def test_the_input_stays_what_it_is():
+    x = tg.randn(1, 1, 300)
+    x[..., 1] = np.inf
+    before = x.clone()
+    for options in ({}, {"mode": "linear", "align_corners": True}):
+        tg.nn.functional.interpolate(x, size=2, **options).fill_(7)
+        np.testing.assert_array_equal(x, before)
