@@ -118,7 +118,7 @@ def _summed(x: Any, starts: Any, dim: int) -> Any:
 def resample_back(x: Array, dim: int, size: int, places: Any, weights: Any) -> Array:
     """Return the adjoint of `resample`: each element added up where it came from."""
     if each := _repeats(places, size):
-        return _summed(x, np.arange(0, len(places), each), dim)
+        return _summed(x, np.arange(0, len(places), each), dim) if each > 1 else x.copy()
     if _prefers_product(x, size, places):
         last = np.moveaxis(x, dim, -1)
         out = np.matmul(last, _table(size, places, weights, x.dtype))
