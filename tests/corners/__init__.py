@@ -11,9 +11,9 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from tests.corners import layers, linalg, losses, numbers, random
+from tests.corners import elementwise, layers, linalg, losses, numbers, random, shapes
 
-MODULES = (layers, linalg, losses, numbers, random)
+MODULES = (elementwise, layers, linalg, losses, numbers, random, shapes)
 LINES = [line for module in MODULES for line in module.CORNERS.splitlines() if line]
 
 
