@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from tinygrad_like.nn.modules.padding import *  # noqa: F403
     from tinygrad_like.nn.modules.rare_pooling import *  # noqa: F403
     from tinygrad_like.nn.modules.rearranging import *  # noqa: F403
+    from tinygrad_like.nn.modules.rnn import *  # noqa: F403
     from tinygrad_like.nn.modules.rnn_cell import *  # noqa: F403
     from tinygrad_like.nn.modules.transformer import *  # noqa: F403
 

@@ -96,7 +96,6 @@ from tinygrad_like.nn.modules.pooling import (
     MaxPool2d,
     MaxPool3d,
 )
-from tinygrad_like.nn.modules.rnn import GRU, LSTM, RNN, RNNBase
 from tinygrad_like.nn.modules.sparse import Embedding, EmbeddingBag
 
 if TYPE_CHECKING:
@@ -109,6 +108,7 @@ if TYPE_CHECKING:
     from tinygrad_like.nn.modules.padding import *  # noqa: F403
     from tinygrad_like.nn.modules.rare_pooling import *  # noqa: F403
     from tinygrad_like.nn.modules.rearranging import *  # noqa: F403
+    from tinygrad_like.nn.modules.rnn import *  # noqa: F403
     from tinygrad_like.nn.modules.rnn_cell import *  # noqa: F403
     from tinygrad_like.nn.modules.transformer import *  # noqa: F403
 
@@ -117,9 +117,6 @@ __all__ = [
     "ELU",
     "GELU",
     "GLU",
-    "GRU",
-    "LSTM",
-    "RNN",
     "SELU",
     "AdaptiveAvgPool1d",
     "AdaptiveAvgPool2d",
@@ -184,7 +181,6 @@ __all__ = [
     "ParameterList",
     "PoissonNLLLoss",
     "RMSNorm",
-    "RNNBase",
     "RReLU",
     "ReLU",
     "ReLU6",
@@ -274,6 +270,7 @@ DEFERRED = {
         "UpsamplingBilinear2d",
         "UpsamplingNearest2d",
     ),
+    "rnn": ("GRU", "LSTM", "RNN", "RNNBase"),
     "rnn_cell": ("GRUCell", "LSTMCell", "RNNCell", "RNNCellBase"),
     "transformer": (
         "Transformer",

@@ -22,6 +22,8 @@ from tinygrad_like.ops.recurrent import gru_layer, lstm_layer, rnn_layer
 from tinygrad_like.ops.scattering import index_select
 from tinygrad_like.ops.shaping import reshape, squeeze, transpose, unsqueeze
 
+__all__ = ["GRU", "LSTM", "RNN", "RNNBase"]
+
 _GATES = {"LSTM": 4, "GRU": 3, "RNN_TANH": 1, "RNN_RELU": 1}
 _KINDS = ("weight_ih", "weight_hh", "bias_ih", "bias_hh", "weight_hr")
 
