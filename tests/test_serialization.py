@@ -321,6 +321,21 @@ def test_memory_in_any_order():
     assert [part.tolist() for part in found[1:]] == [part.tolist() for part in parts]
 
 
+@pytest.mark.parametrize("content", [b"", b"garbage" * 9, b"PK\3\4 cut off", "own class", "system"])
+def test_errors_are_of_the_kinds_that_pytorch_raises(content):
+    torch = pytest.importorskip("torch")
+    if content == "own class":
+        content = saved(Custom(1), ours.save).getvalue()
+    elif content == "system":
+        content = saved(Opener(), ours.save).getvalue()
+    kinds = []
+    for package in (ours, torch):
+        with pytest.raises(Exception) as caught:  # noqa: PT011
+            package.load(io.BytesIO(content))
+        kinds.append(caught.type)
+    assert kinds[0] is kinds[1]
+
+
 class Custom:
     """An object of a class that files may not name unless it is allowed."""
 

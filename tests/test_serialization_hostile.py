@@ -391,6 +391,12 @@ def test_keys_are_not_nested_deeply():
         refused(name("builtins", "set") + b"(](" + key + b"etR.", match="too many parts")
         pairs = b"(](" + key + b"Ntat"
         refused(name("collections", "OrderedDict") + pairs + b"R.", match="too many parts")
+    long = b"".join(word("a" * 200_000) + bytes([0x71, place]) for place in (0, 1))
+    refused(
+        b"(" + long + b"}" + b"h\0Nsh\1Ns" * 10_000 + b".", match="makes far more than it holds"
+    )
+    wide = numbers(*[1] * 900) + b"q\0"
+    refused(b"(" + wide + b"}" + b"h\0Ns" * 10_000 + b".", match="makes far more than it holds")
     refused(b"}" + number(2**61 * 1000) + b"Ns.", match="integer of more than 64 bits")
     assert load(b"}" + numbers(1, 2) + b"Ns.") == {(1, 2): None}
     refused(b"}]Ns.", match="unhashable")

@@ -30,6 +30,7 @@ from tinygrad_like.tensor import Tensor
 
 _MOST_DIMENSIONS = 64  # NumPy's limit
 _MOST_KEY_PARTS = 1000
+_FREE_KEY = 100  # characters that are compared in no time
 
 
 class WidenedDtype(dtypes.dtype):
@@ -65,20 +66,23 @@ def refuse(wanted: str, given: Any) -> UnpicklingError:
     )
 
 
-def check_key(key: Any) -> None:
-    """Raise unless `key` may be looked up in a dictionary without risk.
+def check_key(key: Any) -> int:
+    """Raise unless `key` may be looked up in a dictionary without risk, and return what that costs.
 
     A tuple of tuples of ... that all are the same one takes exponential time to hash, integers can be
     chosen that all have the same hash, and a deep tuple overflows the stack.
     """
     pending = [key]
-    for _ in range(_MOST_KEY_PARTS):
+    cost = 0
+    for parts in range(_MOST_KEY_PARTS):
         if not pending:
-            return
+            return parts + cost
         part = pending.pop()
         if isinstance(part, int):
             if not -(2**63) <= part < 2**64:
                 raise UnpicklingError("load: a dictionary's key is an integer of more than 64 bits")
+        elif isinstance(part, str | bytes):
+            cost += len(part) // _FREE_KEY
         elif isinstance(part, tuple | frozenset):
             pending += part
     raise UnpicklingError("load: a dictionary's key is a tuple with too many parts")

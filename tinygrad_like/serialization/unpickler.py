@@ -6,7 +6,7 @@ function by name and calls it, so a file could do anything. This interpreter loo
 imports nothing. It refuses whatever isn't there before anything is called, and bounds what can be made:
 
 * strings and numbers are taken from the file, never longer than it is;
-* what calls copy may not be larger, in sum, than a few times the file;
+* what calls copy may not be larger, in sum, than a few times the file, and so with keys that are looked up;
 * the memo is a dictionary, so that a place with a large number costs nothing;
 * nothing recurses.
 """
@@ -26,6 +26,7 @@ from tinygrad_like.serialization.rebuild import FUNCTIONS, OBJECTS, Name, check_
 
 _COPIES = 4  # how many times the file's size calls may copy
 _SLACK = 4096
+_LONG_KEY = 1000
 
 # Modules whose names were others in Python 2, which pickles of protocol 2 still use.
 _MODULES = {"__builtin__": "builtins", "copy_reg": "copyreg", "UserDict": "collections"}
@@ -331,8 +332,8 @@ class Unpickler:
             raise IndexError("a key without a value")
         for at in range(0, len(items), 2):
             key = items[at]
-            if type(key) is not str:
-                check_key(key)
+            if type(key) is not str or len(key) > _LONG_KEY:
+                self._spend(check_key(key))
             target[key] = items[at + 1]
 
     def _set_item(self) -> None:
@@ -344,7 +345,7 @@ class Unpickler:
         if type(target) is not set:
             raise refuse("a set", target)
         for item in items:
-            check_key(item)
+            self._spend(check_key(item))
             target.add(item)
 
     # ----- The memo and the rest ------------------------------------------------------------------
