@@ -49,8 +49,8 @@ class BlockOptimizer(Optimizer):
 
     Attributes:
         rule: ``rule(p, g, kept, numbers, *flags)`` updates a flat parameter `p` and `kept` in place
-            by the gradient `g`, which must not change. `kept` has an array for each of `slots`, an
-            empty one for those not in use; `numbers` are of the type of `p`.
+            by the gradient `g`, which must not change. `kept` has an array for each of `slots`, None
+            for those not in use; `numbers` are of the type of `p`.
         slots: the names of the arrays that may be kept, each with the option without which it isn't.
         scalars: the names of what is kept as one number for each parameter; the first is the count
             of its steps.

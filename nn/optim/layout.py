@@ -25,7 +25,7 @@ from numpy.lib.array_utils import byte_bounds
 from tinygrad_like import dtypes, jit
 from tinygrad_like.graph import AccumulateGrad, result_type
 from tinygrad_like.lines import Line
-from tinygrad_like.nn.optim.passes import Flat, Rule, flats
+from tinygrad_like.nn.optim.passes import Flat, Kept, Rule, flats, parts
 from tinygrad_like.nn.optim.rules import LEAST
 from tinygrad_like.stamps import mark, noted, owner
 from tinygrad_like.tensor import Tensor
@@ -120,10 +120,11 @@ def _copy(target: Array, source: Array) -> None:
 class Numbers:
     """What a rule computes with at one step, in one type."""
 
-    __slots__ = ("flat", "single")
+    __slots__ = ("flat", "scalars", "single")
 
     def __init__(self, d: np.dtype[Any]) -> None:
-        self.flat = np.empty(0, d)  # as kernels take them
+        self.flat = np.empty(0, d)
+        self.scalars: tuple[Any, ...] = ()  # as kernels take them
         self.single: tuple[Array, ...] = ()  # as NumPy takes them fastest
 
     def fill(self, values: Sequence[float]) -> None:
@@ -132,20 +133,19 @@ class Numbers:
             self.flat = np.empty(len(values), self.flat.dtype)
             self.single = tuple(self.flat[i, ...] for i in range(len(values)))
         self.flat[:] = values
+        self.scalars = tuple(self.flat)
 
 
 def _plain(rule: Rule) -> Rule:
     return getattr(rule, "plain", rule)  # not every rule has a kernel
 
 
-def _apply(
-    rule: Rule, p: Flat, g: Flat, kept: tuple[Flat, ...], numbers: Numbers, flags: Flags
-) -> None:
+def _apply(rule: Rule, p: Flat, g: Flat, kept: Kept, numbers: Numbers, flags: Flags) -> None:
     """Update a flat parameter, by NumPy's version of the rule or a compiled one."""
     if p.size < LEAST or not jit.enabled():
         _plain(rule)(p, g, kept, numbers.single, *flags)
     else:
-        rule(p, g, kept, numbers.flat, *flags)
+        rule(p, g, kept, numbers.scalars, *flags)
 
 
 class Whole:
@@ -153,16 +153,13 @@ class Whole:
 
     __slots__ = ("chunks", "members", "numbers", "rule")
 
-    def __init__(
-        self, members: list[Tensor], kept: tuple[Flat, ...], rule: Rule, numbers: Numbers
-    ) -> None:
+    def __init__(self, members: list[Tensor], kept: Kept, rule: Rule, numbers: Numbers) -> None:
         self.members, self.rule, self.numbers = members, rule, numbers
         p = members[0].array.reshape(-1)
         count = -(-p.size // CHUNK)
         bounds = [p.size * i // count for i in range(count + 1)]
         self.chunks = [
-            (where, p[where], tuple(k[where] for k in kept))
-            for where in map(slice, bounds, bounds[1:])
+            (where, p[where], parts(kept, where)) for where in map(slice, bounds, bounds[1:])
         ]
 
     def update_chunk(self, chunk: int, g: Flat, flags: Flags) -> None:
@@ -190,7 +187,7 @@ class Pack:
     def __init__(
         self,
         members: list[Tensor],
-        kept: tuple[Flat, ...],
+        kept: Kept,
         rule: Rule,
         numbers: Numbers,
         g: Flat,
@@ -241,7 +238,7 @@ class Pack:
         guest = self.guests.get(index)
         if guest is not None:
             _copy(*guest)
-        kept = tuple(k[place] for k in self.kept)
+        kept = parts(self.kept, place)
         _apply(self.rule, self.p[place], grad.reshape(-1), kept, self.numbers, flags)
         if guest is not None:
             _copy(*reversed(guest))
@@ -367,9 +364,9 @@ class Layout:
         group: dict[str, Any],
         members: list[Tensor],
         d: np.dtype[Any],
-    ) -> tuple[Flat, ...]:
+    ) -> Kept:
         """Return, for each of the optimizer's slots, that state of `members` side by side."""
-        kept = dict.fromkeys(optimizer.slots, np.empty(0, d))
+        kept: dict[str, Any] = dict.fromkeys(optimizer.slots)
         size = _size(members)
         for name, flat in zip(self.names, flats(len(self.names), size, d), strict=True):
             kept[name] = flat

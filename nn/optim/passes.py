@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import cache, wraps
 from typing import Any
 
@@ -17,6 +17,7 @@ import numpy as np
 from tinygrad_like.blas import _libraries
 
 Flat = np.ndarray[Any, Any]  # one-dimensional and contiguous
+Kept = tuple[Flat | None, ...]  # None for what is not in use
 Rule = Callable[..., None]
 
 BLOCK = 1 << 18  # bytes of one array that are updated at a time
@@ -62,18 +63,23 @@ def scratch(like: Flat, which: int = 0) -> Flat:
     return found[which][: like.size]
 
 
+def parts(kept: Kept, where: slice) -> Kept:
+    """Return a part of each array."""
+    return tuple(None if k is None else k[where] for k in kept)
+
+
 def blockwise(rule: Rule) -> Rule:
     """Have ``rule(p, g, kept, *rest)`` called for one block of these arrays after the other."""
 
     @wraps(rule)
-    def run(p: Flat, g: Flat, kept: Sequence[Flat], *rest: Any) -> None:
+    def run(p: Flat, g: Flat, kept: Kept, *rest: Any) -> None:
         if p.nbytes <= BLOCK:
             rule(p, g, kept, *rest)
             return
         size, count = p.size, -(-p.nbytes // BLOCK)
         for i in range(count):
             where = slice(size * i // count, size * (i + 1) // count)
-            rule(p[where], g[where], [k[where] for k in kept], *rest)
+            rule(p[where], g[where], parts(kept, where), *rest)
 
     return run
 

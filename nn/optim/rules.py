@@ -17,7 +17,7 @@ import numpy as np
 from numpy.lib.mixins import NDArrayOperatorsMixin
 
 from tinygrad_like.jit import compiled
-from tinygrad_like.nn.optim.passes import Flat, Rule, axpby, blockwise, scratch
+from tinygrad_like.nn.optim.passes import Flat, Kept, Rule, axpby, blockwise, scratch
 
 LEAST = 1024  # what is smaller NumPy updates, whether there are compiled rules or not
 
@@ -46,9 +46,7 @@ def elementwise(name: str, *, least: int = LEAST) -> Callable[[Formula], Rule]:
         FORMULAS[name] = formula
         written: dict[tuple[bool, ...], Callable[..., None]] = {}
 
-        def by_numpy(
-            p: Flat, g: Flat, kept: Sequence[Flat], numbers: Sequence[Any], *flags: bool
-        ) -> None:
+        def by_numpy(p: Flat, g: Flat, kept: Kept, numbers: Sequence[Any], *flags: bool) -> None:
             passes = written.get(flags)
             if passes is None:
                 passes = written[flags] = write(formula, len(kept), len(numbers), flags)
@@ -240,7 +238,7 @@ class _Writer:
 
 def write(
     formula: Formula, slots: int, count: int, flags: tuple[bool, ...]
-) -> Callable[[Flat, Flat, Sequence[Flat], Sequence[Any]], None]:
+) -> Callable[[Flat, Flat, Kept, Sequence[Any]], None]:
     """Return a function that does what a formula says with arrays, by as few passes as can be.
 
     Args:

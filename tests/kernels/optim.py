@@ -35,7 +35,7 @@ def row(name, flags):
         p, g = rng.normal(size=(2, SIZE)).astype(dtype)
         kept = rng.random((count, SIZE)).astype(dtype)
         kept[0] += 4  # the square of the mean of gradients is less than the mean of their squares
-        return p, g, tuple(kept), np.array(numbers, dtype), *flags
+        return p, g, tuple(kept), tuple(np.array(numbers, dtype)), *flags
 
     return KernelRow(jit.KERNELS[f"optim.{name}"], arguments)
 

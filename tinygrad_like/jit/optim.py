@@ -62,8 +62,7 @@ def __getattr__(name: str) -> Callable[..., None]:
         count = len(kept)
         if count not in made:
             made[count] = _around(name, count)
-        in_use = (a if a.size else None for a in kept)
-        made[count](p, g, *in_use, tuple(numbers), flags)
+        made[count](p, g, *kept, numbers, flags)
 
     return run
 
