@@ -17,7 +17,7 @@ from tests.coverage_page import COLUMNS, PAGE, absences
 from tests.plain_calls import CALLS
 from tests.public_names import OUT_OF_SCOPE, classified
 from tests.recording import Array, Call
-from tests.spelled import FORMS, call_again, known, sharing, spelling
+from tests.spelled import FORMS, ROWS, call_again, known, sharing, spelling
 
 try:
     import torch
@@ -32,15 +32,12 @@ OTHER_ARGUMENTS = (TypeError, RuntimeError, AttributeError, ValueError, IndexErr
 Holds = Callable[[str, Any], None]
 
 
-def _spellings() -> list[Any]:
-    if torch is None:
-        return []
-    return [
-        pytest.param(line, form, id=f"{line}-{form}")
-        for line in sorted(known().calls)
-        for form in FORMS
-        if spelling(torch, line, form) is not None
-    ]
+SPELLINGS = [
+    (line, form)
+    for line in (sorted(known().calls) if torch is not None else ())
+    for form in FORMS
+    if spelling(torch, line, form) is not None
+]
 
 
 @pytest.mark.parametrize("number", range(len(CALLS)))
@@ -56,7 +53,9 @@ def _lacks(line: str, form: str, call: Call) -> bool:
     if function is None or form != "out=":
         return function is None
     try:
-        _with_out(ours, line, call)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            _with_out(ours, line, call)
     except TypeError as error:
         return "out" in str(error)
     except (RuntimeError, NotImplementedError):
@@ -114,7 +113,7 @@ def _run(package: Any, line: str, form: str, call: Call) -> tuple[list[Any], lis
     return seen, sharing(result, arguments)
 
 
-@pytest.mark.parametrize(("line", "form"), _spellings())
+@pytest.mark.parametrize(("line", "form"), SPELLINGS)
 def test_spelling(line: str, form: str, record_property: Holds) -> None:
     ran = False
     viewed = set()
@@ -216,6 +215,11 @@ def test_what_the_page_lists_as_absent_is_what_is_absent() -> None:
     if f"PyTorch {torch.__version__.partition('+')[0]} " not in text:
         return  # written with another release, which has other names
     assert "\n".join(absences(*classified(torch))) in text, STALE
+
+
+def test_ids_of_rows_are_unique() -> None:
+    names = [name for name, _ in ROWS]
+    assert len(set(names)) == len(names), "the page tells rows apart by their ids"
 
 
 def test_every_group_that_is_out_of_scope_has_names() -> None:
