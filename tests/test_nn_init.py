@@ -53,6 +53,17 @@ def test_fillings_give_pytorchs_numbers(fill, shape, dtype):
     close(tg.rand(3), pytorch.rand(3), 1e-7)
 
 
+@pytest.mark.parametrize("size", [5, 16, 24, 600])
+@pytest.mark.parametrize("name", ["uniform_", "normal_"])
+def test_half_precision_is_filled_with_pytorchs_numbers(name, size):
+    def run(torch):
+        torch.manual_seed(0)
+        return getattr(torch.nn.init, name)(torch.empty(size, dtype=torch.float16)), torch.rand(2)
+
+    for found, wanted in zip(run(tg), run(pytorch), strict=True):
+        assert found.tolist() == wanted.tolist()
+
+
 @pytest.mark.parametrize(
     "name",
     ["uniform_", "normal_", "trunc_normal_", "xavier_normal_", "orthogonal_", "sparse_", "eye_"],

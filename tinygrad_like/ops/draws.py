@@ -51,13 +51,14 @@ def normal_numbers(
         few: np.ndarray[Any, Any] = scaled_normals(paired_normals(generator, n), mean, std)
         return few.astype(d)
     work = np.dtype(np.float32) if d == np.float16 else d
-    # The last 16 are drawn anew if they are no block of their own.
+    # The last 16 are drawn anew if they are no block of their own; float16 never drew them before.
     whole, rest = n - n % 16, n % 16
-    numbers = generator.uniform(n + 16 if rest else n, work)
+    end = whole + 16 if rest else n
+    numbers = generator.uniform(n + 16 if rest and d != np.float16 else end, work)
     if rest:
-        numbers[whole : whole + 16] = numbers[n:]
-    for start in range(0, numbers.size - rest, _CHUNK):
-        _box_muller(numbers[start : min(start + _CHUNK, numbers.size - rest)], mean, std)
+        numbers[whole:end] = numbers[-16:]
+    for start in range(0, end, _CHUNK):
+        _box_muller(numbers[start : min(start + _CHUNK, end)], mean, std)
     out = numbers[:n]
     if rest:
         out[n - 16 :] = numbers[whole : whole + 16]
