@@ -49,6 +49,11 @@ Arrays = Sequence[Any]  # annotates the one argument that is a list of arrays, a
 # The public names of arguments are PyTorch's; rules stay short.
 _PUBLIC = {"x": "input", "y": "other", "xs": "tensors"}
 
+# Made once: putting types together takes as long as asking for them.
+_NOT_TENSORS = (list, tuple, str)
+_ARRAYS = np.ndarray | np.generic
+_TENSORS = Traced | np.ndarray
+
 # What messages call an op that is only a part of what the user called.
 _SPOKEN = {
     "attention": "scaled_dot_product_attention",
@@ -279,9 +284,9 @@ class Op:
             operands = self._checked_list(operands[0])
         else:
             for name, o in zip(self.arrays, operands, strict=True):
-                if isinstance(o, list | tuple | str) or (o is None and name not in self.optional):
+                if isinstance(o, _NOT_TENSORS) or (o is None and name not in self.optional):
                     raise self.wrong_call(operands)
-        if self.dtype != "any":
+        if self.dtype != "any" and not _agree(operands):
             operands = harmonise(self, list(operands))
         arrays = [o.array if isinstance(o, Traced) else o for o in operands]
         nodes = [o.node if isinstance(o, Traced) else None for o in operands]
@@ -299,28 +304,27 @@ class Op:
             for tensor in tensors:
                 mark_inference(tensor, operands)
         names = self.arrays * len(nodes) if self.variadic else self.arrays
-        parents = tuple(
-            node if name in self.differentiable else None
-            for node, name in zip(nodes, names, strict=True)
-        )
+        if len(self.differentiable) < len(self.arrays):
+            pairs = zip(nodes, names, strict=True)
+            nodes = [node if name in self.differentiable else None for node, name in pairs]
         if (
-            any(node is not None for node in parents)
+            nodes.count(None) < len(nodes)
             and any(r.dtype.kind == "f" for r in results)
             and (made := self.recording(operands) if departed.count else self.node)
         ):
-            values = dict(zip(self.arrays, given, strict=True))
-            values |= dict(zip(self.options, options, strict=True))
-            values |= dict(zip(self.keeps, kept, strict=True))
-            values["out"] = tuple(results) if self.several else results[0]
             node = object.__new__(made)
             node.tick = tick()
-            node.parents = parents
-            wanted = {n for n, parent in zip(names, parents, strict=True) if parent is not None}
+            node.parents = tuple(nodes)
             node.line = here()
             node.hooks = None
             node.shape = [r.shape for r in results] if self.several else results[0].shape
+            values = dict(zip(self.arrays, given, strict=True))
+            values |= zip(self.options, options, strict=True)
+            values |= zip(self.keeps, kept, strict=True)
+            values["out"] = tuple(results) if self.several else results[0]
+            wanted = {n for n, parent in zip(names, nodes, strict=True) if parent is not None}
             node.saved = tuple(
-                self._value(n, values) if wanted.intersection(users) else None
+                None if wanted.isdisjoint(users) else self._value(n, values)
                 for n, users in self.saves.items()
             )
             if self.several:
@@ -354,7 +358,7 @@ class Op:
             )
         found: list[Any] = list(operands)
         for position, operand in enumerate(found):
-            if not isinstance(operand, Traced | np.ndarray):
+            if not isinstance(operand, _TENSORS):
                 raise TypeError(
                     f"{self.name}(): expected Tensor as element {position} in argument 0, "
                     f"but got {type(operand).__name__}"
@@ -379,13 +383,11 @@ class Op:
                 args = tuple(bound.arguments.values())
             first = args[0]
             if self.variadic:
-                plain = _is_list(first) and all(
-                    isinstance(a, np.ndarray | np.generic) for a in first
-                )
+                plain = _is_list(first) and all(isinstance(a, _ARRAYS) for a in first)
             else:
                 plain = not any(isinstance(a, Traced) for a in args[:count])
             if plain:
-                if isinstance(first, list | tuple | str) and not self.variadic:
+                if isinstance(first, _NOT_TENSORS) and not self.variadic:
                     raise self.wrong_call(args[:count])
                 out = self.forward(*args)
                 return out[0] if self.keeps else out
@@ -452,6 +454,14 @@ def _lift(node: Node, saved: tuple[Any, ...]) -> tuple[Any, ...]:
 
 
 # ----- Mixing types -------------------------------------------------------------------------------
+
+
+def _agree(operands: Sequence[Any]) -> bool:
+    """Return True if all are tensors of one floating-point type, so that nothing is to be cast."""
+    d = operands[0].array.dtype if operands and isinstance(operands[0], Traced) else None
+    if d is None or d.kind != "f":
+        return False
+    return all(isinstance(o, Traced) and o.array.dtype is d for o in operands)
 
 
 def harmonise(op_: Op, operands: Sequence[Any]) -> list[Any]:
