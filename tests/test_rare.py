@@ -277,3 +277,33 @@ F.fractional_max_pool2d(q, 2, 2); t.rand(2)
 """)
 def test_pooling_at_random_places(line):
     run(line)
+
+
+# ----- Points in boxes, and matrices of low rank --------------------------------------------------
+
+
+@lines("""
+t.histogramdd(m.t(), [2, 3])
+t.histogramdd(m.t(), 2)
+t.histogramdd(m, [2, 1, 2], range=[0.0, 3.0, 0.0, 5.0, 2.0, 4.0])
+t.histogramdd(m.t(), [2, 3], weight=v[:3], density=True)
+t.histogramdd(m.t(), (t.tensor([0.0, 1.0, 4.0]), t.tensor([3.0, 5.0])))
+t.histogramdd(t.ones(4, 2), [2, 2])
+t.histogramdd(m.t().double(), 3).hist
+t.histogramdd(m, [2, 2])
+t.histogramdd(m.int(), [2, 2, 2])
+t.svd_lowrank(m)[1][:2]
+t.svd_lowrank(m.t(), 2)[1]
+t.svd_lowrank(q, 1, 3)[1]
+t.svd_lowrank(m, 1, M=t.ones(3))[1]
+t.svd_lowrank(m, 1)[0].abs()
+t.svd_lowrank(m, 1)[2].abs()
+t.pca_lowrank(m, 1)[1]
+t.pca_lowrank(m, 2, center=False)[1]
+t.pca_lowrank(q, 2)[1][..., :1]
+t.pca_lowrank(m, 3)
+t.pca_lowrank(m, -1)
+t.pca_lowrank(m, 1, niter=-1)
+""")
+def test_boxes_and_low_rank(line):
+    run(line)

@@ -34,7 +34,7 @@ _RARE += ("feature_dropout_", "gcd_", "i0_", "lcm_", "ldexp_", "unsafe_chunk", "
 _RARE += ("unsafe_split_with_sizes", "affine_grid_generator", "binomial", "constant_pad_nd")
 _RARE += ("conv_tbc", "convolution", "embedding_bag", "grid_sampler", "grid_sampler_2d")
 _RARE += ("grid_sampler_3d", "max_pool1d_with_indices", "nonzero_static", "norm_except_dim")
-_RARE += ("poisson", "resolve_neg")
+_RARE += ("poisson", "resolve_neg", "histogramdd")
 
 _SETTINGS: tuple[str, ...] = ("are_deterministic_algorithms_enabled", "get_default_device")
 _SETTINGS += ("get_deterministic_debug_mode", "get_device", "get_float32_matmul_precision")
@@ -52,6 +52,7 @@ HOMES = {
     **dict.fromkeys(_STRIDED, "ops.strided"),
     **dict.fromkeys(_RARE, "ops.rare"),
     **dict.fromkeys(_SETTINGS, "settings"),
+    **dict.fromkeys(("pca_lowrank", "svd_lowrank"), "linalg.lowrank"),
 }
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from tinygrad_like import return_types
 from tinygrad_like.graph import Traced, result_type
 from tinygrad_like.nn import functional as F
 from tinygrad_like.op import REGISTRY
@@ -259,6 +260,60 @@ def conv_tbc(input: Any, weight: Any, bias: Any, pad: int = 0) -> Any:
     return out.permute(2, 0, 1)
 
 
+def histogramdd(
+    input: Any, bins: Any, range: Any = None, weight: Any = None, density: bool = False
+) -> Any:
+    """Return how many points lie in each box of a grid, and the edges along each axis.
+
+    Args:
+        input: points ``(..., D)``.
+        bins: how many boxes there are along each axis, or the edges, one vector an axis.
+        range: the ends along each axis, one after the other; else those of the points.
+        weight: what each point counts, if not 1.
+        density: divide by the sum and by the boxes' sizes.
+
+    Raises:
+        RuntimeError: if there are not as many numbers or vectors as axes, or types don't fit.
+
+    >>> import tinygrad_like as torch
+    >>> torch.histogramdd(torch.tensor([[0.0, 1.0], [1.0, 1.0]]), bins=2).hist
+    tensor([[0., 1.],
+            [0., 1.]])
+    """
+    points = input.array.reshape(-1, input.array.shape[-1])
+    axes, d = points.shape[1], points.dtype
+    if d.kind != "f":
+        raise unsupported("histogramdd", d)
+    counts = [bins] * axes if isinstance(bins, int) else list(bins)
+    if len(counts) != axes or (range is not None and len(range) != 2 * axes):
+        raise RuntimeError(
+            f"histogramdd: for points of {axes} coordinates there must be {axes} numbers of bins, or vectors "
+            f"of edges, and twice as many ends in a range; got {len(counts)} and {range}"
+        )
+    edges = []
+    for axis, count in enumerate(counts):
+        if isinstance(count, Traced):
+            edges.append(count.array)
+            continue
+        if range is not None:
+            low, high = range[2 * axis : 2 * axis + 2]
+        elif len(points):
+            low, high = points[:, axis].min(), points[:, axis].max()
+        else:
+            low, high = 0.0, 1.0
+        if low == high:
+            low, high = low - 0.5, high + 0.5
+        edges.append(np.linspace(low, high, count + 1, dtype=d))
+    weights = None if weight is None else weight.array.reshape(-1)
+    hist = np.histogramdd(points, edges, weights=weights)[0].astype(d)
+    if density:
+        hist = hist / hist.sum()
+        for axis, ends in enumerate(edges):
+            hist = hist / np.diff(ends).reshape([-1 if i == axis else 1 for i in np.arange(axes)])
+    made = tuple(map(result_type.make, edges))
+    return return_types.histogramdd(result_type.make(hist.astype(d)), made)
+
+
 def resolve_neg(input: Any) -> Any:
     """Return `input`: no tensor here waits for its sign to be changed."""
     return input
@@ -305,7 +360,12 @@ def binomial(count: Any, prob: Any, generator: Any = None) -> Any:
         )
     if a.dtype is not b.dtype:
         raise RuntimeError(f"binomial: Found dtype {prob.dtype} but expected {count.dtype}")
-    return result_type.make(binomial_counts(a, b, generator))
+    try:
+        return result_type.make(binomial_counts(a, b, generator))
+    except ValueError:
+        raise RuntimeError(
+            f"binomial: shapes of count, {a.shape}, and prob, {b.shape}, do not broadcast"
+        ) from None
 
 
 # ----- By name ------------------------------------------------------------------------------------
