@@ -139,11 +139,11 @@ def test_groups_added_later():
     pair.check()
 
 
-@pytest.mark.parametrize("name", ["SGD", "Adam", "RMSprop", "Adagrad"])
+@pytest.mark.parametrize("name", [*dict(EVERY), "Muon"])
 def test_options_may_be_tensors(name):
     results = []
     for package in BOTH:
-        w = package.tensor([1.0, 2.0], requires_grad=True, dtype=package.float64)
+        w = package.tensor([[1.0, 2.0]], requires_grad=True, dtype=package.float64)
         lr = package.tensor(0.125, dtype=package.float64)
         optimizer = getattr(package.optim, name)([w], lr=lr)
         for step in range(3):
@@ -154,6 +154,21 @@ def test_options_may_be_tensors(name):
                     lr.mul_(0.5)
         results.append(w.detach().numpy())
     np.testing.assert_allclose(*results, rtol=1e-12)
+
+
+def test_options_that_are_pytorchs_tensors_can_be_loaded():
+    weights, saved = [package.ones(3, requires_grad=True) for package in BOTH], None
+    for package, w in zip(reversed(BOTH), reversed(weights), strict=True):
+        lr = package.tensor(0.125)
+        optimizer = package.optim.Adam([w], lr=lr, betas=(package.tensor(0.5), package.tensor(0.9)))
+        if saved is not None:
+            optimizer = package.optim.Adam([w])
+            optimizer.load_state_dict(saved)
+            assert isinstance(optimizer.param_groups[0]["lr"], package.Tensor)
+        saved = optimizer.state_dict()
+        w.grad = package.ones(3)
+        optimizer.step()
+    np.testing.assert_allclose(*[w.detach().numpy() for w in weights], rtol=1e-6)
 
 
 def test_betas_may_be_tensors():

@@ -298,7 +298,7 @@ class Optimizer:
             replaced = hook(self, state_dict)
             if replaced is not None:
                 state_dict = replaced
-        saved = deepcopy(state_dict["param_groups"])
+        saved = [_converted(group) for group in deepcopy(state_dict["param_groups"])]
         if len(saved) != len(self.param_groups):
             raise ValueError("loaded state dict has a different number of parameter groups")
         sizes = [
@@ -432,6 +432,15 @@ def _cast(value: Any, p: Tensor, group: Group, key: Any = None) -> Any:
     if isinstance(value, Iterable):
         return type(value)(_cast(v, p, group) for v in value)  # type: ignore[call-arg]
     return value
+
+
+def _converted(value: Any) -> Any:
+    """Return options with PyTorch's tensors as this package's."""
+    if isinstance(value, dict):
+        return {key: _converted(v) for key, v in value.items()}
+    if type(value) in (list, tuple):
+        return type(value)(map(_converted, value))
+    return from_pytorch(value)
 
 
 def _as(value: Tensor, d: np.dtype[Any]) -> Tensor:
