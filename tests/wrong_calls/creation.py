@@ -305,4 +305,12 @@ ROWS = [
         flags(2),
         says="floating",
     ),
+    wrong(
+        NotImplementedError,
+        "normal: a mean of ints",
+        lambda t, m, s: t.normal(m, s),
+        whole(2),
+        real(2),
+        says="int64",
+    ),
 ]

@@ -299,4 +299,25 @@ ROWS = [
         given([[[1, 2]]]),
         says="9|2",
     ),
+    wrong(
+        NotImplementedError,
+        "unfold: ints",
+        lambda F, x: F.unfold(x, 2),
+        whole(1, 1, 4, 4),
+        says="int64",
+    ),
+    wrong(
+        NotImplementedError,
+        "fold: ints",
+        lambda F, x: F.fold(x, (4, 4), 2),
+        whole(1, 4, 9),
+        says="int64",
+    ),
+    wrong(
+        NotImplementedError,
+        "pad: a reflection of bools",
+        lambda F, x: F.pad(x, (1, 1), mode="reflect"),
+        given([[True, False]]),
+        says="bool",
+    ),
 ]

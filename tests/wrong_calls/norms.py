@@ -348,4 +348,11 @@ ROWS = [
         real(3, 3, 4),
         says="(2, 3, 4)|(3, 3, 4)",
     ),
+    wrong(
+        TypeError,
+        "batch_norm: a list for running_mean",
+        lambda F, x: F.batch_norm(x, [0.0, 0.0, 0.0], x[0]),
+        real(2, 3),
+        says="running_mean|list",
+    ),
 ]

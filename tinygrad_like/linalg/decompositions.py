@@ -144,6 +144,13 @@ def householder_product(A: Any, tau: Any) -> Any:
     require_tensors("linalg_householder_product", A=A, tau=tau)
     name = "torch.linalg.householder_product"
     needs_matrices(name, A.array)
+    if tau.ndim != A.ndim - 1:
+        raise RuntimeError(
+            f"{name}: Expected tau to have one dimension less than input, but got tau of shape "
+            f"{tuple(tau.shape)} and input of shape {tuple(A.shape)}"
+        )
+    if tau.dtype is not A.dtype:
+        raise RuntimeError(f"{name}: tau dtype {tau.dtype} does not match input dtype {A.dtype}")
     rows, columns = A.shape[-2:]
     if rows < columns:
         raise RuntimeError(

@@ -205,6 +205,11 @@ def lstsq(A: Any, B: Any, rcond: float | None = None, *, driver: str | None = No
             f"{name}: input.size(-2) should match other.size(-2), got {tuple(A.shape)} and "
             f"{tuple(B.shape)}"
         )
+    if not 0 <= A.ndim - B.ndim <= 1:
+        raise RuntimeError(
+            f"{name}: input.dim() must be greater or equal to other.dim() and (input.dim() - other.dim()) "
+            f"<= 1, got {tuple(A.shape)} and {tuple(B.shape)}"
+        )
     batch = np.broadcast_shapes(A.shape[:-2], right.shape[:-2])
     A = broadcast_to(A, (*batch, rows, columns))
     right = broadcast_to(right, (*batch, rows, right.shape[-1]))

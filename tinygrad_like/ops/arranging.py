@@ -437,6 +437,8 @@ def _check_borders(input: Any, pad: Sequence[int], mode: str) -> None:
             f"Padding size {len(pad)} is not supported for {input.ndim}D input tensor: mode {mode!r} pads "
             "the last 1, 2 or 3 dimensions of an input that has one or two dimensions more"
         )
+    if mode != "circular" and as_array(input).dtype.kind == "b":
+        raise NotImplementedError(f"pad: mode {mode!r} is not implemented for bool; use .byte()")
     if mode != "circular" and 0 in input.shape[input.ndim - count - 1 :]:
         raise RuntimeError(
             f"pad: mode {mode!r} expects no dimension but the batch to be 0, got {list(input.shape)}"

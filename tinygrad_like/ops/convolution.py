@@ -139,6 +139,11 @@ def _check_operands(
             f"Input type ({dtypes.named(x.dtype)}) and weight type ({dtypes.named(w.dtype)}) should be "
             "the same; convert one with .to(dtype)"
         )
+    if not w.shape[0]:
+        raise RuntimeError(
+            f"Given groups={groups}, expected weight to be at least 1 at dimension 0, but got weight of "
+            f"size {list(w.shape)} instead"
+        )
     if groups <= 0:
         raise RuntimeError(f"non-positive groups is not supported: got {groups}")
     channels = x.shape[-count - 1]

@@ -95,6 +95,8 @@ def _pool_of(
         RuntimeError: if one is out of range or there is no window.
     """
     _check_input(name, count, input)
+    if as_array(input).dtype.kind == "b":
+        raise unsupported(name, as_array(input).dtype)
     kernel = _per_dimension(kernel_size, count, name, "kernel_size")
     steps = kernel
     if stride is not None and stride != () and stride != []:
@@ -217,6 +219,8 @@ def _evenly(inputs: tuple[int, ...], sizes: tuple[int, ...]) -> Pool | None:
 
 def _adaptive_max(name: str, count: int, input: Any, output_size: Any, return_indices: bool) -> Any:
     sizes = _adaptive_sizes(name, count, input, output_size)
+    if as_array(input).dtype.kind != "f":
+        raise unsupported(name, as_array(input).dtype)
     x, unbatched = _batched(count, input)
     pool = _evenly(tuple(x.shape[2:]), sizes)
     out, indices = max_pool_with_indices(x, pool) if pool else adaptive_max_pool(x, sizes)
@@ -454,6 +458,8 @@ def _make_max_unpool(count: int) -> Any:
             ValueError: if `output_size` is impossible.
         """
         _check_input(name, count, input)
+        if as_array(input).dtype.kind != "f":
+            raise unsupported(name, as_array(input).dtype)
         kernel = _per_dimension(kernel_size, count, name, "kernel_size")
         steps = kernel if stride is None else _per_dimension(stride, count, name, "stride")
         before = _per_dimension(padding, count, name, "padding")

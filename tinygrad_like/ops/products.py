@@ -164,6 +164,8 @@ def trace(x: Array) -> Array:
     >>> torch.trace(torch.tensor([[1.0, 2.0], [3.0, 4.0]]))
     tensor(5.)
     """
+    if x.dtype.kind == "b":
+        raise unsupported("trace", x.dtype)
     if x.ndim != 2:
         raise RuntimeError(f"trace: expected a matrix, but got tensor with dim {x.ndim}")
     return total(x.diagonal(), None)

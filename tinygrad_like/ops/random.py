@@ -283,6 +283,7 @@ def _normal_around(x: Array, y: Array, generator: Any) -> Array:
     if np.any(np.less(y, 0)):
         raise RuntimeError(f"normal expects all elements of std >= 0.0, got {np.min(y)}")
     array = x if isinstance(x, np.ndarray) else y
+    refuse_whole("normal", array.dtype)
     shape = np.broadcast_shapes(np.shape(x), np.shape(y))
     z = normal_numbers(generator, math.prod(shape), array.dtype).reshape(shape)
     return np.add(z * y, x)

@@ -181,8 +181,10 @@ def resize_(input: Any, *size: Any, memory_format: Any = None) -> Any:
         RuntimeError: if it requires a gradient, or a size is negative.
     """
     del memory_format
-    _refuse_resizing(input)
     shape = sizes_of(size)
+    if any(isinstance(n, float) for n in shape):
+        raise TypeError(f"resize_(): argument 'size' must be tuple of ints, not float: got {shape}")
+    _refuse_resizing(input)
     if min(shape, default=0) < 0:
         raise RuntimeError(f"resize_: a tensor can't have the negative size {list(shape)}")
     return _hold(input, resized(input.array, shape)) if shape != input.array.shape else input
@@ -207,6 +209,8 @@ def set_(
     Raises:
         RuntimeError: if dtypes differ, or the tensor requires a gradient.
     """
+    if source is not None and not isinstance(source, Traced):
+        raise TypeError(f"set_(): argument 'source' must be Tensor, not {type(source).__name__}")
     if input.node is not None and not isinstance(input.node, AccumulateGrad):
         raise RuntimeError("set_: a tensor that operations made can't be given other memory")
     if source is None:

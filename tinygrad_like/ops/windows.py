@@ -16,9 +16,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from tinygrad_like import jit, threads
-from tinygrad_like.graph import Array
+from tinygrad_like.graph import Array, as_array
 from tinygrad_like.op import op
 from tinygrad_like.ops.arguments import require_tensors
+from tinygrad_like.ops.comparison import unsupported
 
 FUNCTIONAL = ["fold", "unfold"]
 
@@ -306,6 +307,11 @@ def columns_to_image(
     return batch_first(out)
 
 
+def _refuse_whole(name: str, input: Any) -> None:
+    if as_array(input).dtype.kind != "f":
+        raise unsupported(name, as_array(input).dtype)
+
+
 def _check_blocks(sizes: Any, kernel: Any, geometry: Geometry) -> tuple[int, ...]:
     counts = out_sizes_of(sizes, kernel, geometry)
     if min(counts) < 1:
@@ -331,6 +337,7 @@ def unfold(
     torch.Size([1, 8, 4])
     """
     require_tensors("im2col", input=input)
+    _refuse_whole("unfold", input)
     if input.ndim not in (3, 4):
         raise RuntimeError(
             "Expected 3D or 4D (batch mode) tensor with possibly 0 batch size and other non-zero "
@@ -360,6 +367,7 @@ def fold(
         RuntimeError: if the columns are not those of an image of `output_size`.
     """
     require_tensors("col2im", input=input)
+    _refuse_whole("fold", input)
     if input.ndim not in (2, 3):
         raise RuntimeError(
             "Expected 2D or 3D (batch mode) tensor for input with possibly 0 batch size and non-zero "
