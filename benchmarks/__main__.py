@@ -5,6 +5,7 @@
     python -m benchmarks chain moons     these workloads only
     python -m benchmarks --ops           every op at (64, 1000)
     python -m benchmarks --ops exp sort  those with one of these words in their expression
+    python -m benchmarks --layers        every layer at a usual size, or those with these words
     python -m benchmarks --readme        everything, and write the tables into README.md
 
 With one thread all systems run in one process, block by block in turn, so that what slows the
@@ -93,10 +94,11 @@ def main() -> None:
     parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(NAMES))
     parser.add_argument("--short", action="store_true", help="a fraction of a second each")
     parser.add_argument(
-        "--seconds", type=float, help="for each workload and system (2); with --ops for each op"
+        "--seconds", type=float, help="for each workload and system (2); of a page for each line"
     )
     parser.add_argument("--threads", choices=("one", "default"), help="only so (default: both)")
     parser.add_argument("--ops", action="store_true", help="the page of ops alone")
+    parser.add_argument("--layers", action="store_true", help="the page of layers alone")
     parser.add_argument("--systems", help=f"of {','.join(systems.TITLES)}")
     parser.add_argument("--readme", action="store_true", help="write the tables into README.md")
     parser.add_argument("--output", type=Path, default=ROOT / "benchmarks" / "out" / "times.json")
@@ -106,7 +108,8 @@ def main() -> None:
         answer(options.child)
         return
 
-    everything = not (options.names or options.ops or options.threads)
+    pages = [page for page in ("ops", "layers") if getattr(options, page)]
+    everything = not (options.names or pages or options.threads)
     present = systems.installed()
     if options.systems:
         chosen = options.systems.split(",")
@@ -117,14 +120,14 @@ def main() -> None:
     for name in chosen:
         if name not in present:
             parser.error(f"no system {name!r} is installed, only {', '.join(present)}")
-    for name in () if options.ops else options.names:
+    for name in () if pages else options.names:
         if name not in NAMES:
             parser.error(f"unknown workload {name!r}, expected one of {', '.join(NAMES)}")
     if options.readme and not everything:
         parser.error("--readme needs everything: name no workloads or threads")
 
     result: dict[str, Any] = {"machine": machine.description()}
-    if not options.ops:
+    if not pages:
         names = options.names or list(NAMES)
         seconds = options.seconds or (0.1 if options.short else 2)
         if options.threads != "default":
@@ -132,12 +135,12 @@ def main() -> None:
             result["one thread"] = one_thread(groups, chosen, seconds)
         if options.threads != "one" and not options.short:
             result["default threads"] = default_threads(names, chosen, seconds)
-    if everything or options.ops:
+    for page in ("ops", "layers") if everything else pages:
         usual = [s for s in chosen if s in systems.USUAL]
-        asked = options.seconds if options.ops else None
+        asked = options.seconds if pages else None
         seconds = asked or (0.004 if options.short else 0.03)
-        print("ops ...", file=sys.stderr, flush=True)
-        result["ops"] = child("ops.page", usual, seconds, options.names)
+        print(f"{page} ...", file=sys.stderr, flush=True)
+        result[page] = child("ops.page", page, usual, seconds, options.names)
     if everything:
         print("imports, sizes, memory ...", file=sys.stderr, flush=True)
         result["import"] = child("machine.imports")

@@ -1,10 +1,12 @@
-"""Time every op of `op_table`, forward and backward, in several systems."""
+"""Time every op of `op_table` and every layer of `layer_table`, forward and backward."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
 
+from benchmarks.layer_table import EXPRESSIONS as LAYERS
+from benchmarks.layer_table import inputs
 from benchmarks.op_table import EXPRESSIONS, operands
 from benchmarks.timing import reason, rounds
 
@@ -46,20 +48,54 @@ def make(torch: Any, expression: str, found: dict[str, Any]) -> Callable[[], Any
     return step
 
 
-def page(systems: list[str], seconds: float, wanted: list[str]) -> dict[str, Any]:
-    """Time every expression that contains one of the wanted words (all without any)."""
+def layer(torch: Any, line: str, found: dict[str, Any]) -> Callable[[], Any]:
+    """Return the function that runs a line of `layer_table` forward and backward on these inputs."""
+    made, _, arguments = line.partition(" <- ")
+    torch.manual_seed(0)
+    module = eval(f"nn.{made}", {"nn": torch.nn})
+    call = eval(f"lambda module: module({arguments})", dict(found))
+    call(module)  # which makes the parameters of lazy layers
+    leaves = [*module.parameters()]
+    leaves += [found[n] for n in call.__code__.co_names if n in found and found[n].requires_grad]
+
+    def outputs() -> list[Any]:
+        return [o for o in flat(call(module)) if o.requires_grad]
+
+    g = [torch.randn(tuple(o.shape)) for o in outputs()]
+
+    def step() -> None:
+        for leaf in leaves:
+            leaf.grad = None
+        torch.autograd.backward(outputs(), g)
+
+    return step
+
+
+def flat(value: Any) -> list[Any]:
+    """Return the tensors in nested tuples."""
+    if isinstance(value, list | tuple):
+        return [tensor for part in value for tensor in flat(part)]
+    return [] if value is None else [value]
+
+
+PAGES = {"ops": (EXPRESSIONS, operands, make), "layers": (LAYERS, inputs, layer)}
+
+
+def page(name: str, systems: list[str], seconds: float, wanted: list[str]) -> dict[str, Any]:
+    """Time every line of a page that contains one of the wanted words (all without any)."""
     from benchmarks.systems import load
 
+    lines, prepare, build = PAGES[name]
     modules = {system: load(system) for system in systems}
-    found = {system: operands(packages(system)) for system in systems}
+    found = {system: prepare(packages(system)) for system in systems}
     results: dict[str, Any] = {}
-    chosen = [e for e in EXPRESSIONS if not wanted or any(word in e for word in wanted)]
-    for expression in chosen:
+    chosen = [line for line in lines if not wanted or any(word in line for word in wanted)]
+    for line in chosen:
         ready, absent = {}, {}
         for system, module in modules.items():
             try:
-                step = make(packages(system), expression, found[system])
                 with module.active():
+                    step = build(packages(system), line, found[system])
                     step()
                     step()
             except Exception as error:
@@ -67,5 +103,5 @@ def page(systems: list[str], seconds: float, wanted: list[str]) -> dict[str, Any
             else:
                 ready[system] = (step, module.active)
         times = rounds(ready, seconds * len(ready), block=0.002) if ready else {}
-        results[expression] = {"times": times, "absent": absent}
+        results[line] = {"times": times, "absent": absent}
     return results

@@ -13,6 +13,10 @@ from benchmarks.systems import TITLES, USUAL
 from benchmarks.timing import spread
 
 MARKS = ("<!-- benchmark table -->", "<!-- end of benchmark table -->")
+PAGES = {
+    "ops": "Every op at (64, 1000), forward and backward, one thread, time over torch's:",
+    "layers": "Every layer at a usual size, forward and backward, one thread, time over torch's:",
+}
 Results = Mapping[str, Any]  # by name of workload, or by expression
 
 
@@ -153,9 +157,9 @@ def summary(result: Results) -> str:
     if "default threads" in result:
         title = "Default threads, each system alone:"
         texts.append(ratios(title, result["default threads"]))
-    if "ops" in result:
-        title = "Every op at (64, 1000), forward and backward, one thread, time over torch's:"
-        texts.append(op_summary(title, result["ops"]))
+    for page, title in PAGES.items():
+        if page in result:
+            texts.append(op_summary(title, result[page]))
     if "memory" in result:
         texts.append(sizes(result))
     return "\n\n".join(texts)
@@ -166,12 +170,14 @@ def details(result: Results) -> str:
     texts = [
         blocks(f"{key}:", result[key]) for key in ("one thread", "default threads") if key in result
     ]
-    if "ops" in result:
-        quoted = {f"`{expression}`": found for expression, found in result["ops"].items()}
-        texts.append(ratios("ops:", quoted))
+    for page in PAGES:
+        results = result.get(page, {})
+        if results:
+            quoted = {f"`{expression}`": found for expression, found in results.items()}
+            texts.append(ratios(f"{page}:", quoted))
         texts += [
             f"{expression}: {TITLES[system]} is absent: {why}"
-            for expression, found in result["ops"].items()
+            for expression, found in results.items()
             for system, why in found["absent"].items()
         ]
     return "\n\n".join(texts)

@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 
 import tinygrad_like as ours
-from benchmarks import machine, report, systems, timing
+from benchmarks import layer_table, machine, report, systems, timing
 from benchmarks.op_table import EXPRESSIONS, REASONS, operands
-from benchmarks.ops import make
+from benchmarks.ops import layer, make
 from benchmarks.workloads import NAMES
 from tests.rows import collect
 from tinygrad_like import jit
@@ -222,6 +222,31 @@ RESULT = {
         "x * y": {"times": {"torch": [1e-4]}, "absent": {"ours": "Error: gone"}},
     },
 }
+
+
+@pytest.mark.parametrize("line", layer_table.EXPRESSIONS)
+def test_every_layer_has_pytorchs_gradients(line):
+    grads = []
+    with jit.disabled():
+        for package in (ours, torch):
+            found = layer_table.inputs(package)
+            package.manual_seed(0)
+            layer(package, line, found)()
+            grads.append({n: t.grad for n, t in found.items() if t.requires_grad})
+    mine, theirs = grads
+    for name, e in theirs.items():
+        assert (e is None) == (mine[name] is None), name
+        if e is not None:
+            error = np.abs(mine[name].numpy() - e.numpy()).max()
+            assert error <= 1e-4 * max(e.abs().max().item(), 1e-3), name
+
+
+def test_every_layer_is_on_the_page():
+    listed = {line.partition("(")[0] for line in layer_table.EXPRESSIONS}
+    known = {name for name in ours.nn.modules.__all__ if isinstance(getattr(ours.nn, name), type)}
+    missing = {n for n in known - listed if not layer_table.elsewhere(n)}
+    assert not missing
+    assert not listed & set(layer_table.ELSEWHERE)
 
 
 def test_the_table_of_ratios():
