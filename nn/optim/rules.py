@@ -260,7 +260,12 @@ def source(formula: Formula, slots: int, count: int, flags: tuple[bool, ...]) ->
     kept = tuple(_Value(tape, None, (), f"k{i}") for i in range(slots))
     numbers = tuple(_Value(tape, None, (), f"n{i}") for i in range(count))
     new_p, new_kept = formula(p, g, kept, numbers, flags)
-    lines = _Writer(tape, (p, *kept), (new_p, *new_kept)).lines
+    old = (p, *kept)
+    new = [
+        value if value is before or value.operation is not None else np.positive(value)
+        for before, value in zip(old, (new_p, *new_kept), strict=True)
+    ]
+    lines = _Writer(tape, old, new).lines
     head = ["def update(p, g, kept, numbers):"]
     if kept:
         lines.insert(0, f"{', '.join(k.name for k in kept)}, = kept")
