@@ -102,11 +102,11 @@ class Reducers:
     def __init__(self, storages: Storages) -> None:
         self._storages = storages
 
-    def get(self, kind: type) -> Callable[[Any], Any] | None:
-        """Return what gives a function and its arguments for an instance; None for `__reduce_ex__`."""
+    def get(self, kind: type, default: Any = None) -> Any:
+        """Return what gives a function and its arguments for an instance; `default` if nothing does."""
         if issubclass(kind, Traced):
             return lambda tensor: _tensor(tensor, self._storages)
-        return _REDUCERS.get(kind) or copyreg.dispatch_table.get(kind)
+        return _REDUCERS.get(kind) or copyreg.dispatch_table.get(kind, default)
 
 
 def pickler(pickle_module: Any, file: Any, protocol: int, storages: Storages) -> Any:
