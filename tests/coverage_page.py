@@ -19,6 +19,7 @@ import pytest
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "coverage.md"
 ORACLE = "tests/test_ops.py::test_value_and_gradients_are_torchs"
+FORMS = "tests/test_coverage_page.py::test_spelling"
 COLUMNS = ("value", "gradient", "second", "function", "method", "in-place", "out=", "view")
 HOLDS, LACKS, NONE = "✓", "✗", "·"
 
@@ -84,15 +85,30 @@ class Notes:
                 self.said[key].add(str(value))
 
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
-        if self.failed:
-            print(f"\n{self.failed} tests failed: the page was not written")
-        elif not session.config.option.collectonly:
+        if self.failed or session.config.option.collectonly:
+            return
+        missed = expected() - self.passed
+        if missed:
+            print(
+                f"\n{PAGE.name} was not written: {len(missed)} tests did not run, {min(missed)} for one"
+            )
+        else:
             PAGE.write_text(page(self), encoding="utf-8")
 
 
 def pytest_configure(config: pytest.Config) -> None:
     if not hasattr(config, "workerinput"):  # a worker's reports reach the main process
         config.pluginmanager.register(Notes())
+
+
+def expected() -> set[str]:
+    """Return the tests without which the page would say too little."""
+    from tests.spelled import ROWS
+    from tests.test_coverage_page import SPELLINGS
+
+    cases = [f"{name}-{number}" for name, row in ROWS for number in range(len(row.samples))]
+    found = {f"{ORACLE}[{case}-{dtype}]" for case in cases for dtype in ("float64", "float32")}
+    return found | {f"{FORMS}[{line}-{form}]" for line, form in SPELLINGS}
 
 
 # ----- What holds ---------------------------------------------------------------------------------
@@ -238,11 +254,12 @@ def others(torch: Any, lines: list[str]) -> Iterator[str]:
     )
     for space in SPACES:
         here = find(ours, space)
-        covered = {line.rpartition(".")[2] for line in lines}
+        prefix = f"{space}." if space not in ("", "Tensor") else ""
         names = [
             name
             for name in public(space, torch)
-            if hasattr(here, name) and not {name, name.removesuffix("_")} & covered
+            if hasattr(here, name)
+            and not {prefix + name, prefix + name.removesuffix("_")} & set(lines)
         ]
         if names:
             yield _wrapped(f"**{f'torch.{space}'.rstrip('.')}** ({len(names)}):", names)

@@ -40,6 +40,7 @@ MAKING: list[Callable[[Any], Any]] = [
     lambda t: [_x(t).new_zeros(2), _n(t).new_ones(2, 3), _x(t).new_full((2,), 3)],
     lambda t: [_n(t).new_tensor([1.5, 2]), _x(t).new_empty(0, 2), _x(t).new_empty((3,)).shape],
     lambda t: [t.meshgrid(t.arange(2), t.arange(3), indexing="xy")],
+    lambda t: [_x(t).zero_(), t.zero_(_n(t)), _x(t).fill_diagonal_(3), t.detach_copy(_x(t))],
     lambda t: [t.fill(_x(t), 2.0), t.fill(_n(t), t.tensor(3))],
     lambda t: t.vander(t.tensor([1, 2, 3]), 3, increasing=True),
     *(
@@ -66,6 +67,7 @@ DRAWING: list[Callable[[Any], Any]] = [
     lambda t: [t.multinomial(t.tensor([[0.2, 0.8, 0.0], [1.0, 1.0, 1.0]]), 2)],
     lambda t: t.multinomial(t.tensor([0.1, 0.2, 0.7]), 12, replacement=True),
     lambda t: [t.bernoulli(t.full((20,), 0.3)), t.empty(20).bernoulli_(0.3)],
+    lambda t: [t.poisson(t.full((9,), 3.0)), t.binomial(t.full((9,), 7.0), t.full((9,), 0.4))],
     lambda t: [t.normal(0.0, 2.0, (3,)), t.normal(1.0, 0.5, (20,)), t.empty(20).normal_(1, 3)],
     lambda t: [t.empty(20).uniform_(-1, 2), t.empty(3, dtype=t.float64).uniform_()],
     lambda t: [t.empty(9).exponential_(2), t.empty(9, dtype=t.float64).exponential_()],
@@ -98,6 +100,9 @@ ASKING: list[Callable[[Any], Any]] = [
     lambda t: [_x(t).half(), _n(t).byte(), _x(t).to(t.int64)],
     lambda t: [bool(t.tensor(1)), int(t.tensor(2.7)), float(t.tensor(3)), 2.0 in _x(t)],
     lambda t: [list(t.tensor([1, 2])), [0, 1, 2][t.tensor(1)]],
+    lambda t: [_x(t).is_cpu, _x(t).is_cuda, _x(t).is_meta, _x(t).is_sparse, _x(t).is_quantized],
+    lambda t: [_x(t).apply_(lambda v: v + 1), _x(t).map_(_x(t), lambda v, w: v * w)],
+    lambda t: [t.resolve_neg(_x(t)), _x(t).resolve_neg(), _x(t).dim_order(), _x(t).data],
     lambda t: [t.conj(_x(t)), _x(t).conj(), t.resolve_conj(_x(t)), _x(t).resolve_conj()],
 ]
 

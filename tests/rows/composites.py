@@ -15,7 +15,7 @@ def _functional(op, name, samples, *args, order=2, finite=True, exact=False, **o
     def call(torch, *operands):
         return getattr(torch.nn.functional, name)(*operands, *args, **options)
 
-    names = "_".join([name, *map(str, options.values())])
+    names = "_".join([f"F.{name}", *map(str, options.values())])
     return Row(op, call, samples, order, exact, finite=finite, name=names)
 
 
@@ -25,7 +25,7 @@ def _top(op, name, samples, *args, order=2, finite=True, **options):
     def call(torch, *operands):
         return getattr(torch, name)(*operands, *args, **options)
 
-    return Row(op, call, samples, order, finite=finite, name=name)
+    return Row(op, call, samples, order, finite=finite, name=f"torch.{name}")
 
 
 def _method(op, name, samples, *args, order=2, **options):
@@ -332,6 +332,40 @@ ARRANGING = [
     ),
 ]
 
+# Forms that PyTorch made for compilers and for its own modules.
+INNER = [
+    *(
+        _top("clone", name, [(R((2, 4)), *rest)])
+        for name, *rest in (
+            ("alias_copy",),
+            ("diagonal_copy", 1),
+            ("expand_copy", (3, 2, 4)),
+            ("narrow_copy", 1, 1, 2),
+            ("permute_copy", (1, 0)),
+            ("select_copy", 0, 1),
+            ("slice_copy", 1, 0, 4, 2),
+            ("split_copy", 2, 1),
+            ("split_with_sizes_copy", (1, 3), 1),
+            ("squeeze_copy",),
+            ("t_copy",),
+            ("transpose_copy", 0, 1),
+            ("unbind_copy", 1),
+            ("unfold_copy", 1, 2, 1),
+            ("unsqueeze_copy", 1),
+        )
+    ),
+    _top("region", "unsafe_chunk", [(R((2, 4)), 2, 1)]),
+    _top("region", "unsafe_split", [(R((2, 4)), 3, 1)]),
+    _top("split_with_sizes", "unsafe_split_with_sizes", [(R((2, 4)), (1, 3), 1)]),
+    _top(
+        "convolution",
+        "convolution",
+        [(R((1, 2, 5)), R((3, 2, 2)), None, (1,), (0,), (1,), False, (0,), 1)],
+    ),
+    _top("constant_pad", "constant_pad_nd", [(X, (1, 2), 0.5)]),
+    _top("norm", "norm_except_dim", [(X, 2, 0)]),
+]
+
 LINALG = [
     Row(
         "lu",
@@ -366,4 +400,4 @@ LINALG = [
     ),
 ]
 
-ROWS = POOLING + LOSSES + DISTANCES + LAYERS + ARITHMETIC + ARRANGING + LINALG
+ROWS = POOLING + LOSSES + DISTANCES + LAYERS + ARITHMETIC + ARRANGING + INNER + LINALG
