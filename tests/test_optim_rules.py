@@ -1,9 +1,12 @@
 """The passes that are written out for NumPy do what the formula says."""
 
+import itertools
+
 import numpy as np
 import pytest
 
 import tinygrad_like as ours
+from tests.kernels.optim import RULES
 from tinygrad_like.nn.optim import adam, passes, rules, sgd
 
 BINARY = (np.add, np.subtract, np.multiply, np.divide, np.maximum, np.minimum, np.add, np.subtract)
@@ -22,21 +25,23 @@ def random_formula(seed):
             return values[rng.integers(max(0, len(values) - 6), len(values))]
 
         for _ in range(rng.integers(0, 12)):
-            kind = rng.integers(0, 6)
+            kind = rng.integers(0, 5)
             if kind == 0:
                 values.append(UNARY[rng.integers(len(UNARY))](np.abs(some())))
             elif kind == 1:
                 values.append(rules.where(some() > some(), some(), numbers[0]))
             elif kind == 2:
                 values.append(numbers[rng.integers(2)] * some())
-            elif kind == 3:  # as running means are
-                old = rng.integers(len(kept) + 1)
-                y = numbers[0] * (p, *kept)[old] if rng.integers(2) else (p, *kept)[old]
-                step = numbers[1] * some()
-                values.append(y + step if rng.integers(2) else y - step)
             else:
                 values.append(BINARY[rng.integers(len(BINARY))](some(), some()))
-        new = [values[i] for i in rng.integers(0, len(values), len(kept) + 1)]
+        new = []
+        for old in (p, *kept):
+            if rng.integers(3):  # as running means are
+                y, step = (numbers[0] * old if rng.integers(2) else old), numbers[1] * some()
+                values.append(y + step if rng.integers(2) else y - step)
+                new.append(values[-1])
+            else:
+                new.append(values[rng.integers(len(values))])
         return new[0], tuple(new[1:])
 
     return formula
@@ -82,10 +87,6 @@ def test_few_passes_and_arrays():
 
 
 def test_no_rule_needs_more_scratch_than_there_is():
-    import itertools
-
-    from tests.kernels.optim import RULES
-
     for name, (slots, numbers, count) in RULES.items():
         for flags in itertools.product((False, True), repeat=count):
             text = rules.source(rules.FORMULAS[name], slots, len(numbers), flags)
