@@ -13,7 +13,7 @@ import linecache
 import textwrap
 from collections.abc import Callable
 from functools import partial
-from types import FunctionType
+from types import CodeType, FunctionType
 from typing import Any
 
 # NumPy's names for arguments, which PyTorch's built-in functions know too.
@@ -150,7 +150,7 @@ def _write(function: Any, home: str, name: str, plain: Any) -> Any:
         for node in ast.walk(statement):
             ast.copy_location(node, definition.body[0])
     definition.body[:0] = head
-    ast.fix_missing_locations(tree)
+    _locate(tree)
     # Errors are told from the user's line, so the file must be known as the package's: see `lines`.
     filename = f"<op {name} respelled>" if plain.__closure__ else plain.__code__.co_filename
     made = _compiled(tree, filename, function.__globals__)
@@ -192,7 +192,7 @@ def _source(home: str, name: str, plain: Any) -> Any:
     try:
         tree = _bare(ast.parse(textwrap.dedent("".join(inspect.getblock(lines)))))
         ast.increment_lineno(tree, first - 1)
-        if _compiled(tree, code.co_filename, plain.__globals__).__code__.co_code == code.co_code:
+        if _looks(_compiled(tree, code.co_filename, plain.__globals__).__code__) == _looks(code):
             return tree
     except (IndexError, SyntaxError):
         pass
@@ -200,6 +200,13 @@ def _source(home: str, name: str, plain: Any) -> Any:
     return _wrapping(
         plain, f"__import__('tinygrad_like.keywords').keywords.PLAIN[{home!r}, {name!r}]"
     )
+
+
+def _looks(code: CodeType) -> Any:
+    """Return what tells a function's code from others'; calls of what is imported compile in two ways."""
+    constants = [c for c in code.co_consts[1:] if not isinstance(c, CodeType)]  # past the docstring
+    lines = {line for _, _, line in code.co_lines()}
+    return code.co_names, code.co_varnames, constants, lines
 
 
 def _bare(tree: Any) -> Any:
@@ -212,7 +219,16 @@ def _bare(tree: Any) -> Any:
         if argument is not None:
             argument.annotation = None
     definition.returns, definition.decorator_list = None, []
-    return ast.fix_missing_locations(tree)
+    _locate(tree)
+    return tree
+
+
+def _locate(tree: Any) -> None:
+    """Give the nodes that were added a line; Python's own function for it leaves a cycle behind."""
+    definition = tree.body[0]
+    for node in ast.walk(definition):
+        if "lineno" in node._attributes and not hasattr(node, "lineno"):
+            ast.copy_location(node, definition)
 
 
 def _compiled(tree: Any, filename: str, scope: dict[str, Any]) -> Any:
