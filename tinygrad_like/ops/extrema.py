@@ -252,7 +252,8 @@ def aminmax(input: Any, *, dim: int | None = None, keepdim: bool = False) -> Any
         )
     if isinstance(dim, tuple | list):
         raise TypeError(f"aminmax(): dim must be an int, got {dim}")
-    return return_types.aminmax(amin(input, dim, keepdim), amax(input, dim, keepdim))
+    dims = () if dim is None else dim
+    return return_types.aminmax(amin(input, dims, keepdim), amax(input, dims, keepdim))
 
 
 # ----- Methods ------------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ from tinygrad_like.graph import Array, Traced
 from tinygrad_like.op import op
 from tinygrad_like.ops.conversion import convert
 from tinygrad_like.ops.reduction import axes_of, expand_reduced, keep_reduced, tie_share, total
-from tinygrad_like.ops.unary import exp
+from tinygrad_like.ops.unary import exp, sign
 
 __all__ = ["dist", "logsumexp", "norm"]
 
@@ -24,21 +24,21 @@ __all__ = ["dist", "logsumexp", "norm"]
 def _norm_rule(g: Array, x: Array, out: Array, p: float, dim: Any, keepdim: bool) -> Array:
     """Return the gradient of a norm, 0 where it has none (PyTorch, FunctionsManual.cpp, norm_backward)."""
     if p == 0:
-        return x * 0
+        return np.zeros_like(x)
     shape = x.shape
     if p == 1:
-        return expand_reduced(g, shape, dim, keepdim) * np.sign(x)
+        return expand_reduced(g, shape, dim, keepdim) * sign(x)
     if p == 2:
         return x * expand_reduced(g * (out != 0) / (out + (out == 0)), shape, dim, keepdim)
     size = np.abs(x)
     if math.isinf(p):
         share = tie_share(size, keep_reduced(out, shape, dim, keepdim), dim)
-        return expand_reduced(g, shape, dim, keepdim) * np.sign(x) * share
+        return expand_reduced(g, shape, dim, keepdim) * sign(x) * share
     # |x|^(p-1) sign(x) g out^(1-p), with the factors that would be 0^negative left out.
     nonzero = size != 0
     power = (size + (size == 0)) ** (p - 1) * nonzero
     scale = g * (out + (out == 0)) ** (1 - p) * (out != 0)
-    return np.sign(x) * power * expand_reduced(scale, shape, dim, keepdim)
+    return sign(x) * power * expand_reduced(scale, shape, dim, keepdim)
 
 
 @op(x=lambda g, x, out, p, dim, keepdim: _norm_rule(g, x, out, p, dim, keepdim), name="norm")
@@ -65,12 +65,12 @@ def _norm_of(x: Array, p: float, dim: Any, keepdim: bool) -> Array:
     size = np.abs(x)
     if p == 1:
         return total(size, axes, keepdim)
+    if (math.isinf(p) or p < 0) and math.prod(x.shape[axis] for axis in axes) == 0:
+        raise RuntimeError(
+            f"linalg.vector_norm cannot compute the {p} norm on an empty tensor because the operation "
+            "does not have an identity"
+        )
     if math.isinf(p):
-        if math.prod(x.shape[axis] for axis in axes) == 0:
-            raise RuntimeError(
-                f"linalg.vector_norm cannot compute the {p} norm on an empty tensor because the operation "
-                "does not have an identity"
-            )
         reduce: Any = np.maximum.reduce if p > 0 else np.minimum.reduce
         return reduce(size, axes, keepdims=keepdim)
     return total(size**p, axes, keepdim) ** (1 / p)
@@ -115,11 +115,8 @@ def dist(input: Any, other: Any, p: float = 2) -> Any:
     return _norm(input - other, float(p), None, False)
 
 
-_LOWEST = -3e38  # stands in for -inf, so that exp(-inf - out) is 0 and not nan
-
-
 def _logsumexp_rule(g: Any, x: Any, out: Any, dim: Any, keepdim: bool) -> Any:
-    share = exp(x - keep_reduced(np.maximum(out, _LOWEST), x.shape, dim, keepdim))
+    share = exp(x - keep_reduced(out, x.shape, dim, keepdim))
     if isinstance(share, np.ndarray) and share.ndim and not isinstance(g, Traced):
         share *= keep_reduced(g, x.shape, dim, keepdim)
         return share

@@ -361,11 +361,13 @@ def _degrees(shape: tuple[int, ...], dim: Any, correction: float) -> float:
 
 
 def _var_rule(g: Array, x: Array, dim: Any, correction: float, keepdim: bool) -> Array:
-    degrees = _degrees(x.shape, dim, correction)
-    slope = expand_reduced(g, x.shape, dim, keepdim) * (
-        2 / degrees if degrees else math.inf if _count(x.shape, dim) > 1 else math.nan
-    )
-    return slope * (x - _mean(x, dim, True))
+    # Where there are no degrees of freedom, each of PyTorch's two formulas has an answer of its own.
+    degrees = _count(x.shape, dim) - correction
+    mean = _mean(x, dim, True)
+    g = expand_reduced(g, x.shape, dim, keepdim)
+    if degrees <= 0 and (dim is None or not x.ndim):
+        return g * np.where(x == mean, math.nan, math.inf)
+    return g * (2 / degrees if degrees else math.inf) * (x - mean)
 
 
 @op(x=lambda g, x, dim, correction, keepdim: _var_rule(g, x, dim, correction, keepdim), name="var")
@@ -501,6 +503,8 @@ def std_mean(
 
 
 def _logic(ufunc: Any, x: Array, dim: Any, keepdim: bool) -> Array:
+    if isinstance(dim, tuple | list) and not dim:  # each element by itself, unlike a sum
+        return (x != 0).astype(x.dtype if x.dtype == np.uint8 else bool)
     axes = None if dim is None else axes_of(dim, x.ndim)
     out = np.asarray(ufunc.reduce(x, axes, keepdims=keepdim))
     return out.astype(x.dtype) if x.dtype == np.uint8 else out

@@ -147,7 +147,7 @@ def _softmax(x: Array, dim: int) -> Array:
 def softmax_backward(x: Array, y: Array, dim: int) -> Array:
     """Return the gradient `x` of a softmax along `dim`, whose result was `y`, for its input."""
     if y.ndim == 0:
-        return np.zeros_like(x)
+        return np.asarray(y * (x - x * y))  # 0, or nan
     if y.dtype is F16:
         return softmax_backward(x.astype(F32), y.astype(F32), dim).astype(F16)
     if y.size >= _LEAST and dim in (-1, y.ndim - 1):
@@ -185,7 +185,7 @@ def _log_softmax(x: Array, dim: int) -> Array:
 def log_softmax_backward(x: Array, y: Array, dim: int) -> Array:
     """Return the gradient `x` of a log_softmax, whose result was `y`, for its input."""
     if y.ndim == 0:
-        return np.zeros_like(x)
+        return np.asarray(x - np.exp(y) * x)  # 0, or nan
     if y.dtype is F16:
         return log_softmax_backward(x.astype(F32), y.astype(F32), dim).astype(F16)
     if y.size >= _LEAST and dim in (-1, y.ndim - 1):
