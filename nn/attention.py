@@ -221,11 +221,12 @@ def multi_head_attention_forward(
         if mask is not None:
             rows = mask.expand(batch * num_heads, mask.shape[1], source)
             mask = rows.reshape(batch, num_heads, mask.shape[1], source)
-        q, k, v = (x.reshape(batch, num_heads, -1, head) for x in (q, k, v))
+        q, k, v = (x.reshape(batch, num_heads, x.shape[1], head) for x in (q, k, v))
         mixed = scaled_dot_product_attention(q, k, v, mask, rate, is_causal)
         mixed = mixed.reshape(batch * num_heads, length, head)
     joined = mixed.transpose(0, 1).reshape(length * batch, embed)
-    out = linear(joined, out_proj_weight, out_proj_bias).reshape(length, batch, -1)
+    out = linear(joined, out_proj_weight, out_proj_bias)
+    out = out.reshape(length, batch, out.shape[1])
     if not batched:
         out = out.squeeze(1)
         weights = None if weights is None else weights.squeeze(0)

@@ -132,6 +132,20 @@ def test_masks(which, first, need):
         close(found, wanted, 1e-7)
 
 
+@pytest.mark.parametrize("shape", [(0, 3, 4), (2, 0, 4), (0, 4)])
+@pytest.mark.parametrize("need", [False, True])
+def test_nothing_to_attend_to(shape, need):
+    def run(torch):
+        layer = torch.nn.MultiheadAttention(4, 2, dropout=0.1)
+        x = torch.ones(*shape, requires_grad=True)
+        out, weights = layer(x, x, x, need_weights=need)
+        out.sum().backward()
+        whole = torch.nn.TransformerEncoderLayer(4, 2, 8)(x)
+        return [out, weights, x.grad, whole]
+
+    alike(run)
+
+
 def test_a_query_that_may_see_nothing():
     values = np.random.default_rng(1).normal(size=(L, N, E))
     nothing = np.tile(np.array([[True], [False], [False]]), (1, L))

@@ -331,7 +331,7 @@ def _draw(shape: tuple[int, ...], p: float) -> NumpyArray:
         part = out[start : start + step]
         like = np.empty((len(part), columns), np.uint8)
         part[...] = np.packbits(_coin_array(default_generator, like, 1 - p), axis=-1)
-    return out.reshape(*shape[:-1], -1)
+    return out.reshape(*shape[:-1], out.shape[1])
 
 
 def scaled_dot_product_attention(
