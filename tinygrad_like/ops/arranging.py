@@ -108,9 +108,10 @@ def repeat_interleave(
     """
     del output_size
     counted = input if repeats is None else repeats
-    if isinstance(counted, Traced) and counted.dtype not in (dtypes.int32, dtypes.int64):
+    if isinstance(counted, Traced) and counted.array.dtype not in (np.int32, np.int64):
         raise NotImplementedError(
-            f"repeat_interleave: repeats must be int32 or int64, got {counted.dtype}; use .long()"
+            "repeat_interleave: repeats must be int32 or int64, got "
+            f"{dtypes.named(counted.array.dtype)}; use .long()"
         )
     if repeats is None:
         counts = as_array(input)

@@ -8,7 +8,7 @@ from typing import Any
 
 from tinygrad_like import dtypes
 from tinygrad_like.graph import Traced, as_array
-from tinygrad_like.ops.arguments import require_tensors
+from tinygrad_like.ops.arguments import require_tensor, require_tensors
 from tinygrad_like.ops.comparison import where
 from tinygrad_like.ops.conversion import convert
 from tinygrad_like.ops.diagonals import diagonal
@@ -153,8 +153,7 @@ def _widths(name: str, y: Any, x: Any, dx: Any, dim: int) -> Any:
         return 1 if dx is None else dx
     if dx is not None:
         raise TypeError(f"{name}(): takes x or dx, not both")
-    if not isinstance(x, Traced):
-        raise TypeError(f"{name}(): argument 'x' must be Tensor, not {type(x).__name__}")
+    x = require_tensor(name, "x", x)
     if x.array.dtype.kind == "b":
         raise RuntimeError(f"{name}: received a bool input for `x`, but bool is not supported")
     if x.ndim == 1:

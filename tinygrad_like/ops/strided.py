@@ -13,6 +13,7 @@ from tinygrad_like import dtypes
 from tinygrad_like.device import check_device
 from tinygrad_like.graph import AccumulateGrad, Array, Traced, result_type
 from tinygrad_like.op import op
+from tinygrad_like.ops.arguments import require_tensor
 from tinygrad_like.ops.conversion import clone
 from tinygrad_like.ops.creation import dtype_of, empty_strided, finish
 from tinygrad_like.ops.scattering import _take, untake
@@ -209,8 +210,8 @@ def set_(
     Raises:
         RuntimeError: if dtypes differ, or the tensor requires a gradient.
     """
-    if source is not None and not isinstance(source, Traced):
-        raise TypeError(f"set_(): argument 'source' must be Tensor, not {type(source).__name__}")
+    if source is not None:
+        source = require_tensor("set_", "source", source)
     if input.node is not None and not isinstance(input.node, AccumulateGrad):
         raise RuntimeError("set_: a tensor that operations made can't be given other memory")
     if source is None:
