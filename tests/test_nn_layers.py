@@ -660,6 +660,15 @@ def test_wrong_inputs_are_refused_as_by_pytorch(make, shape):
     alike(run)
 
 
+@pytest.mark.parametrize("name", ["RReLU", "ELU", "GELU", "Softplus", "Sigmoid", "Softmax2d"])
+def test_whole_numbers_are_refused_or_taken_as_by_pytorch(name):
+    def run(torch):
+        x = torch.ones(2, 3, 4, dtype=torch.int64)
+        return kind(lambda: getattr(torch.nn, name)()(x))
+
+    alike(run)
+
+
 def test_channels_that_do_not_matter_are_warned_about():
     with pytest.warns(UserWarning, match="does not match num_features"):
         tg.nn.InstanceNorm1d(5)(tg.ones(2, 3, 4))

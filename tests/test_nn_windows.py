@@ -52,6 +52,7 @@ LAYERS = [
         lambda nn, **k: nn.FractionalMaxPool3d((1, 2, 2), None, 0.6, return_indices=True),
         VOLUME,
     ),
+    (lambda nn, **k: nn.FractionalMaxPool2d(2, 3), [real(0, 3, 4, 4)]),
     # ----- Borders
     (lambda nn, **k: nn.ConstantPad3d((1, 0, 2, 1, 0, 1), -2.5), VOLUME),
     (lambda nn, **k: nn.ConstantPad3d(1, 0.5), VOLUME),

@@ -90,9 +90,11 @@ def _pool(
         spread = [1] * (2 * axes)
         spread[axis], spread[axes + axis] = counts[axis], kernel[axis]
         flat = flat + places.reshape(*planes, *spread) * math.prod(inside[axis + 1 :])
-    flat = flat.reshape(*planes, math.prod(counts), math.prod(kernel))
-    values = input.array.reshape(*planes, 1, -1)
-    found = np.take_along_axis(values, flat.reshape(*planes, 1, -1), -1).reshape(flat.shape)
+    windows, each = math.prod(counts), math.prod(kernel)
+    flat = flat.reshape(*planes, 1, windows * each)
+    values = input.array.reshape(*planes, 1, math.prod(inside))
+    found = np.take_along_axis(values, flat, -1).reshape(*planes, windows, each)
+    flat = flat.reshape(found.shape)
     best = np.take_along_axis(flat, found.argmax(-1)[..., None], -1)[..., 0]
     where = result_type.make(best)
     out = gather(reshape(input, (*planes, math.prod(inside))), 2, where)

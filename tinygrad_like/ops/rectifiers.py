@@ -12,6 +12,7 @@ from tinygrad_like.graph import Array, Traced, result_type
 from tinygrad_like.op import op
 from tinygrad_like.ops.arithmetic import multiply
 from tinygrad_like.ops.comparison import SIGNED, choose, keep_where
+from tinygrad_like.ops.draws import refuse_whole
 from tinygrad_like.ops.pointwise import LEAST, LIGHT, alike, in_chunks, piecewise
 from tinygrad_like.random import default_generator
 from tinygrad_like.views import in_place
@@ -209,9 +210,13 @@ def rrelu(
         training: whether slopes are random.
         inplace: write into `input`.
         generator: where the numbers come from.
+
+    Raises:
+        NotImplementedError: if the elements are not floating-point numbers.
     """
     if not training:
         return leaky_relu(input, (lower + upper) / 2, inplace)
+    refuse_whole("rrelu_with_noise_out_cpu", input.array.dtype)
     negative = input.array <= 0
     u = (generator or default_generator).uniform(int(negative.sum()), np.dtype(np.float64))
     slopes = np.ones_like(input.array)
