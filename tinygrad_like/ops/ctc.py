@@ -12,7 +12,9 @@ from typing import Any
 import numpy as np
 
 from tinygrad_like.graph import Array, Traced, result_type
+from tinygrad_like.jit import compiled
 from tinygrad_like.op import op
+from tinygrad_like.ops.accumulating import add_along
 from tinygrad_like.ops.cross_entropy import check_reduction
 
 __all__ = ["ctc_loss"]
@@ -35,22 +37,38 @@ def _at_states(log_probs: Any, labels: Any) -> Any:
     return log_probs[:, n, labels]
 
 
-def _step(former: Any, skips: Any) -> Any:
-    """Return the logarithm of the sum of the paths from a state itself and the two before it."""
-    total = former.copy()
-    np.logaddexp(total[:, 1:], former[:, :-1], out=total[:, 1:])
-    jump = np.where(skips[:, 2:], former[:, :-2], -np.inf)
-    np.logaddexp(total[:, 2:], jump, out=total[:, 2:])
-    return total
+@compiled("alignment.paths", least=128)
+def _paths(scores: Array, penalty: Array, alpha: Array) -> None:
+    """Fill in the logarithms of the sums of the paths to each state, from the first frame's.
+
+    Args:
+        scores: the log-probability of each state's label, ``(T, N, 2 * S + 1)``.
+        penalty: 0 where the state before may be skipped, minus infinity else, ``(N, 2 * S + 1)``.
+        alpha: the sums, with two states in front of the first that no path comes through.
+    """
+    lowest = np.finfo(alpha.dtype).min
+    for t in range(1, len(scores)):
+        former = alpha[t - 1]
+        stay, move, skip = former[:, 2:], former[:, 1:-1], former[:, :-2] + penalty
+        top = np.maximum(np.maximum(stay, move), np.maximum(skip, lowest))
+        total = np.exp(stay - top)
+        total += np.exp(move - top)
+        total += np.exp(skip - top)
+        np.log(total, out=total)
+        total += top
+        np.add(total, scores[t], out=alpha[t, :, 2:])
 
 
 def _forward(scores: Any, skips: Any) -> Any:
-    alpha = np.full(scores.shape, -np.inf, scores.dtype)
-    if len(scores):
-        alpha[0, :, :2] = scores[0, :, :2]
-    for t in range(1, len(scores)):
-        np.add(_step(alpha[t - 1], skips), scores[t], out=alpha[t])
-    return alpha
+    """Return the logarithms of the sums of the paths to each state ``(T, N, 2 * S + 1)``."""
+    steps, batch, states = scores.shape
+    alpha = np.full((steps, batch, states + 2), -np.inf, scores.dtype)
+    if steps:
+        alpha[0, :, 2:4] = scores[0, :, :2]
+        penalty = np.where(skips, 0.0, -np.inf).astype(scores.dtype)
+        with np.errstate(divide="ignore"):
+            _paths(np.ascontiguousarray(scores), penalty, alpha)
+    return alpha[:, :, 2:]
 
 
 def _likelihoods(alpha: Any, input_lengths: Any, target_lengths: Any) -> Any:
@@ -68,26 +86,22 @@ def _likelihoods(alpha: Any, input_lengths: Any, target_lengths: Any) -> Any:
     )
 
 
-def _backward(scores: Any, skips: Any, input_lengths: Any, target_lengths: Any) -> Any:
-    """Return the logarithms of the sums of the paths from each state, the state's own score left out."""
-    beta = np.full(scores.shape, -np.inf, scores.dtype)
-    n = np.arange(len(target_lengths))
-    onwards = np.zeros(skips.shape, bool)  # whether the blank after a state may be skipped
-    onwards[:, :-2] = skips[:, 2:]
-    flipped = onwards[:, ::-1]
-    for t in range(len(scores) - 1, -1, -1):
-        if t + 1 < len(scores):
-            after = (beta[t + 1] + scores[t + 1])[:, ::-1]
-            beta[t] = _step(after, flipped)[:, ::-1]
-        ends = input_lengths == t + 1
-        if ends.any():
-            fresh = np.full(beta[t].shape, -np.inf, scores.dtype)
-            fresh[n, 2 * target_lengths] = 0
-            labelled = target_lengths > 0
-            fresh[n[labelled], 2 * target_lengths[labelled] - 1] = 0
-            beta[t] = np.where(ends[:, None], fresh, beta[t])
-        beta[t] = np.where((t < input_lengths)[:, None], beta[t], -np.inf)
-    return beta
+def _backward(scores: Any, labels: Any, blank: int, input_lengths: Any, target_lengths: Any) -> Any:
+    """Return the logarithms of the sums of the paths from each state, the state's own score left out.
+
+    Read from its end, a sequence's paths from states are paths to states.
+    """
+    steps, _, states = scores.shape
+    n = np.arange(len(labels))[:, None]
+    across = 2 * target_lengths[:, None] - np.arange(states)
+    mirror = np.maximum(across, 0)
+    after = np.maximum(input_lengths - 1 - np.arange(steps)[:, None], 0)[:, :, None]
+    mirrored = labels[n, mirror]
+    skips = np.zeros(mirrored.shape, bool)
+    skips[:, 2:] = (mirrored[:, 2:] != blank) & (mirrored[:, 2:] != mirrored[:, :-2])
+    found = _forward(scores[after, n, mirror], skips)[after, n, mirror]
+    reached = (across >= 0) & ~np.isneginf(scores)
+    return np.subtract(found, scores, out=np.full_like(found, -np.inf), where=reached)
 
 
 def _no_second_derivative(g: Any) -> Any:
@@ -99,6 +113,7 @@ def _no_second_derivative(g: Any) -> Any:
 def ctc_gradient(
     x: Array,
     log_probs: Array,
+    alpha: Array,
     targets: Any,
     input_lengths: Any,
     target_lengths: Any,
@@ -106,16 +121,14 @@ def ctc_gradient(
     zero_infinity: bool,
 ) -> Array:
     """Return the gradient of the losses, times `x`, by logits of which `log_probs` are the log_softmax."""
-    labels, skips = _states(targets, target_lengths, blank)
+    labels, _ = _states(targets, target_lengths, blank)
     scores = _at_states(log_probs, labels)
-    alpha = _forward(scores, skips)
     total = _likelihoods(alpha, input_lengths, target_lengths)
-    beta = _backward(scores, skips, input_lengths, target_lengths)
+    beta = _backward(scores, labels, blank, input_lengths, target_lengths)
     with np.errstate(invalid="ignore"):
-        share = np.exp(alpha + beta - total[:, None])
-    out = np.exp(log_probs)
-    t, n = np.arange(len(log_probs))[:, None, None], np.arange(len(labels))[:, None]
-    np.subtract.at(out, (t, n, labels), share)
+        share = -np.exp(alpha + beta - total[:, None])
+    out = np.exp(log_probs, order="C")
+    add_along(out, 2, np.broadcast_to(labels, share.shape), share)
     out *= x[:, None]
     outside = np.arange(len(log_probs))[:, None] >= input_lengths
     if zero_infinity:
@@ -125,9 +138,12 @@ def ctc_gradient(
 
 
 @op(
-    log_probs=lambda g, log_probs, targets, input_lengths, target_lengths, blank, zero_infinity: (
-        ctc_gradient(g, log_probs, targets, input_lengths, target_lengths, blank, zero_infinity)
+    log_probs=lambda g, log_probs, alpha, targets, input_lengths, target_lengths, blank, zero_infinity: (
+        ctc_gradient(
+            g, log_probs, alpha, targets, input_lengths, target_lengths, blank, zero_infinity
+        )
     ),
+    keeps=("alpha",),
     label="CtcLoss",
     name="ctc_loss",
 )
@@ -138,11 +154,13 @@ def _ctc_loss(
     target_lengths: Any,
     blank: int,
     zero_infinity: bool,
-) -> Array:
+) -> Any:
     labels, skips = _states(targets, target_lengths, blank)
     alpha = _forward(_at_states(log_probs, labels), skips)
     loss = -_likelihoods(alpha, input_lengths, target_lengths)
-    return np.where(np.isinf(loss), 0, loss).astype(loss.dtype) if zero_infinity else loss
+    if zero_infinity:
+        loss = np.where(np.isinf(loss), 0, loss).astype(loss.dtype)
+    return loss, alpha
 
 
 def _lengths(name: str, given: Any, batch: int) -> Any:
