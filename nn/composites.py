@@ -12,6 +12,7 @@ import numpy as np
 from tinygrad_like import dtypes
 from tinygrad_like.graph import Traced, result_type
 from tinygrad_like.ops.activation import logsigmoid
+from tinygrad_like.ops.arguments import require_tensors
 from tinygrad_like.ops.comparison import keep_where
 from tinygrad_like.ops.cross_entropy import check_reduction
 from tinygrad_like.ops.expanding import broadcast_tensors
@@ -119,6 +120,7 @@ def cosine_similarity(x1: Any, x2: Any, dim: int = 1, eps: float = 1e-8) -> Any:
     >>> F.cosine_similarity(torch.tensor([[3.0, 4.0]]), torch.tensor([[4.0, 3.0]]))
     tensor([0.9600])
     """
+    require_tensors("cosine_similarity", x1=x1, x2=x2)
     if x1.shape != x2.shape or x1.dtype is not x2.dtype or not x1.is_floating_point():
         d = dtypes.result((x1.array, x2.array))
         if d.kind != "f":
@@ -154,6 +156,7 @@ def kl_div(
     Raises:
         ValueError: for another reduction.
     """
+    require_tensors("kl_div", input=input, target=target)
     if size_average is not None or reduce is not None or reduction != "batchmean":
         reduction = check_reduction(size_average, reduce, reduction)
     if reduction == "mean":
@@ -202,6 +205,7 @@ def poisson_nll_loss(
     Raises:
         ValueError: for another reduction.
     """
+    require_tensors("poisson_nll_loss", input=input, target=target)
     reduction = check_reduction(size_average, reduce, reduction)
     loss = input.exp() - target * input if log_input else input - target * (input + eps).log()
     if full:
@@ -278,6 +282,7 @@ def hinge_embedding_loss(
     Raises:
         ValueError: for another reduction.
     """
+    require_tensors("hinge_embedding_loss", input=input, target=target)
     reduction = check_reduction(size_average, reduce, reduction)
     lacking = keep_where((margin - input).clamp(min=0), target.array != 1)
     return _reduced(lacking + keep_where(input, target.array != -1), reduction)
@@ -365,6 +370,7 @@ def multi_margin_loss(
     Raises:
         ValueError: for another reduction.
     """
+    require_tensors("multi_margin_loss", input=input, target=target)
     reduction = check_reduction(size_average, reduce, reduction)
     scores = input.unsqueeze(0) if input.ndim < 2 else input
     if p not in (1, 2):
@@ -398,6 +404,7 @@ def multilabel_margin_loss(
     Raises:
         ValueError: for another reduction.
     """
+    require_tensors("multilabel_margin_loss", input=input, target=target)
     reduction = check_reduction(size_average, reduce, reduction)
     scores = input.unsqueeze(0) if input.ndim < 2 else input
     classes = _classes_of("multilabel_margin_loss", scores, target, tuple(scores.shape), -1)
@@ -460,6 +467,7 @@ def cosine_embedding_loss(
     Raises:
         ValueError: for another reduction.
     """
+    require_tensors("cosine_embedding_loss", input1=input1, input2=input2, target=target)
     reduction = check_reduction(size_average, reduce, reduction)
     dim = target.ndim
     if dim > 1 or input1.ndim != dim + 1 or input2.ndim != dim + 1:
@@ -503,6 +511,7 @@ def triplet_margin_loss(
     Raises:
         ValueError: if `margin` is not positive, or for another reduction.
     """
+    require_tensors("triplet_margin_loss", anchor=anchor, positive=positive, negative=negative)
     reduction = check_reduction(size_average, reduce, reduction)
     if margin <= 0:
         raise ValueError(f"margin must be greater than 0, got {margin}")

@@ -11,6 +11,21 @@ def functional(call):
 
 
 CALLS = [
+    ("kl_div", functional(lambda F, x: F.kl_div(x, ONE, reduction="sum")), "target"),
+    ("poisson_nll_loss", functional(lambda F, x: F.poisson_nll_loss(ONE, x)), "input"),
+    ("cosine_similarity", functional(lambda F, x: F.cosine_similarity(x, ONE)), "x2"),
+    (
+        "cosine_embedding_loss",
+        functional(lambda F, x: F.cosine_embedding_loss(x, x, ONE)),
+        "target",
+    ),
+    ("triplet_margin_loss", functional(lambda F, x: F.triplet_margin_loss(x, ONE, x)), "positive"),
+    ("multi_margin_loss", functional(lambda F, x: F.multi_margin_loss(x, ONE)), "target"),
+    ("hinge_embedding_loss", functional(lambda F, x: F.hinge_embedding_loss(x, ONE)), "target"),
+    ("view_as", lambda t, x: x.view_as(ONE), "other"),
+    ("reshape_as", lambda t, x: x.reshape_as(ONE), "other"),
+    ("expand_as", lambda t, x: x.expand_as(ONE), "other"),
+    ("empty_like", lambda t, x: t.empty_like(ONE), "input"),
     ("addmm", lambda t, x: t.addmm(x, ONE, x), "mat1"),
     ("addmv", lambda t, x: t.addmv(x, x, ONE), "vec"),
     ("addr", lambda t, x: t.addr(x, ONE, ONE), "vec1"),

@@ -9,6 +9,7 @@ import numpy as np
 
 from tinygrad_like.graph import Array
 from tinygrad_like.op import REGISTRY, op
+from tinygrad_like.ops.arguments import require_tensor
 from tinygrad_like.ops.shaping import sizes_of
 from tinygrad_like.size import Size
 
@@ -125,4 +126,4 @@ class ExpandingMethods:
 
     def expand_as(self, other: Any) -> Any:
         """Return a view expanded to the shape of another tensor."""
-        return expand(self, tuple(other.shape))
+        return expand(self, tuple(require_tensor("expand_as", "other", other).shape))

@@ -12,6 +12,7 @@ from tinygrad_like import dtypes
 from tinygrad_like.graph import AccumulateGrad, Array, result_type
 from tinygrad_like.layout import make_viewable
 from tinygrad_like.op import op
+from tinygrad_like.ops.arguments import require_tensor
 from tinygrad_like.stamps import owner
 from tinygrad_like.views import hand_over_views, like_layout, refuse_write, region_of
 
@@ -461,7 +462,7 @@ class ShapingMethods:
 
     def view_as(self, other: Any) -> Any:
         """Return a view in the shape of another tensor."""
-        return self._viewed(tuple(other.shape))
+        return self._viewed(tuple(require_tensor("view_as", "other", other).shape))
 
     def _viewed(self: Any, shape: Any) -> Any:
         if not self.array.flags.c_contiguous:
@@ -470,7 +471,7 @@ class ShapingMethods:
 
     def reshape_as(self, other: Any) -> Any:
         """Return the elements in the shape of another tensor."""
-        return reshape(self, tuple(other.shape))
+        return reshape(self, tuple(require_tensor("reshape_as", "other", other).shape))
 
     def permute(self, *dims: Any) -> Any:
         """Return a view with the dimensions in another order: see `permute`."""
