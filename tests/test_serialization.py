@@ -503,8 +503,17 @@ def test_another_pickle_module():
 def test_options_of_pickle():
     file = saved([ours.ones(2)], ours.save)
     assert ours.load(file, weights_only=False, encoding="latin1")[0].tolist() == [1.0, 1.0]
-    with pytest.raises(TypeError, match="encoding: options of pickle only work with"):
-        ours.load(file.seek(0) or file, encoding="latin1")
+    with pytest.warns(UserWarning, match="errors only works with weights_only=False"):
+        ours.load(file.seek(0) or file, encoding="latin1", errors="strict")
+    old = io.BytesIO()
+    writer = Writer(old.write, "archive")
+    writer.add("data.pkl", b"\x80\2U\3gr\xf6.")
+    writer.finish()
+    for options in ({}, {"weights_only": False}):
+        assert ours.load(old.seek(0) or old, encoding="latin1", **options) == "grö"
+        assert ours.load(old.seek(0) or old, encoding="bytes", **options) == b"gr\xf6"
+        with pytest.raises((pickle.UnpicklingError, UnicodeDecodeError)):
+            ours.load(old.seek(0) or old, **options)
 
 
 def test_attributes_of_ordered_dicts_come_back():

@@ -62,7 +62,7 @@ def test_mutated_pickles_with_right_checksums(source, changes):
 
 
 CAGE = """
-import io, random, resource, signal, sys
+import io, os, random, resource, signal, sys
 import tinygrad_like as t
 from tests.test_serialization_hostile import FIXTURES, archive_of, survives
 from tests.test_serialization_mutations import SOURCES, mutated
@@ -77,7 +77,6 @@ def forbid(event, arguments):
                  "subprocess.Popen", "socket.connect", "ctypes.dlopen", "shutil.rmtree"):
         sys.stdout.write(f"{event} {arguments}\\n")
         sys.stdout.flush()
-        import os
         os._exit(3)
 
 random.seed(5)
@@ -102,6 +101,8 @@ sys.addaudithook(forbid)
 for case in cases:
     survives(case)
 sys.stdout.write("survived")
+sys.stdout.flush()
+os._exit(0)
 """
 
 

@@ -8,6 +8,7 @@ import mmap as _mmap
 import os
 import pickle
 import sys
+import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -15,12 +16,12 @@ import numpy as np
 
 from tinygrad_like.device import Device
 from tinygrad_like.interchange import NumpyArray
-from tinygrad_like.serialization import legacy
+from tinygrad_like.serialization import legacy, rebuild
 from tinygrad_like.serialization.archive import Reader, Writer
 from tinygrad_like.serialization.atomic import replacing
 from tinygrad_like.serialization.locations import check_location, described, placed
 from tinygrad_like.serialization.pickler import Storages, pickler
-from tinygrad_like.serialization.rebuild import Name, refuse, shown
+from tinygrad_like.serialization.rebuild import Name, shown
 from tinygrad_like.serialization.storage import LoadedStorage
 from tinygrad_like.serialization.unpickler import Unpickler, trusting, unsafe_names
 
@@ -147,7 +148,8 @@ def load(
         weights_only: refuse all but plain data; by default True unless `pickle_module` is given.
         mmap: look into the file instead of reading it; what is written to the tensors stays in memory.
             Checksums are not looked at then. `f` must be a path.
-        pickle_load_args: options of the ``Unpickler``; only without ``weights_only``.
+        pickle_load_args: options of the ``Unpickler``; with ``weights_only`` just ``encoding``, that of
+            strings which Python 2 wrote ("bytes" leaves them bytes).
 
     Raises:
         UnpicklingError: if the file asks for something that is not allowed, or its content makes no sense.
@@ -163,9 +165,10 @@ def load(
             "Can not safely load weights when explicit pickle_module is specified: leave it out, or pass "
             "weights_only=False"
         )
-    if weights_only and pickle_load_args:
-        names = ", ".join(pickle_load_args)
-        raise TypeError(f"load() got {names}: options of pickle only work with weights_only=False")
+    pickle_load_args.setdefault("encoding", "utf-8")
+    if weights_only and len(pickle_load_args) > 1:
+        names = ", ".join(name for name in pickle_load_args if name != "encoding")
+        warnings.warn(f"load: {names} only works with weights_only=False", stacklevel=2)
     if isinstance(f, str | os.PathLike) and os.fsdecode(f).endswith(".safetensors"):
         from tinygrad_like.utils.safetensors import load_file
 
@@ -198,19 +201,18 @@ def _runner(
     """Return what runs the pickle at a place of some bytes: gives its object, and where it ends."""
 
     def device(kind: Any, index: Any = None) -> Device:
-        if type(kind) is not str or not (index is None or type(index) is int):
-            raise refuse("the name of a device", kind)
-        if kind.startswith("cpu"):
-            return Device(kind, index)
-        check_location(kind if index is None else f"{kind}:{index}", map_location)
-        return Device("cpu")
+        named = type(kind) is str and (index is None or type(index) is int)
+        if named and not kind.startswith("cpu"):
+            check_location(kind if index is None else f"{kind}:{index}", map_location)
+            kind, index = "cpu", None
+        return rebuild.device(kind, index)
 
     functions: dict[Name, Callable[..., Any]] = {("torch", "device"): device}
 
     def restricted(
         data: bytes, start: int, persistent_load: Callable[[Any], Any]
     ) -> tuple[Any, int]:
-        unpickler = Unpickler(data, persistent_load, functions, start)
+        unpickler = Unpickler(data, persistent_load, functions, start, options["encoding"])
         return unpickler.load(), unpickler.place
 
     def unrestricted(

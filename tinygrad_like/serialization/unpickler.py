@@ -134,6 +134,7 @@ class Unpickler:
         persistent_load: gives the storage for what a file says of it.
         functions: what may be called, beside and before the usual ones.
         start: where in `data` the pickle starts.
+        encoding: of strings that Python 2 wrote; "bytes" to leave them bytes.
 
     Attributes:
         place: where in `data` the next byte is taken; after `load`, the byte after the pickle.
@@ -145,7 +146,9 @@ class Unpickler:
         persistent_load: Callable[[Any], Any],
         functions: dict[Name, Callable[..., Any]] | None = None,
         start: int = 0,
+        encoding: str = "utf-8",
     ) -> None:
+        self._encoding = encoding
         self._data = data
         self._persistent_load = persistent_load
         self._functions = FUNCTIONS | (functions or {})
@@ -379,7 +382,8 @@ class Unpickler:
 
     def _old_text(self, form: struct.Struct) -> None:
         """Put a string of Python 2 on the stack."""
-        self._push(str(self._take(self._number(form)), "utf-8"))
+        text = self._take(self._number(form))
+        self._push(text if self._encoding == "bytes" else str(text, self._encoding))
 
     def _long(self, form: struct.Struct) -> None:
         self._push(int.from_bytes(self._take(self._number(form)), "little", signed=True))
