@@ -328,6 +328,43 @@ def register_module_full_backward_pre_hook(hook: Hook) -> RemovableHandle:
     return _register(_everywhere.backward_pre, hook)
 
 
+# ----- Hooks of registering -----------------------------------------------------------------------
+
+_registration: dict[str, OrderedDict[int, Hook]] = {
+    kind: OrderedDict() for kind in ("buffer", "module", "parameter")
+}
+
+
+def announced(kind: str, module: Any, name: str, value: Any) -> Any:
+    """Return what to register, once the hooks for that kind have seen it."""
+    for hook in _registration[kind].values():
+        replaced = hook(module, name, value)
+        if replaced is not None:
+            value = replaced
+    return value
+
+
+def _on_registration(kind: str, hook: Hook) -> RemovableHandle:
+    handle = RemovableHandle(_registration[kind])
+    _registration[kind][handle.id] = hook
+    return handle
+
+
+def register_module_buffer_registration_hook(hook: Hook) -> RemovableHandle:
+    """Call ``hook(module, name, buffer)`` before a buffer is registered; it may return another."""
+    return _on_registration("buffer", hook)
+
+
+def register_module_module_registration_hook(hook: Hook) -> RemovableHandle:
+    """Call ``hook(module, name, submodule)`` before a module is registered; it may return another."""
+    return _on_registration("module", hook)
+
+
+def register_module_parameter_registration_hook(hook: Hook) -> RemovableHandle:
+    """Call ``hook(module, name, param)`` before a parameter is registered; it may return another."""
+    return _on_registration("parameter", hook)
+
+
 # ----- Hooks of one module ------------------------------------------------------------------------
 
 

@@ -16,12 +16,16 @@ from tinygrad_like.nn.changing import Changeable
 from tinygrad_like.nn.hooks import (
     Hooked,
     Scope,
+    announced,
     module_of,
     record_modules,
+    register_module_buffer_registration_hook,
     register_module_forward_hook,
     register_module_forward_pre_hook,
     register_module_full_backward_hook,
     register_module_full_backward_pre_hook,
+    register_module_module_registration_hook,
+    register_module_parameter_registration_hook,
 )
 from tinygrad_like.nn.naming import indented, typename
 from tinygrad_like.nn.parameter import Buffer, Parameter
@@ -34,10 +38,13 @@ __all__ = [
     "Scope",
     "module_of",
     "record_modules",
+    "register_module_buffer_registration_hook",
     "register_module_forward_hook",
     "register_module_forward_pre_hook",
     "register_module_full_backward_hook",
     "register_module_full_backward_pre_hook",
+    "register_module_module_registration_hook",
+    "register_module_parameter_registration_hook",
 ]
 
 
@@ -130,6 +137,8 @@ class Module(Hooked, Stateful, Changeable):
                 f"explicitly. To express '{name}' as a function of another Tensor, compute the value in "
                 "the forward() method."
             )
+        if param is not None:
+            param = announced("parameter", self, name, param)
         self._parameters[name] = param
 
     def register_buffer(self, name: str, tensor: Any, persistent: bool = True) -> None:
@@ -150,7 +159,7 @@ class Module(Hooked, Stateful, Changeable):
                 f"cannot assign '{typename(tensor)}' object to buffer '{name}' "
                 "(torch Tensor or None required)"
             )
-        self._buffers[name] = tensor
+        self._buffers[name] = announced("buffer", self, name, tensor)
         if persistent:
             self._non_persistent_buffers_set.discard(name)
         else:
@@ -166,7 +175,7 @@ class Module(Hooked, Stateful, Changeable):
         if not isinstance(module, Module) and module is not None:
             raise TypeError(f"{typename(module)} is not a Module subclass")
         self._check_name("module", name, "_modules")
-        self._modules[name] = module
+        self._modules[name] = announced("module", self, name, module)
 
     def register_module(self, name: str, module: Module | None) -> None:
         """Do what `add_module` does."""
@@ -202,7 +211,7 @@ class Module(Hooked, Stateful, Changeable):
             if own == "_parameters":
                 self.register_parameter(name, value)
             elif own == "_modules":
-                registered[name] = value
+                registered[name] = announced("module", self, name, value)
             else:
                 lasting = name not in self._non_persistent_buffers_set
                 persistent = value.persistent if isinstance(value, Buffer) else lasting

@@ -134,3 +134,53 @@ def test_layers_imported_late_are_the_same_each_time():
     names: dict[str, object] = {}
     exec("from tinygrad_like.nn import *", names)
     assert names["LazyConv2d"] is tg.nn.LazyConv2d
+
+
+def test_hooks_see_what_is_registered_and_may_replace_it():
+    def run(torch):
+        nn, seen = torch.nn, []
+        module = nn.modules.module
+
+        def note(kind, replacement=None):
+            def hook(owner, name, value):
+                seen.append((kind, type(owner).__name__, name, value is None))
+                return replacement
+
+            return hook
+
+        handles = [
+            module.register_module_parameter_registration_hook(note("parameter")),
+            module.register_module_buffer_registration_hook(note("buffer")),
+            module.register_module_module_registration_hook(note("module")),
+        ]
+        net = nn.Sequential(nn.BatchNorm1d(2, affine=False), nn.Linear(1, 2, bias=False))
+        net.more = nn.Buffer(torch.ones(1))
+        net.more = torch.zeros(1)
+        net.more = None
+        net.other = nn.ReLU()
+        net.other = None
+        swap = module.register_module_module_registration_hook(note("swapped", nn.Tanh()))
+        net.other = nn.ReLU()
+        net.add_module("third", nn.ReLU())
+        for handle in (*handles, swap):
+            handle.remove()
+        net.last = nn.ReLU()
+        return [seen, repr(net)]
+
+    alike(run)
+
+
+def test_a_prefix_is_taken_off_states():
+    def run(torch):
+        outer = torch.nn.Sequential()
+        outer.module = torch.nn.Sequential(torch.nn.BatchNorm1d(2), torch.nn.Linear(2, 3))
+        state = outer.state_dict()
+        strip = torch.nn.modules.utils.consume_prefix_in_state_dict_if_present
+        strip(state, "module.")
+        results = [list(state), dict(state._metadata)]
+        results += [repr(outer.module.load_state_dict(state))]
+        plain = {"weight": 1, "module.bias": 2, "modules": 3}
+        strip(plain, "module.")
+        return [*results, plain]
+
+    alike(run)
