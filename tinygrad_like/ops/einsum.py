@@ -43,7 +43,7 @@ def _contract_rule(g: Array, i: int, xs: Any, inputs: Any, output: Labels) -> Ar
     if found != mine:  # the rest was summed over by itself
         kept = iter(out.shape)
         out = reshape(out, tuple(next(kept) if label in known else 1 for label in mine))
-    wide = tuple(max(m, n) for m, n in zip(out.shape, shape, strict=True))
+    wide = tuple(n if m == 1 else m for m, n in zip(out.shape, shape, strict=True))
     out = out if out.shape == wide else broadcast_to(out, wide)
     return out if out.shape == shape else sum_to(out, shape)
 
@@ -171,6 +171,8 @@ def _parse(term: str, where: str) -> list[int | None]:
 def _terms(args: Sequence[Any]) -> tuple[list[Any], list[list[int | None]], Any]:
     """Return operands, their labels and the output's (None if not given), from either way to call."""
     if isinstance(args[0], str):
+        if "." in args[0].replace("...", "") or "- >" in args[0]:
+            raise _wrong(f"found '.' or '-' in {args[0]!r} that is not part of '...' or '->'")
         equation = args[0].replace(" ", "")
         operands = list(args[1:])
         if len(operands) == 1 and isinstance(operands[0], list | tuple):
@@ -206,6 +208,8 @@ def _parse_list(labels: list[Any]) -> list[int | None]:
             raise ValueError(
                 f"einsum(): subscript in subscript list is not within the valid range [0, 52): {label!r}"
             )
+    if labels.count(Ellipsis) > 1:
+        raise _wrong("found a second ellipsis in a list of subscripts")
     # The order in which an output that is not given lists its labels is A-Za-z, as for letters.
     return [None if label is Ellipsis else label + 65 + 6 * (label > 25) for label in labels]
 
