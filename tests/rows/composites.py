@@ -396,6 +396,7 @@ LINALG = [
             ("softmax", "softmax", 1, 2, 0),
             ("log_softmax", "log_softmax", 1, 2, 0),
             ("logsumexp", "logsumexp", 1, 2, 0),
+            ("erfinv", "erfinv", 1, 2),
         )
     ),
 ]

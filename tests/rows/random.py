@@ -1,5 +1,6 @@
 """Rows for `random`: the seed is the same before every call."""
 
+import tinygrad_like.ops.rare  # noqa: F401  # declares an op
 from tests.rows.base import Real, Row
 
 ROWS = [
@@ -7,6 +8,13 @@ ROWS = [
         "bernoulli",
         lambda t, p: t.bernoulli(p),
         [(Real((20,), 0.0, 1.0),)],
+        finite=False,
+        exact=True,
+    ),
+    Row(
+        "poisson",
+        lambda t, rate: t.poisson(rate),
+        [(Real((20,), 0.0, 20.0),)],
         finite=False,
         exact=True,
     ),

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from tinygrad_like import return_types
-from tinygrad_like.graph import Traced, result_type
+from tinygrad_like.graph import Array, Traced, result_type
 from tinygrad_like.nn import functional as F
-from tinygrad_like.op import REGISTRY
+from tinygrad_like.op import REGISTRY, op
 from tinygrad_like.ops import arranging, diagonals, expanding, joining, shaping
 from tinygrad_like.ops.comparison import unsupported
 from tinygrad_like.ops.dropout import _channels, _drop, _drop_alpha
@@ -319,6 +319,14 @@ def resolve_neg(input: Any) -> Any:
     return input
 
 
+@op(x=lambda g: np.zeros_like(g), name="poisson")
+def _poisson(x: Array, generator: Any) -> Array:
+    """Return a number of events for each rate; no gradient goes through."""
+    from tinygrad_like.ops.counts import poisson_counts
+
+    return np.asarray(poisson_counts(x, generator))
+
+
 def poisson(input: Any, generator: Any = None) -> Any:
     """Return a whole number for each rate in `input`, drawn from the Poisson distribution.
 
@@ -330,14 +338,12 @@ def poisson(input: Any, generator: Any = None) -> Any:
     >>> torch.poisson(torch.zeros(2))
     tensor([0., 0.])
     """
-    from tinygrad_like.ops.counts import poisson_counts
-
     array = input.array
     if array.dtype.kind != "f":
         raise unsupported("poisson_cpu", array.dtype)
     if not np.all(array >= 0):
         raise RuntimeError("invalid Poisson rate, expected rate to be non-negative")
-    return result_type.make(poisson_counts(array, generator))
+    return _poisson(input, generator)
 
 
 def binomial(count: Any, prob: Any, generator: Any = None) -> Any:
