@@ -30,12 +30,12 @@ MODES = ["plain", "recorded", "no_grad"]
 ARGUMENT = re.compile(
     r"\b(\w+_\w+|learning rate|"
     r"alpha|approximate|argument|axis|beta|bias|bins|blank|boundaries|buffer|"
-    r"count|data|delta|device|dilation|dim|dim1|dimension|dims|divisor|dropout|"
+    r"count|data|delta|deviation|device|dilation|dim|dim1|dimension|dims|divisor|dropout|"
     r"dtype|end|epsilon|generator|grad|gradient|gradients|grid|groups|hidden|"
     r"ind|index|indices|input|inputs|kernel|lambda|lengths|margin|mask|mode|"
     r"module|momentum|n|nonlinearity|other|out|output|p|padding|parameter|"
     r"params|q|query|reduce|reduction|repeats|scale|size|sizes|start|step|"
-    r"stride|target|targets|tensor|tensors|theta|uplo|value|values|var|vec2|"
+    r"stride|target|targets|tau|tensor|tensors|theta|uplo|value|values|var|vec2|"
     r"weight"
     r")\b"
 )
@@ -154,6 +154,16 @@ def test_the_table_is_large_and_its_names_are_distinct() -> None:
 
 def test_every_row_says_what_its_message_must_say() -> None:
     assert [row.name for _, row in ROWS if not row.says] == []
+
+
+@pytest.mark.parametrize(
+    "row", [pytest.param(row, id=row.name) for family, row in ROWS if family == "creation"]
+)
+def test_a_refused_draw_takes_no_random_numbers(row: Wrong) -> None:
+    operands = [operand.make(ours, graph=False) for operand in row.operands]
+    before = ours.get_rng_state().tolist()
+    assert outcome(row, ours, "plain", operands) is not None
+    assert ours.get_rng_state().tolist() == before
 
 
 # Calls that look wrong and aren't: PyTorch takes them.
