@@ -1,18 +1,17 @@
 """Optimizers, and schedules of their learning rates.
 
-Those that few programs use are imported when they are first asked for.
+What not every program uses is imported when it is first asked for.
 """
 
 from typing import TYPE_CHECKING as _CHECKING
 from typing import Any as _Any
 
-from tinygrad_like.nn.optim import lr_scheduler
 from tinygrad_like.nn.optim.adam import Adam, AdamW
 from tinygrad_like.nn.optim.optimizer import Optimizer
 from tinygrad_like.nn.optim.sgd import SGD
 
 if _CHECKING:
-    from tinygrad_like.nn.optim import swa_utils
+    from tinygrad_like.nn.optim import lr_scheduler, swa_utils
     from tinygrad_like.nn.optim.adadelta import Adadelta
     from tinygrad_like.nn.optim.adagrad import Adagrad
     from tinygrad_like.nn.optim.adamax import Adamax
@@ -46,7 +45,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> _Any:
-    """Import the optimizer called `name` from its module."""
+    """Import what is called `name` from its module."""
     from importlib import import_module
 
     if name not in __all__:
