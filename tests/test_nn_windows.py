@@ -123,6 +123,23 @@ def test_places_of_fractional_pooling_can_be_given():
     close(found, wanted)
 
 
+def test_a_convolution_with_a_weight_of_ones_own():
+    def run(torch):
+        class Standardized(torch.nn.Conv2d):
+            def forward(self, x):
+                centred = self.weight - self.weight.mean((1, 2, 3), keepdim=True)
+                return self._conv_forward(x, centred, self.bias)
+
+        torch.manual_seed(0)
+        layer = Standardized(2, 3, 3, padding=1, padding_mode="circular", dtype=torch.float64)
+        out = layer(torch.randn(2, 2, 4, 5, dtype=torch.float64))
+        out.sin().sum().backward()
+        return out, layer.weight.grad, layer.bias.grad
+
+    for found, wanted in zip(run(tg), run(pytorch), strict=True):
+        close(found, wanted, 1e-6)
+
+
 def test_weights_of_a_bag():
     generator = np.random.default_rng(0)
     factors = generator.normal(size=(4, 5)).astype("float32")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 from tinygrad_like.nn import functional as F
@@ -120,6 +121,8 @@ class _ConvNd(Module):
 class _Conv(_ConvNd):
     """A convolution; subclasses say over how many dimensions."""
 
+    _convolve: Callable[..., Any]
+
     def __init__(
         self,
         in_channels: int,
@@ -149,11 +152,16 @@ class _Conv(_ConvNd):
             dtype,
         )
 
-    def _padded(self, input: Any) -> tuple[Any, Any]:
-        """Return the input, padded unless by zeros, and the padding that is left to do."""
-        if self.padding_mode == "zeros":
-            return input, self.padding
-        return F.pad(input, self._around, mode=self.padding_mode), 0
+    def _conv_forward(self, input: Any, weight: Any, bias: Any) -> Any:
+        """Return the convolution of the input with this weight and bias."""
+        padding: Any = self.padding
+        if self.padding_mode != "zeros":
+            input, padding = F.pad(input, self._around, mode=self.padding_mode), 0
+        return self._convolve(input, weight, bias, self.stride, padding, self.dilation, self.groups)
+
+    def forward(self, input: Any) -> Any:
+        """Return the convolution of the input."""
+        return self._conv_forward(input, self.weight, self.bias)
 
 
 class Conv1d(_Conv):
@@ -183,13 +191,7 @@ class Conv1d(_Conv):
     """
 
     dims = 1
-
-    def forward(self, input: Any) -> Any:
-        """Return the convolution of the input."""
-        padded, padding = self._padded(input)
-        return F.conv1d(
-            padded, self.weight, self.bias, self.stride, padding, self.dilation, self.groups
-        )
+    _convolve = staticmethod(F.conv1d)
 
 
 class Conv2d(_Conv):
@@ -203,19 +205,14 @@ class Conv2d(_Conv):
     """
 
     dims = 2
-
-    def forward(self, input: Any) -> Any:
-        """Return the convolution of the input."""
-        padded, padding = self._padded(input)
-        return F.conv2d(
-            padded, self.weight, self.bias, self.stride, padding, self.dilation, self.groups
-        )
+    _convolve = staticmethod(F.conv2d)
 
 
 class _ConvTranspose(_ConvNd):
     """A transposed convolution; subclasses say over how many dimensions."""
 
     transposed = True
+    _convolve: Callable[..., Any]
 
     def __init__(
         self,
@@ -247,6 +244,19 @@ class _ConvTranspose(_ConvNd):
             padding_mode,
             device,
             dtype,
+        )
+
+    def forward(self, input: Any, output_size: Any = None) -> Any:
+        """Return the transposed convolution, if asked with just this size."""
+        return self._convolve(
+            input,
+            self.weight,
+            self.bias,
+            self.stride,
+            self.padding,
+            self._output_padding(input, output_size),
+            self.groups,
+            self.dilation,
         )
 
     def _output_padding(self, input: Any, output_size: Any) -> tuple[int, ...]:
@@ -307,19 +317,7 @@ class ConvTranspose1d(_ConvTranspose):
     """
 
     dims = 1
-
-    def forward(self, input: Any, output_size: Any = None) -> Any:
-        """Return the transposed convolution, if asked with just this size."""
-        return F.conv_transpose1d(
-            input,
-            self.weight,
-            self.bias,
-            self.stride,
-            self.padding,
-            self._output_padding(input, output_size),
-            self.groups,
-            self.dilation,
-        )
+    _convolve = staticmethod(F.conv_transpose1d)
 
 
 class ConvTranspose2d(_ConvTranspose):
@@ -333,19 +331,7 @@ class ConvTranspose2d(_ConvTranspose):
     """
 
     dims = 2
-
-    def forward(self, input: Any, output_size: Any = None) -> Any:
-        """Return the transposed convolution, if asked with just this size."""
-        return F.conv_transpose2d(
-            input,
-            self.weight,
-            self.bias,
-            self.stride,
-            self.padding,
-            self._output_padding(input, output_size),
-            self.groups,
-            self.dilation,
-        )
+    _convolve = staticmethod(F.conv_transpose2d)
 
 
 class Conv3d(_Conv):
@@ -355,13 +341,7 @@ class Conv3d(_Conv):
     """
 
     dims = 3
-
-    def forward(self, input: Any) -> Any:
-        """Return the convolution of the input."""
-        padded, padding = self._padded(input)
-        return F.conv3d(
-            padded, self.weight, self.bias, self.stride, padding, self.dilation, self.groups
-        )
+    _convolve = staticmethod(F.conv3d)
 
 
 class ConvTranspose3d(_ConvTranspose):
@@ -371,16 +351,4 @@ class ConvTranspose3d(_ConvTranspose):
     """
 
     dims = 3
-
-    def forward(self, input: Any, output_size: Any = None) -> Any:
-        """Return the transposed convolution, if asked with just this size."""
-        return F.conv_transpose3d(
-            input,
-            self.weight,
-            self.bias,
-            self.stride,
-            self.padding,
-            self._output_padding(input, output_size),
-            self.groups,
-            self.dilation,
-        )
+    _convolve = staticmethod(F.conv_transpose3d)
