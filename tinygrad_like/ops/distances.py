@@ -34,18 +34,18 @@ def _sign_of(d: Array) -> Array:
     one, sign = d.dtype.type(1).view(bits), d.dtype.type(-0.0).view(bits)
     out = np.bitwise_and(d.view(bits), sign)
     found: Array = np.bitwise_or(out, one, out=out).view(d.dtype)
-    equal = d == 0
-    if equal.any():
-        found[equal] = 0
+    found.reshape(-1)[np.flatnonzero(d == 0)] = 0
     return found
 
 
 def _blocks(x: Array, y: Array, upper: bool) -> Iterator[tuple[slice, slice, Array]]:
     """Yield some rows of `x`, rows of `y` (the later ones only if `upper`), and their differences."""
-    step = max(1, _BLOCK // max(y.size, 1))
+    step, width = (max(1, _BLOCK // max(size, 1)) for size in (y.size, x.shape[1]))
     for start in range(0, len(x), step):
-        rows, others = slice(start, start + step), slice(start if upper else 0, None)
-        yield rows, others, x[rows, None] - y[None, others]
+        rows = slice(start, start + step)
+        for first in range(start if upper else 0, len(y), width):
+            others = slice(first, first + width)
+            yield rows, others, x[rows, None] - y[None, others]
 
 
 def _lengths(d: Array, p: float) -> Array:
@@ -189,7 +189,7 @@ def _signs(
             i, j, k = np.unravel_index(chosen, d.shape)
             parts = np.sign(d[i, j, k]) * g[rows, others][i, j]
             np.add.at(of_x, (i + rows.start, k), parts)
-            np.subtract.at(of_y, (j + (others.start or 0), k), parts)
+            np.subtract.at(of_y, (j + others.start, k), parts)
         return
     for rows, others, d in _blocks(x, y, upper):
         d = _sign_of(d)
