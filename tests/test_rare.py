@@ -2,6 +2,8 @@
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import tinygrad_like as ours
 from tests.test_spellings import lines, run
@@ -98,6 +100,27 @@ def test_a_write_through_strides_reaches_the_base_and_its_gradient():
         (y * y).sum().backward()
         found.append(x.grad.numpy())
     np.testing.assert_allclose(*found, 1e-6)
+
+
+@settings(max_examples=60, database=None, deadline=None)
+@given(
+    st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3)), max_size=3),
+    st.integers(0, 4),
+    st.sampled_from(["whole", "turned", "part"]),
+)
+def test_any_strides_give_the_same_values_and_gradients(pairs, offset, source):
+    size, stride = [n for n, _ in pairs], [s for _, s in pairs]
+    found = []
+    for t in (ours, torch):
+        x = t.arange(30.0, dtype=t.float64).reshape(5, 6).requires_grad_()
+        base = x * 1
+        seen = {"whole": base, "turned": base.t(), "part": base[1:, ::2]}[source]
+        out = t.as_strided(seen, size, stride, offset)
+        weights = t.arange(1.0, out.numel() + 1, dtype=t.float64).reshape(out.shape)
+        (out * out * weights).sum().backward()
+        found.append([out.detach().numpy(), x.grad.numpy()])
+    for a, b in zip(*found, strict=True):
+        np.testing.assert_array_equal(a, b)
 
 
 def test_gradient_of_what_takes_the_place_of_a_strided_region():
