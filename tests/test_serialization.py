@@ -19,6 +19,7 @@ import tinygrad_like as ours
 from tests.fixtures import objects
 from tests.fixtures.objects import FOREIGN, OBJECTS, assert_alike, packages, plain
 from tinygrad_like import serialization
+from tinygrad_like.device import strided
 from tinygrad_like.graph import result_type
 from tinygrad_like.serialization.archive import Writer
 from tinygrad_like.serialization.storage import ELEMENTS
@@ -305,6 +306,9 @@ def test_the_same_memory_as_two_dtypes_is_refused():
 def test_arrays_that_no_storage_can_describe_are_copied():
     backwards = result_type.make(np.arange(5.0)[::-1])
     shifted = result_type.make(np.frombuffer(bytes(9), np.uint8)[1:].view(np.float32))
+    gaps = result_type.make(np.ndarray((3,), np.float64, bytearray(48), strides=(16,)))
+    assert gaps.untyped_storage() is None
+    assert there_and_back(gaps).tolist() == [0.0, 0.0, 0.0]
     found = there_and_back([backwards, backwards, shifted])
     assert found[0].tolist() == [4.0, 3.0, 2.0, 1.0, 0.0]
     assert found[0] is found[1]
@@ -516,7 +520,8 @@ def test_options_of_pickle():
             ours.load(old.seek(0) or old, **options)
 
 
-def test_attributes_of_ordered_dicts_come_back():
+def test_attributes_of_ordered_dicts_and_layouts_come_back():
+    assert there_and_back(strided) is strided
     value = OrderedDict(a=1)
     value.note = [1, 2]
     assert there_and_back(value).note == [1, 2]

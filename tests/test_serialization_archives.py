@@ -58,6 +58,23 @@ def test_directories_that_lie_are_refused(what, record):
         ours.load(io.BytesIO(content))
 
 
+def test_directories_with_too_few_entries_are_refused():
+    content = bytearray(archive_of(b"N."))
+    at = content.rindex(b"PK\6\6")
+    struct.pack_into("<QQ", content, at + 24, 10**9, 10**9)
+    with pytest.raises(RuntimeError, match="directory is cut off"):
+        ours.load(io.BytesIO(content))
+
+
+def test_files_that_shrink_are_noticed():
+    class Shrinking(io.BytesIO):
+        def readinto(self, memory):
+            return 0 if len(memory) == len(SIX) else super().readinto(memory)
+
+    with pytest.raises(RuntimeError, match="the file ended early"):
+        ours.load(Shrinking(archive_of(tensor(), [SIX])))
+
+
 def test_records_that_overlap_are_refused():
     content = bytearray(archive_of(tensor(), [SIX, SIX]))
     entries = [content.rindex(f"archive/data/{n}".encode()) - 46 for n in (0, 1)]

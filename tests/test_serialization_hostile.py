@@ -191,10 +191,39 @@ def test_state_is_given_to_ordered_dicts_only():
 @pytest.mark.parametrize("attribute", ["numpy", "array", "__class__", "node", "requires_grad"])
 def test_tensors_keep_their_own_attributes(attribute):
     state = b"}" + word(attribute) + b"Ns"
+    refused(with_state(state), SIX, match="can't be given the attribute")
+
+
+def with_state(state):
+    """Return a pickle of a tensor of a subclass with attributes."""
     call = name("torch._tensor", "_rebuild_from_type_v2") + b"("
     call += name("torch._utils", "_rebuild_tensor_v2") + name("torch", "Tensor")
-    arguments = tensor().split(b"\n", 2)[2][:-2]
-    refused(call + arguments + state + b"tR.", SIX, match="can't be given the attribute")
+    return call + tensor().split(b"\n", 2)[2][:-2] + state + b"tR."
+
+
+def test_attributes_are_two_dictionaries_at_most():
+    own, slots = b"}" + word("note") + number(1) + b"s", b"}" + word("more") + number(2) + b"s"
+    assert load(with_state(own), SIX).note == 1
+    found = load(with_state(own + slots + b"\x86"), SIX)
+    assert (found.note, found.more) == (1, 2)
+    assert load(with_state(b"N" + slots + b"\x86"), SIX).more == 2
+    assert vars(load(with_state(b"}" + word("_views") + b"Ns"), SIX)) == {}
+    refused(with_state(own + b"N\x86N\x86"), SIX, match="expected a dictionary of attributes")
+    refused(with_state(b"N" + b"N\x86" * 5000), SIX, match="expected a dictionary of attributes")
+
+
+def test_functions_of_old_files_and_dtypes():
+    old = name("torch._utils", "_rebuild_tensor") + b"(" + storage() + number(1)
+    assert load(old + numbers(2) + numbers(3) + b"tR.", SIX).tolist() == [1.0, 4.0]
+    late = tensor(storage(kind="ByteStorage", count=24)).replace(b"_v2", b"_v3")[:-3]
+    found = load(late + name("torch", "int32") + b"tR.", SIX)
+    assert (found.dtype, found.shape) == (ours.int32, (2, 3))
+    refused(late + b"NtR.", SIX, match="expected a dtype")
+    assert load(storage(kind="BoolStorage", count=4) + b".", b"\0\1\2\xff").tolist() == [
+        *(False, True, True, True)
+    ]
+    layout = name("torch.serialization", "_get_layout") + b"("
+    assert repr(load(layout + word("torch.strided") + b"tR.")) == "torch.strided"
 
 
 def test_only_makers_of_tensors_are_passed_on():

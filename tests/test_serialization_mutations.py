@@ -106,14 +106,27 @@ os._exit(0)
 """
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="limits of memory are read from /proc")
-def test_mutations_in_a_cage():
-    """Nothing is imported, opened or started, in 300 MB and bounded time."""
+def in_cage(code):
     done = subprocess.run(
-        [sys.executable, "-c", CAGE],
+        [sys.executable, "-c", code],
         capture_output=True,
         text=True,
         check=False,
         cwd=FIXTURES.parent.parent,
     )
-    assert done.stdout == "survived", done.stdout + done.stderr
+    return done.stdout, done.stderr
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="limits of memory are read from /proc")
+def test_mutations_in_a_cage():
+    """Nothing is imported, opened or started, in 300 MB and bounded time."""
+    out, errors = in_cage(CAGE)
+    assert out == "survived", out + errors
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="limits of memory are read from /proc")
+def test_the_cage_notices_what_is_run():
+    hostile = r'archive_of(b"cos\nsystem\n(X\4\0\0\0truetR.")'
+    loaded = f"t.load(io.BytesIO({hostile}), weights_only=False)"
+    out, errors = in_cage(CAGE.replace("survives(case)", loaded))
+    assert out.startswith("os.system"), out + errors

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copyreg
 import pickle
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from types import FunctionType
 from typing import Any
 
@@ -129,10 +129,7 @@ def pickler(pickle_module: Any, file: Any, protocol: int, storages: Storages) ->
         dispatch_table = Reducers(storages)
 
         def save_global(self, obj: Any, name: Any = None) -> None:
-            try:
-                known = rebuild.NAMES.get(obj)
-            except TypeError:  # not hashable
-                known = None
+            known = rebuild.NAMES.get(obj) if isinstance(obj, Hashable) else None
             if known is None:
                 super().save_global(obj, name)
                 return

@@ -228,18 +228,17 @@ _MAKERS: list[Any] = [rebuild_tensor, rebuild_tensor_v2, rebuild_tensor_v3, rebu
 
 def _with_state(tensor: Any, state: Any) -> Any:
     """Give a tensor the attributes that the file names."""
-    if isinstance(state, tuple) and len(state) == 2:
-        own, slots = state
-        return _with_state(_with_state(tensor, own), slots)
-    if state is None:
-        return tensor
-    if type(state) is not dict:
-        raise refuse("a dictionary of attributes", state)
-    for name, value in state.items():
-        if type(name) is not str or hasattr(type(tensor), name):
-            raise UnpicklingError(f"load: a tensor can't be given the attribute {shown(name)}")
-        if not name.startswith("_"):  # those are PyTorch's own
-            tensor.__dict__[name] = value
+    # A class with slots gives two dictionaries.
+    for part in state if type(state) is tuple and len(state) == 2 else (state,):
+        if part is None:
+            continue
+        if type(part) is not dict:
+            raise refuse("a dictionary of attributes", part)
+        for name, value in part.items():
+            if type(name) is not str or hasattr(type(tensor), name):
+                raise UnpicklingError(f"load: a tensor can't be given the attribute {shown(name)}")
+            if not name.startswith("_"):  # those are PyTorch's own
+                tensor.__dict__[name] = value
     return tensor
 
 

@@ -108,9 +108,6 @@ class StorageType:
         self.title = title
         self.elements = ELEMENTS[name]
 
-    def __repr__(self) -> str:
-        return f"torch.{self.title}"
-
 
 _TITLES = {
     "Float": "float32",
