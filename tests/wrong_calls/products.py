@@ -426,4 +426,12 @@ ROWS = [
         says="'.'|operand 0",
     ),
     wrong(ValueError, "einsum: no operands", lambda t: t.einsum("ij->i"), says="operand"),
+    wrong(
+        RuntimeError,
+        "chain_matmul: a vector",
+        lambda t, x, y: t.chain_matmul(x, y),
+        real(3),
+        real(3, 2),
+        says="2|(3,)",
+    ),
 ]

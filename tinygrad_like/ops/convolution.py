@@ -135,6 +135,8 @@ def _check_operands(
             + ("(C, O/groups, ...)" if transposed else "(O, C/groups, ...)")
         )
     if x.dtype != w.dtype:
+        if x.dtype.kind == "b":
+            raise NotImplementedError(f"{name}: not implemented for bool; convert with .to(dtype)")
         raise RuntimeError(
             f"Input type ({dtypes.named(x.dtype)}) and weight type ({dtypes.named(w.dtype)}) should be "
             "the same; convert one with .to(dtype)"

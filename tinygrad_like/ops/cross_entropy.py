@@ -349,7 +349,11 @@ def _check_classes(input: Any, target: Any, weight: Any) -> None:
                 f"but got weight tensor of shape: {list(w.shape)}"
             )
         if w.dtype != x.dtype:
-            raise RuntimeError(f"expected scalar type {title(x)} but found {title(w)}")
+            if x.dtype.kind != "f":
+                raise NotImplementedError(
+                    f"nll_loss: not implemented for '{title(x)}'; use .float()"
+                )
+            raise RuntimeError(f"weight: expected scalar type {title(x)} but found {title(w)}")
 
 
 def cross_entropy(

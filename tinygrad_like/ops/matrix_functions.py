@@ -219,6 +219,18 @@ def ormqr(input: Any, input2: Any, input3: Any, left: bool = True, transpose: bo
     Raises:
         RuntimeError: if sizes do not fit.
     """
+    if input.ndim < 2:
+        raise RuntimeError(f"ormqr: input must have at least 2 dimensions, got {input.ndim}")
+    if not input.dtype is input2.dtype is input3.dtype:
+        raise RuntimeError(
+            "ormqr: Expected input, tau and other to have the same dtype, got "
+            f"{input.dtype}, {input2.dtype} and {input3.dtype}"
+        )
+    if input2.ndim != input.ndim - 1 or input3.ndim != input.ndim:
+        raise RuntimeError(
+            "ormqr: Expected tau to have one dimension less than input and other, got "
+            f"{tuple(input.shape)}, {tuple(input2.shape)} and {tuple(input3.shape)}"
+        )
     q = importlib.import_module("tinygrad_like.linalg.decompositions").reflections(
         input, input2, input.shape[-2]
     )

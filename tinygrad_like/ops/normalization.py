@@ -145,6 +145,11 @@ def batch_norm(
     shape = tuple(input.shape)
     if len(shape) < 2:
         raise RuntimeError(f"batch_norm: expected (N, C, ...), got input of shape {list(shape)}")
+    if as_array(input).dtype.kind != "f":
+        raise NotImplementedError(
+            f"batch_norm: not implemented for '{title(as_array(input))}'; convert the input to a "
+            "floating-point dtype"
+        )
     named = (
         ("running_mean", running_mean),
         ("running_var", running_var),

@@ -233,6 +233,8 @@ def cross(input: Any, other: Any, dim: int | None = None) -> Any:
 def chain_matmul(*matrices: Any) -> Any:
     """Return the product of several matrices, in the order that takes the fewest multiplications."""
     given = matrices[0] if len(matrices) == 1 and not isinstance(matrices[0], Traced) else matrices
+    for position, matrix in enumerate(given):
+        needs_dimensions("chain_matmul", **{f"matrix{position}": (matrix, 2)})
     return _chain(list(given))
 
 

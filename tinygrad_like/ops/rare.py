@@ -248,6 +248,10 @@ def convolution(
 ) -> Any:
     """Return a convolution, or a transposed one, over as many dimensions as `weight` says."""
     axes = weight.ndim - 2
+    if not 1 <= axes <= 3:
+        raise RuntimeError(
+            f"convolution: weight should have three to five dimensions, got shape {tuple(weight.shape)}"
+        )
     if transposed:
         turned = getattr(F, f"conv_transpose{axes}d")
         return turned(input, weight, bias, stride, padding, output_padding, groups, dilation)

@@ -363,7 +363,8 @@ def _slices_source(
             for d, (n, size) in enumerate(zip(source.array.shape, shape, strict=True))
             if d != axis
         )
-        raise (IndexError if name == "index_copy" and only_count else RuntimeError)(
+        other_dims = source.array.ndim != len(shape)
+        raise (IndexError if name == "index_copy" and (only_count or other_dims) else RuntimeError)(
             f"{name}(): source of shape {list(source.array.shape)} does not match {index.size} indices "
             f"along dimension {axis} of a tensor of shape {list(input.array.shape)}"
         )
