@@ -163,7 +163,7 @@ LOSSES = [
         [(X, R((3, 4), 0.0, 1.0), None, R((4,), 0.5, 2.0, grad=False), 2)],
     ),
     Row(
-        "log_softmax",
+        "log_softmax, ctc_loss",
         lambda torch, x: torch.ctc_loss(
             x.log_softmax(-1), torch.tensor([[1, 2]]), (4,), (2,), 0, 1
         ),
