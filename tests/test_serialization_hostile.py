@@ -147,6 +147,20 @@ def test_names_are_refused_before_anything_is_called(module, title, stacked, tmp
     assert not trace.exists()
 
 
+def test_names_are_listed_without_being_called():
+    def names(pickled):
+        return ours.serialization.get_unsafe_globals_in_checkpoint(io.BytesIO(archive_of(pickled)))
+
+    call = name("os", "system") + b"(" + word("touch") + b"tR."
+    stacked = word("pty") + b"q\0" + word("spawn") + b"q\1" + b"00h\0h\1\x93."
+    assert names(call) == ["os.system"]
+    assert names(stacked) == ["pty.spawn"]
+    assert names(tensor()) == []
+    for damaged in (b"\xff", b"\x93.", b"X\xff\xff\xff\x7f", b""):
+        with pytest.raises(pickle.UnpicklingError, match="makes no sense"):
+            names(damaged)
+
+
 def test_the_name_is_shown_without_control_characters():
     refused(word("a\x1b[2J") + word("b\r") + b"\x93.", match=r"asks for 'a\\x1b\[2J\.b\\r', which")
     refused(word("a" * 5000) + word("b") + b"\x93.", match="asks for 'a{100}', which")

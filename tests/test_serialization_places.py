@@ -90,6 +90,16 @@ def test_files_can_be_looked_into(tmp_path, writer):
         ours.load(io.BytesIO(before), mmap=True)
 
 
+def test_a_file_that_is_looked_into_can_be_replaced(tmp_path):
+    path = tmp_path / "m.pt"
+    ours.save(ours.arange(100_000.0), path)
+    found = ours.load(path, mmap=True)
+    ours.save(found[:10].clone(), path)
+    assert ours.equal(found, ours.arange(100_000.0))
+    ours.save(found, path)
+    assert ours.equal(ours.load(path), found)
+
+
 def test_pytorch_can_look_into_files(tmp_path):
     torch = pytest.importorskip("torch")
     from torch.utils.serialization import config

@@ -157,6 +157,13 @@ def load(
             another device and `map_location` doesn't say where to.
         EOFError: if it is empty.
         OSError: if it can't be read.
+
+    >>> import os, tempfile
+    >>> import tinygrad_like as torch
+    >>> path = os.path.join(tempfile.mkdtemp(), "linear.pt")
+    >>> torch.save(torch.nn.Linear(2, 3).state_dict(), path)
+    >>> [(name, tuple(tensor.shape)) for name, tensor in torch.load(path, map_location="cpu").items()]
+    [('weight', (3, 2)), ('bias', (3,))]
     """
     if weights_only is None:
         weights_only = pickle_module is None
@@ -290,6 +297,10 @@ def _memory(archive: Reader, name: str, needed: int, mapped: Any) -> NumpyArray:
 
 def get_unsafe_globals_in_checkpoint(f: Any) -> list[str]:
     """Return the full names that a file asks for and that `load` would refuse; nothing is run.
+
+    Raises:
+        RuntimeError: if it is no whole archive.
+        UnpicklingError: if its pickle makes no sense.
 
     >>> import io
     >>> from fractions import Fraction

@@ -450,6 +450,13 @@ _STEPS: dict[int, Callable[[Unpickler], Any]] = {
 
 def unsafe_names(data: bytes) -> list[str]:
     """Return the full names that a pickle asks for and that are not allowed."""
+    try:
+        return _unsafe_names(data)
+    except ValueError as error:
+        raise UnpicklingError(f"load: the pickle makes no sense ({error})") from error
+
+
+def _unsafe_names(data: bytes) -> list[str]:
     unpickler = Unpickler(data, lambda _: None)
     strings: list[Any] = [None]
     memo: dict[Any, Any] = {}
