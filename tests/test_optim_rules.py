@@ -38,6 +38,7 @@ def random_formula(seed):
         for old in (p, *kept):
             if rng.integers(3):  # as running means are
                 y, step = (numbers[0] * old if rng.integers(2) else old), numbers[1] * some()
+                values.append(step)
                 values.append(y + step if rng.integers(2) else y - step)
                 new.append(values[-1])
             else:

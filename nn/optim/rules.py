@@ -156,7 +156,8 @@ class _Writer:
         return None
 
     def _uses(self, value: Any) -> int:
-        return sum(operand is value for v in self.needed for operand in v.operands)
+        read = [operand for v in self.needed for operand in v.operands]
+        return sum(v is value for v in (*read, *self.new))
 
     def _arrange(self) -> bool:
         """Find the order of passes and when each value is last read; undo what would be too late."""
