@@ -8,14 +8,9 @@ import numpy as np
 
 from tinygrad_like.graph import Array, result_type
 from tinygrad_like.op import REGISTRY, op
+from tinygrad_like.ops.arguments import require_tensor
 from tinygrad_like.ops.comparison import choose, keep_where, unsupported
-from tinygrad_like.ops.scattering import (
-    _along,
-    _slices,
-    _slices_source,
-    _source,
-    require_tensor,
-)
+from tinygrad_like.ops.scattering import _along, _slices, _slices_source, _source
 from tinygrad_like.ops.shaping import reshape
 from tinygrad_like.views import in_place
 
