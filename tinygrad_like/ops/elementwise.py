@@ -178,10 +178,7 @@ def clamp(input: Any, min: Any = None, max: Any = None) -> Any:
     """
     given = [limit for limit in (min, max) if limit is not None]
     if any(isinstance(limit, list | tuple | str) for limit in given):
-        kinds = " and ".join(type(limit).__name__ for limit in given)
-        raise TypeError(
-            f"clamp(): arguments 'min' and 'max' must be Tensors or numbers, not {kinds}"
-        )
+        raise TypeError("clamp(): arguments 'min' and 'max' must be Tensors or numbers, not a list")
     if not given:
         raise RuntimeError("torch.clamp: At least one of 'min' or 'max' must not be None")
     tensors = [isinstance(limit, Traced | np.ndarray) for limit in given]
@@ -452,11 +449,10 @@ arctan2 = atan2
 )
 def copied(x: Array, shape: Any, dtype: Any) -> Array:
     """Return `x` stretched to `shape` in `dtype`, to be written somewhere."""
-    if x.shape != shape:
-        try:
-            x = np.broadcast_to(x, shape)
-        except ValueError:
-            raise ValueError(f"it does not broadcast to the shape written to, {shape}") from None
+    try:
+        x = np.broadcast_to(x, shape)
+    except ValueError:
+        raise ValueError(f"it does not broadcast to the shape written to, {shape}") from None
     return x.astype(dtype, copy=False)
 
 
@@ -497,9 +493,8 @@ def _filled(self: Any, value: Any) -> Any:
     target = self.array
     if isinstance(value, Traced):
         if value.array.ndim:
-            raise RuntimeError(
-                f"fill_: value has shape {value.array.shape}, expected a number or a 0-d tensor; use copy_"
-            )
+            got = value.array.shape
+            raise RuntimeError(f"fill_: value has shape {got}, expected a number or a 0-d tensor")
         return copied(value, target.shape, target.dtype)
     if not isinstance(value, bool | int | float | np.generic):
         raise TypeError(
@@ -555,10 +550,9 @@ def _lerp_at_once(memory: Any, end: Any, weight: Any) -> None:
 
 
 def _clamp_at_once(memory: Any, min: Any = None, max: Any = None) -> None:
-    if (min is None and max is None) or (
-        isinstance(min, np.ndarray) != isinstance(max, np.ndarray) and None not in (min, max)
-    ):
-        raise ValueError
+    kinds = {isinstance(limit, np.ndarray) for limit in (min, max) if limit is not None}
+    if len(kinds) != 1 or (min is not None and np.shape(max) not in ((), memory.shape)):
+        raise ValueError  # before anything is written
     if min is not None:
         np.maximum(memory, min, out=memory)
     if max is not None:
