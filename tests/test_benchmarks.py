@@ -89,6 +89,7 @@ ELSEWHERE = {
     "gru_layer": "the workload lstm",
     "lstm_layer": "the workload lstm",
     "bernoulli": "its gradient is zero",
+    "poisson": "its gradient is zero",
     "normal": "it has no gradient",
     "max_pool_pick": "in second derivatives only",
     "pick_along": "in second derivatives only",
