@@ -176,4 +176,13 @@ ROWS = [
         says="weight|int64",
         within="nn.functional",
     ),
+    wrong(
+        IndexError,
+        "embedding: out of range, rows shortened",
+        lambda F, i, w: F.embedding(i, w, max_norm=0.5),
+        given([2, 5]),
+        real(3, 2),
+        says="5|3",
+        within="nn.functional",
+    ),
 ]

@@ -55,6 +55,16 @@ def _looked_up(
     return found if factors is None else found * factors.astype(d)
 
 
+def _refuse_outside(weight: Array, indices: Array) -> None:
+    # Seen as unsigned numbers negative ones are huge, and taking raises for them too.
+    unsigned = indices.view(f"u{indices.dtype.itemsize}")
+    if unsigned.size and unsigned.max() >= weight.shape[0]:
+        outside = indices[unsigned >= weight.shape[0]][0]
+        raise IndexError(
+            f"index out of range in self: got {outside} for a weight of {weight.shape[0]} rows"
+        )
+
+
 @op(
     weight=lambda g, indices, weight_shape, padding_idx, by_frequency: embedding_backward(
         g, indices, weight_shape[0], padding_idx, by_frequency
@@ -63,13 +73,7 @@ def _looked_up(
 )
 def _embedding(weight: Array, indices: Array, padding_idx: int | None, by_frequency: bool) -> Array:
     del padding_idx, by_frequency
-    # Seen as unsigned numbers negative ones are huge, and taking raises for them too.
-    unsigned = indices.view(f"u{indices.dtype.itemsize}")
-    if unsigned.size and unsigned.max() >= weight.shape[0]:
-        outside = indices[unsigned >= weight.shape[0]][0]
-        raise IndexError(
-            f"index out of range in self: got {outside} for a weight of {weight.shape[0]} rows"
-        )
+    _refuse_outside(weight, indices)
     return np.take(weight, indices, axis=0)
 
 
@@ -132,5 +136,6 @@ def embedding(
             )
         padding_idx %= table.shape[0]
     if max_norm is not None:
+        _refuse_outside(table, indices)  # before rows are written
         renormalize(weight, indices, max_norm, norm_type)
     return _embedding(weight, input, padding_idx, scale_grad_by_freq)
