@@ -66,6 +66,7 @@ FAMILIES = {
     "Losses": "loss cross_entropy ctc composites",
     "Images": "resampling",
     "Special functions": "special_package deferred",
+    "Forms for compilers, and rare ones": "copies rare",
 }
 
 

@@ -37,7 +37,9 @@ sigmoid sin sinc sinh sqrt square stack std sub subtract tan tanh threshold true
 xlogy
 """
 _SAME = """
-abs absolute addbmm addmm addmv all amax amin aminmax any argmax argmin baddbmm bitwise_not bmm
+abs absolute addbmm addmm addmv alias_copy all amax amin aminmax any argmax argmin argsort baddbmm
+bitwise_not bmm detach_copy diagonal_copy expand_copy hardshrink narrow_copy permute_copy select_copy
+slice_copy slice_scatter squeeze_copy t_copy transpose_copy unfold_copy unsqueeze_copy
 bucketize ceil chain_matmul clamp clamp_max clamp_min clip cross cummax cummin diag dot fix
 float_power floor frac frexp frobenius_norm gather heaviside histc histogram index_add index_copy
 index_reduce index_select inner inverse isin isneginf isposinf kthvalue ldexp log_softmax
@@ -101,6 +103,7 @@ _SILENT = frozenset(
         "logsigmoid",
         "logspace",
         "multinomial",
+        "narrow_copy",
         "normal",
         "ones",
         "rand",
