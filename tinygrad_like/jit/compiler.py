@@ -77,7 +77,7 @@ def _share_cache(made: Any, process: str = _PROCESS) -> None:
     would write one file, and the code for one dtype would later be run on arrays of the other.
     And it takes a file's time for its state, which the folder's name tells better.
     """
-    file = getattr(getattr(made, "_cache", None), "_cache_file", None)
+    file: Any = getattr(getattr(made, "_cache", None), "_cache_file", None)
     if hasattr(file, "_data_name_pattern") and hasattr(file, "_source_stamp"):
         file._data_name_pattern = file._data_name_pattern.replace(".nbc", f".{process}.nbc")
         file._source_stamp = "the folder's name"

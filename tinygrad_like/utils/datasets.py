@@ -126,7 +126,18 @@ class MNIST(_Images):
         ValueError: if one is damaged.
     """
 
-    classes = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
+    classes: tuple[str, ...] = (
+        "zero",
+        "one",
+        "two",
+        "three",
+        "four",
+        "five",
+        "six",
+        "seven",
+        "eight",
+        "nine",
+    )
 
     def _read(self) -> tuple[Any, Any]:
         part, what = "train" if self.train else "t10k", type(self).__name__
@@ -172,7 +183,7 @@ class CIFAR10(_Images):
         ValueError: if one is damaged.
     """
 
-    classes = (
+    classes: tuple[str, ...] = (
         *("airplane", "automobile", "bird", "cat", "deer"),
         *("dog", "frog", "horse", "ship", "truck"),
     )
