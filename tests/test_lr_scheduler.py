@@ -2,6 +2,7 @@
 
 import copy
 import importlib
+import inspect
 import math
 import pickle
 import warnings
@@ -474,3 +475,12 @@ def test_both_import_paths_lead_to_the_same_classes():
     assert path.__all__ == own.__all__
     assert all(getattr(path, name) is getattr(own, name) for name in own.__all__)
     assert set(own.__all__) == set(torch.optim.lr_scheduler.__all__)
+
+
+def test_signatures_are_pytorchs():
+    for package, names in (("lr_scheduler", torch.optim.lr_scheduler.__all__), ("swa_utils", None)):
+        mine, theirs = (getattr(p.optim, package) for p in (ours, torch))
+        for name in names or theirs.__all__:
+            pair = [inspect.signature(getattr(m, name)).parameters.values() for m in (mine, theirs)]
+            first, second = ([(p.name, p.kind, p.default) for p in values] for values in pair)
+            assert first == second, name
