@@ -201,13 +201,13 @@ class BlockOptimizer(Optimizer):
             before, *others = [state[name].item() for name in self.scalars] or [float(begun)]
             step = before + 1.0
             following = self.advance(group, step, *others) if others else ()
-            for name, value in zip(self.scalars, (step, *following), strict=False):
-                state[name].array[...] = number(value)
             values = (step, *others, *following)
             kept = tuple(state[name].clone() if name in names else None for name in self.slots)
             numbers, flags = self.numbers(group, *values), self.flags(group, *values)
             new, new_kept = formula(p.clone(), g, kept, numbers, flags)
-            p.copy_(new)
+            p.copy_(new)  # raises if it is a leaf
+            for name, value in zip(self.scalars, (step, *following), strict=False):
+                state[name].array[...] = number(value)
             for name, value in zip(self.slots, new_kept, strict=True):
                 if name in names:
                     state[name].copy_(value)
