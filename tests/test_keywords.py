@@ -1,0 +1,131 @@
+"""How functions come to take ``out`` and further names, and what that leaves as it was."""
+
+from __future__ import annotations
+
+import pickle
+import re
+
+import numpy as np
+import pytest
+
+import tinygrad_like as ours
+from tests.test_out import CALLS
+from tinygrad_like import keywords, outs
+
+# ----- What stays as it was -----------------------------------------------------------------------
+
+
+def test_every_name_of_the_table_is_there_and_tried():
+    tried = {re.match(r"(t\.linalg|t\.special|t|F)\.(\w+)", call).groups() for call in CALLS}
+    homes = {"t": "torch", "t.linalg": "linalg", "t.special": "special", "F": "functional"}
+    tried = {(homes[home], name) for home, name in tried}
+    table = {(home, name) for home, names_ in outs.HOW.items() for name in names_}
+    modules = {
+        "torch": ours,
+        "linalg": ours.linalg,
+        "special": ours.special,
+        "functional": ours.nn.functional,
+    }
+    for home, name in table:
+        assert hasattr(modules[home], name), f"{home}.{name}"
+        assert (home, name) in keywords.PLAIN or getattr(modules[home], name)
+    assert not table - tried
+
+
+def test_a_write_by_out_is_noticed_by_backward():
+    x = ours.ones(3, requires_grad=True)
+    factor = ours.full((3,), 2.0)
+    y = (x * factor).sum()
+    ours.add(factor, 1, out=factor)
+    with pytest.raises(RuntimeError, match="inplace"):
+        y.backward()
+
+
+def test_out_advances_the_version_and_keeps_shared_memory():
+    memory = np.zeros((2, 3), np.float32)
+    base = ours.from_numpy(memory)
+    before = base._version
+    row = base[1]
+    assert ours.add(ours.ones(3), 1, out=row) is row
+    assert memory[1].tolist() == [2, 2, 2]
+    assert base._version > before
+
+
+def test_a_smaller_out_stays_in_its_memory():
+    out = ours.zeros(2, 3)
+    flat = out.view(-1)
+    with pytest.warns(UserWarning, match="An output with one or more elements was resized"):
+        ours.add(ours.ones(4), 1, out=out)
+    assert out.shape == (4,)
+    assert flat.tolist() == [2, 2, 2, 2, 0, 0]
+
+
+def test_nothing_is_written_if_one_result_does_not_fit():
+    values, indices = ours.zeros(2), ours.zeros(2)
+    with pytest.raises(RuntimeError, match="dtype"):
+        ours.max(ours.ones(2, 3), 1, out=(values, indices))
+    assert values.tolist() == [0, 0]
+
+
+def test_aliases_stay_one_function_and_can_be_pickled():
+    assert ours.abs is ours.absolute
+    assert ours.mul is ours.multiply
+    for function in (ours.add, ours.mul, ours.cat, ours.linalg.inv, ours.nn.functional.gelu):
+        assert pickle.loads(pickle.dumps(function)) is function
+        assert function.__doc__
+
+
+def test_methods_take_no_out():
+    with pytest.raises(TypeError):
+        ours.ones(2).add(1, out=ours.ones(2))
+
+
+def test_without_out_the_plain_code_runs():
+    homes = {"torch": ours, "linalg": ours.linalg, "special": ours.special}
+    homes |= {"functional": ours.nn.functional, "Tensor": ours.Tensor}
+    written = 0
+    for (home, name), plain in keywords.PLAIN.items():
+        function = getattr(homes[home], name)
+        if "_written" in function.__kwdefaults__:  # as a first call does
+            function.__kwdefaults__["_written"]()
+        code = function.__code__
+        if plain.__closure__ is None:
+            assert code.co_filename == plain.__code__.co_filename
+            assert {*plain.__code__.co_names} <= {*code.co_names}, f"{home}.{name} is wrapped"
+            written += 1
+        else:
+            assert code.co_filename == f"<op {function.__name__} respelled>"
+    assert written > 250
+
+
+@pytest.fixture
+def own_table():
+    """Let a test enter functions of its own."""
+    before = dict(keywords.PLAIN)
+    yield
+    keywords.PLAIN.clear()
+    keywords.PLAIN.update(before)
+
+
+def test_a_function_whose_source_is_gone_is_called_instead(own_table, monkeypatch):
+    monkeypatch.setattr(keywords.linecache, "getlines", lambda *_: [])
+
+    def double(x, *more, by=2, **rest):
+        return x * by
+
+    made = keywords.extended("torch", "add", double, __name__)
+    out = ours.zeros(2)
+    assert made(ours.ones(2)).tolist() == [2, 2]
+    assert made(ours.ones(2), by=3, out=out) is out
+    assert out.tolist() == [3, 3]
+
+
+def test_a_source_that_changed_since_is_not_used(own_table, monkeypatch):
+    def double(x):
+        return x * 2
+
+    made = keywords.extended("torch", "add", double, __name__)
+    changed = ["    def double(x):\n", "        return x * 5 + 1\n"]
+    start = double.__code__.co_firstlineno
+    monkeypatch.setattr(keywords.linecache, "getlines", lambda *_: ["\n"] * (start - 1) + changed)
+    assert made(ours.ones(2)).tolist() == [2, 2]
