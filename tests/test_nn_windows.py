@@ -123,6 +123,19 @@ def test_places_of_fractional_pooling_can_be_given():
     close(found, wanted)
 
 
+def test_fractional_pooling_passes_nan_on():
+    values = np.random.default_rng(0).normal(size=(2, 2, 8, 8))
+    values[0, 0, 2:4, 2:5] = values[1, 1, 5, 6] = np.nan
+
+    def run(torch, tensor):
+        torch.manual_seed(0)
+        layer = torch.nn.FractionalMaxPool2d(3, 4, return_indices=True)
+        return layer(tensor(values))
+
+    for found, wanted in zip(run(tg, ours), run(pytorch, theirs), strict=True):
+        close(found, wanted)
+
+
 def test_a_convolution_with_a_weight_of_ones_own():
     def run(torch):
         class Standardized(torch.nn.Conv2d):

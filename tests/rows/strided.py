@@ -38,7 +38,7 @@ ROWS = [
     ),
     *(
         Row(
-            "gather, reshape",
+            "gather_planes, reshape",
             lambda torch, x, size=size, dims=dims: getattr(
                 torch.nn.functional, f"fractional_max_pool{dims}d"
             )(x, 2, size),

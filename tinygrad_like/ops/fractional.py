@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from tinygrad_like.graph import Traced, result_type
+from tinygrad_like.ops.pool_kernels import gather_planes
 from tinygrad_like.ops.random import rand
-from tinygrad_like.ops.scattering import gather
 from tinygrad_like.ops.shaping import reshape
 
 FUNCTIONAL = [
@@ -52,6 +52,25 @@ def _sizes(name: str, input: Any, size: Any, ratio: Any, axes: int) -> tuple[int
     return tuple(int(n * r) for n, r in zip(input.shape[-axes:], given, strict=True))
 
 
+def _largest(x: Any, corners: Any, inside: Any, kernel: tuple[int, ...]) -> Any:
+    """Return where in its plane each window's largest element is, the last nan if there is one."""
+    size = math.prod(inside)
+    flat = np.ascontiguousarray(x).reshape(-1)
+    planes = math.prod(corners.shape[:2])
+    before = np.arange(planes).reshape(*corners.shape[:2], *(1,) * len(inside)) * size
+    first = corners + before
+    found, best = first.copy(), flat[first]
+    for offsets in np.ndindex(*kernel):
+        step = sum(o * math.prod(inside[i + 1 :]) for i, o in enumerate(offsets))
+        if step:
+            values = flat[first + step]
+            better = values > best
+            better |= values != values  # nan
+            np.copyto(found, first + step, where=better)
+            np.copyto(best, values, where=better)
+    return found - before
+
+
 def _pool(
     name: str, axes: int, input: Any, kernel: Any, size: Any, ratio: Any, samples: Any
 ) -> tuple[Any, Any]:
@@ -81,23 +100,16 @@ def _pool(
             f"{list(samples.shape)} and {samples.dtype}"
         )
     numbers = samples.array
-    flat: Any = np.zeros((*planes, *(1,) * (2 * axes)), np.int64)
+    corners: Any = 0
     for axis in range(axes):
         # The first number is that of the last axis in two dimensions, of the first axis in three.
         sample = numbers[..., axes - 1 - axis if axes == 2 else axis]
         starts = _starts(sample, inside[axis], counts[axis], kernel[axis])
-        places = starts[..., None] + np.arange(kernel[axis])
-        spread = [1] * (2 * axes)
-        spread[axis], spread[axes + axis] = counts[axis], kernel[axis]
-        flat = flat + places.reshape(*planes, *spread) * math.prod(inside[axis + 1 :])
-    windows, each = math.prod(counts), math.prod(kernel)
-    flat = flat.reshape(*planes, 1, windows * each)
-    values = input.array.reshape(*planes, 1, math.prod(inside))
-    found = np.take_along_axis(values, flat, -1).reshape(*planes, windows, each)
-    flat = flat.reshape(found.shape)
-    best = np.take_along_axis(flat, found.argmax(-1)[..., None], -1)[..., 0]
-    where = result_type.make(best)
-    out = gather(reshape(input, (*planes, math.prod(inside))), 2, where)
+        spread = [1] * axes
+        spread[axis] = counts[axis]
+        corners = corners + starts.reshape(*planes, *spread) * math.prod(inside[axis + 1 :])
+    where = result_type.make(_largest(input.array, corners, inside, kernel))
+    out = gather_planes(reshape(input, (*planes, *inside)), where)
     outside = (*shape[: len(shape) - axes], *counts)
     return reshape(out, outside), reshape(where, outside)
 

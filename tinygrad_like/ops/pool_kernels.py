@@ -233,7 +233,8 @@ def scatter_planes(values: Array, indices: Array, sizes: tuple[int, ...]) -> Arr
     """Return planes of zeros, ``(N, C, *sizes)``, with `values` added at flat `indices` of each."""
     planes, size = math.prod(values.shape[:2]), math.prod(sizes)
     out = np.zeros(planes * size, values.dtype)
-    flat = indices.reshape(planes, -1) + np.arange(planes)[:, None] * size
+    each = math.prod(indices.shape[2:])
+    flat = indices.reshape(planes, each) + np.arange(planes)[:, None] * size
     np.add.at(out, flat.reshape(-1), values.reshape(-1))
     return out.reshape(*values.shape[:2], *sizes)
 
@@ -241,8 +242,8 @@ def scatter_planes(values: Array, indices: Array, sizes: tuple[int, ...]) -> Arr
 @op(x=lambda g, x_shape, indices: scatter_planes(g, indices, tuple(x_shape[2:])))
 def gather_planes(x: Array, indices: Array) -> Array:
     """Return the elements at flat `indices` of each plane of ``(N, C, ...)``."""
-    planes = x.reshape(*x.shape[:2], -1)
-    chosen = indices.reshape(*indices.shape[:2], -1)
+    planes = x.reshape(*x.shape[:2], math.prod(x.shape[2:]))
+    chosen = indices.reshape(*indices.shape[:2], math.prod(indices.shape[2:]))
     return np.take_along_axis(planes, chosen, 2).reshape(indices.shape)
 
 
