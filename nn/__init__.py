@@ -32,7 +32,7 @@ __all__ += [name for names in modules.DEFERRED.values() for name in names]
 
 
 def __getattr__(name: str) -> Any:
-    if name not in __all__ and name != "parameter":
+    if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     globals()[name] = getattr(modules, name)
     return globals()[name]
