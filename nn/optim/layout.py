@@ -151,10 +151,10 @@ def _apply(rule: Rule, p: Flat, g: Flat, kept: Kept, numbers: Numbers, flags: Fl
 class Whole:
     """A large parameter, updated where it is."""
 
-    __slots__ = ("chunks", "members", "numbers", "rule")
+    __slots__ = ("chunks", "members", "numbers", "plain", "rule")
 
     def __init__(self, members: list[Tensor], kept: Kept, rule: Rule, numbers: Numbers) -> None:
-        self.members, self.rule, self.numbers = members, rule, numbers
+        self.members, self.rule, self.plain, self.numbers = members, rule, _plain(rule), numbers
         p = members[0].array.reshape(-1)
         count = -(-p.size // CHUNK)
         bounds = [p.size * i // count for i in range(count + 1)]
@@ -162,18 +162,22 @@ class Whole:
             (where, p[where], parts(kept, where)) for where in map(slice, bounds, bounds[1:])
         ]
 
-    def update_chunk(self, chunk: int, g: Flat, flags: Flags) -> None:
-        """Update a part of the parameter, always by the same way to compute."""
+    def update_chunk(self, chunk: int, g: Flat, flags: Flags, compiled: bool) -> None:
+        """Update a part of the parameter."""
         where, p, kept = self.chunks[chunk]
-        part = g if p.size == g.size else g[where]
-        _apply(self.rule, p, part, kept, self.numbers, flags)
+        if p.size != g.size:
+            g = g[where]
+        if compiled:
+            self.rule(p, g, kept, self.numbers.scalars, *flags)
+        else:
+            self.plain(p, g, kept, self.numbers.single, *flags)
 
     def update_member(self, index: int, grad: Array, flags: Flags) -> None:
         """Update the parameter."""
         del index
         g = grad.reshape(-1)
         for chunk in range(len(self.chunks)):
-            self.update_chunk(chunk, g, flags)
+            self.update_chunk(chunk, g, flags, jit.enabled())
 
 
 class Pack:
@@ -481,8 +485,9 @@ class Layout:
 
     def _update_chunks(self, grads: dict[int, Flat], start: int, stop: int) -> None:
         """Update the chunks from `start` up to `stop`."""
+        flags, compiled = self.flags, jit.enabled()
         for whole, chunk, place in self.chunks[start:stop]:
-            whole.update_chunk(chunk, grads[place], self.flags)
+            whole.update_chunk(chunk, grads[place], flags, compiled)
 
     def _update_each(
         self, optimizer: BlockOptimizer, group: dict[str, Any], line: Line | None
