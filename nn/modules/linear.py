@@ -99,7 +99,8 @@ class Bilinear(Module):
         dtype: of the parameters.
 
     Raises:
-        ValueError: if `in1_features` is not positive.
+        ValueError: if `in1_features` is 0.
+        RuntimeError: if a size is negative.
 
     >>> import tinygrad_like as torch
     >>> net = torch.nn.Bilinear(20, 30, 40)
@@ -120,8 +121,6 @@ class Bilinear(Module):
         dtype: Any = None,
     ) -> None:
         super().__init__()
-        if in1_features <= 0:
-            raise ValueError(f"in1_features must be > 0, but got {in1_features}")
         self.in1_features = in1_features
         self.in2_features = in2_features
         self.out_features = out_features
@@ -134,7 +133,15 @@ class Bilinear(Module):
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """Draw weight and bias uniformly from ±1/sqrt(in1_features)."""
+        """Draw weight and bias uniformly from ±1/sqrt(in1_features).
+
+        Raises:
+            ValueError: if `in1_features` is 0.
+        """
+        if self.in1_features <= 0:
+            raise ValueError(
+                f"in1_features must be > 0, but got (in1_features={self.in1_features})"
+            )
         bound = 1 / math.sqrt(self.in1_features)
         init.uniform_(self.weight, -bound, bound)
         if self.bias is not None:
