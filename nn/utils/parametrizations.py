@@ -258,7 +258,7 @@ def orthogonal(
 
     Args:
         module: the module.
-        name: its weight (*, n, k).
+        name: its weight ``(*, n, k)``.
         orthogonal_map: what makes a matrix orthogonal: "matrix_exp" or "cayley" of a skew matrix, or
             "householder" reflections; None for the first if n = k and the last else.
         use_trivialization: multiply by a fixed orthogonal matrix, by which any value can be
