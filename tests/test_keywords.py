@@ -80,22 +80,17 @@ def test_methods_take_no_out():
         ours.ones(2).add(1, out=ours.ones(2))
 
 
-def test_without_out_the_plain_code_runs():
+def test_every_listed_function_can_be_written_out():
     homes = {"torch": ours, "linalg": ours.linalg, "special": ours.special}
     homes |= {"functional": ours.nn.functional, "Tensor": ours.Tensor}
     written = 0
-    for (home, name), plain in keywords.PLAIN.items():
+    for home, name in keywords.PLAIN:
         function = getattr(homes[home], name)
         if "_written" in function.__kwdefaults__:  # as a first call does
             function.__kwdefaults__["_written"]()
-        code = function.__code__
-        if plain.__closure__ is None:
-            assert code.co_filename == plain.__code__.co_filename
-            assert {*plain.__code__.co_names} <= {*code.co_names}, f"{home}.{name} is wrapped"
-            written += 1
-        else:
-            assert code.co_filename == f"<op {function.__name__} respelled>"
-    assert written > 250
+        assert function.__code__.co_filename == f"<op {function.__name__} respelled>"
+        written += 1
+    assert written > 450
 
 
 @pytest.fixture
@@ -107,25 +102,26 @@ def own_table():
     keywords.PLAIN.update(before)
 
 
-def test_a_function_whose_source_is_gone_is_called_instead(own_table, monkeypatch):
-    monkeypatch.setattr(keywords.linecache, "getlines", lambda *_: [])
-
+def test_what_is_given_is_handed_on(own_table):
     def double(x, *more, by=2, **rest):
-        return x * by
+        return x * by if not more else (x, more, by, rest)
 
     made = keywords.extended("torch", "add", double, __name__)
     out = ours.zeros(2)
     assert made(ours.ones(2)).tolist() == [2, 2]
+    assert made(1, 2, 3, by=4, also=5) == (1, (2, 3), 4, {"also": 5})
     assert made(ours.ones(2), by=3, out=out) is out
     assert out.tolist() == [3, 3]
 
 
-def test_a_source_that_changed_since_is_not_used(own_table, monkeypatch):
-    def double(x):
-        return x * 2
+def test_arguments_that_are_missing_or_unknown(own_table):
+    def double(dim, x=1, *, by=2):
+        return dim * by, x
 
-    made = keywords.extended("torch", "add", double, __name__)
-    changed = ["    def double(x):\n", "        return x * 5 + 1\n"]
-    start = double.__code__.co_firstlineno
-    monkeypatch.setattr(keywords.linecache, "getlines", lambda *_: ["\n"] * (start - 1) + changed)
-    assert made(ours.ones(2)).tolist() == [2, 2]
+    made = keywords.extended("torch", "amax", double, __name__)
+    assert made(3) == made(axis=3) == made(dim=3) == (6, 1)
+    assert made(3, 4, by=1) == (3, 4)
+    with pytest.raises(TypeError, match=r"amax\(\) missing required argument 'dim'"):
+        made()
+    with pytest.raises(TypeError, match="unexpected keyword argument 'dims'"):
+        made(3, dims=1)

@@ -1,19 +1,16 @@
 """Other names for arguments: ``out``, and those that PyTorch knows besides its own, such as ``axis``.
 
-The functions themselves know nothing of them. A wrapper would cost every call a tenth of a
-microsecond; so the first time that one of the functions listed here is called its source is compiled
-anew, with room for other names and two lines at its head. A call without any pays for a comparison.
+The functions themselves know nothing of them. The public ones are written out, when they are first
+called, as functions with a few more parameters that hand on what they are given: a call without
+other names pays for one more frame and a comparison.
 """
 
 from __future__ import annotations
 
-import ast
 import inspect
-import linecache
-import textwrap
 from collections.abc import Callable
 from functools import partial
-from types import CodeType, FunctionType
+from types import FunctionType
 from typing import Any
 
 # NumPy's names for arguments, which PyTorch's built-in functions know too.
@@ -95,8 +92,7 @@ def install_methods(cls: Any) -> Any:
 def extended(home: str, name: str, plain: Any, module: str | None) -> Any:
     """Return a function that does what `plain` does and knows further names of arguments."""
     PLAIN[home, name] = plain
-    closed = plain.__closure__ is not None
-    scope = {"plain": plain, "__name__": "tinygrad_like.keywords"} if closed else plain.__globals__
+    scope = {"plain": plain, "respelled": respelled, "__name__": __name__}
     function = FunctionType(_stub.__code__, scope, name)
     function.__kwdefaults__ = {"_written": partial(_write, function, home, name, plain)}
     function.__dict__.update(plain.__dict__)
@@ -115,49 +111,63 @@ def _stub(*args: Any, _written: Callable[[], Any], **kwargs: Any) -> Any:
 
 
 def _write(function: Any, home: str, name: str, plain: Any) -> Any:
-    """Give `function` the code of `plain` with further names, and return it."""
+    """Give `function` the code of a call of `plain`, with further names, and return it."""
     if "materialise" in plain.__globals__:  # see `generate`
         plain.__globals__["materialise"]()
-    tree = _wrapping(plain) if plain.__closure__ else _source(home, name, plain)
-    definition = tree.body[0]
-    given = definition.args
-    positional = [a.arg for a in (*given.posonlyargs, *given.args)]
-    others = _others(home, name, positional, [a.arg for a in given.kwonlyargs])
-    defaults = _defaults(plain)
+    parameters = _parameters(plain)
+    positional = [
+        p.name for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)
+    ]
+    named = [p.name for p in parameters if p.kind is p.KEYWORD_ONLY]
+    star = ["*_rest" for p in parameters if p.kind is p.VAR_POSITIONAL]
+    stars = [f"**{p.name}" for p in parameters if p.kind is p.VAR_KEYWORD]
+    others = {} if stars else _others(home, name, positional, named)
+    defaults = tuple(
+        p.default for p in parameters if p.name in positional and p.default is not p.empty
+    )
     # A name that may be given otherwise can't be demanded by Python, nor those after it.
     lenient = [i for i, n in enumerate(positional) if n in others.values()]
     spare = max(len(positional) - len(defaults) - lenient[0], 0) if lenient else 0
-    given.defaults = [ast.Constant(None)] * (spare + len(defaults))
     defaults = (...,) * spare + defaults
-    arguments = ", ".join(positional + ([f"*{given.vararg.arg}"] if given.vararg else []))
-    parts = [f"{a.arg!r}: {a.arg}" for a in given.kwonlyargs]
-    parts += [f"**{given.kwarg.arg}"] if given.kwarg else []
-    named = "{" + ", ".join(parts) + "}"
-    if others and not given.kwarg:
-        given.kwarg = ast.arg("more")
-        test, more = "more", "more"
-    else:
-        given.kwonlyargs.append(ast.arg("out"))
-        given.kw_defaults.append(ast.Constant(None))
-        test, more = "out is not None", "{'out': out}"
-    checked = positional[len(positional) - len(defaults) :][:spare]
-    test += "".join(f" or {n} is ..." for n in checked)
-    head = ast.parse(
-        f"if {test}:\n    from tinygrad_like.keywords import respelled\n"
-        f"    return respelled({home!r}, {name!r}, {more}, [{arguments}], {named})"
-    ).body
-    for statement in head:
-        for node in ast.walk(statement):
-            ast.copy_location(node, definition.body[0])
-    definition.body[:0] = head
-    _locate(tree)
+    first = len(positional) - len(defaults)
+    further = [*others, *(["out"] if _takes_out(home, name) else [])]
+
+    head = [n if i < first else f"{n}=None" for i, n in enumerate(positional)]
+    head += star or (["*"] if named or further else [])
+    head += [f"{n}=None" for n in (*named, *further)] + stars
+    passed = [*positional, *star, *(f"{n}={n}" for n in named), *stars]
+    test = [f"{n} is not None" for n in further] + [
+        f"{n} is ..." for n in positional[first:][:spare]
+    ]
+    more = ", ".join(f"{n!r}: {n}" for n in further)
+    options = ", ".join([*(f"{n!r}: {n}" for n in named), *stars])
+    scope: dict[str, Any] = {}
     # Errors are told from the user's line, so the file must be known as the package's: see `lines`.
-    filename = f"<op {name} respelled>" if plain.__closure__ else plain.__code__.co_filename
-    made = _compiled(tree, filename, function.__globals__)
+    code = f"""
+def {name}({", ".join(head)}):
+    if {" or ".join(test) or False}:
+        return respelled({home!r}, {name!r}, {{{more}}}, [{", ".join([*positional, *star])}], {{{options}}})
+    return plain({", ".join(passed)})
+"""
+    exec(compile(code, f"<op {name} respelled>", "exec"), function.__globals__, scope)
+    keywords = {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY}
+    keywords = {n: value for n, value in keywords.items() if value is not inspect.Parameter.empty}
     function.__defaults__ = defaults
-    function.__kwdefaults__.update(plain.__kwdefaults__ or {}, out=None)
-    function.__code__ = made.__code__  # last: another thread may be about to call it
+    function.__kwdefaults__.update(keywords, **dict.fromkeys(further))
+    function.__code__ = scope[name].__code__  # last: another thread may be about to call it
     return function
+
+
+def _parameters(plain: Any) -> list[inspect.Parameter]:
+    """Return the parameters of a function, or those that one of ``*args`` says it has."""
+    told = getattr(plain, "__signature__", None) or inspect.signature(plain)
+    return list(told.parameters.values())
+
+
+def _takes_out(home: str, name: str) -> bool:
+    from tinygrad_like.outs import HOW
+
+    return name in HOW.get(home, {})
 
 
 def _others(home: str, name: str, positional: list[str], named: list[str]) -> dict[str, str]:
@@ -170,99 +180,6 @@ def _others(home: str, name: str, positional: list[str], named: list[str]) -> di
     }
 
 
-def _signature(plain: Any) -> inspect.Signature | None:
-    """Return the signature that a function of ``*args`` says it has."""
-    return getattr(plain, "__signature__", None)
-
-
-def _defaults(plain: Any) -> tuple[Any, ...]:
-    """Return the defaults of a function's positional arguments."""
-    told = _signature(plain)
-    if told is None:
-        return plain.__defaults__ or ()
-    values = [p.default for p in told.parameters.values()]
-    return tuple(value for value in values if value is not inspect.Parameter.empty)
-
-
-def _source(home: str, name: str, plain: Any) -> Any:
-    """Return a function's definition as a tree, each node on its line of the file."""
-    code = plain.__code__
-    first = code.co_firstlineno
-    lines = linecache.getlines(code.co_filename, plain.__globals__)[first - 1 :]
-    try:
-        tree = _bare(ast.parse(textwrap.dedent("".join(inspect.getblock(lines)))))
-        ast.increment_lineno(tree, first - 1)
-        if _looks(_compiled(tree, code.co_filename, plain.__globals__).__code__) == _looks(code):
-            return tree
-    except (IndexError, SyntaxError):
-        pass
-    # There is no source, or it is no longer what runs.
-    return _wrapping(
-        plain, f"__import__('tinygrad_like.keywords').keywords.PLAIN[{home!r}, {name!r}]"
-    )
-
-
-def _looks(code: CodeType) -> Any:
-    """Return what tells a function's code from others'; calls of what is imported compile in two ways."""
-    constants = [c for c in code.co_consts[1:] if not isinstance(c, CodeType)]  # past the docstring
-    lines = {line for _, _, line in code.co_lines()}
-    return code.co_names, code.co_varnames, constants, lines
-
-
-def _bare(tree: Any) -> Any:
-    """Return a definition without what is found out when it is run: decorators, defaults, types."""
-    definition = tree.body[0]
-    given = definition.args
-    given.defaults = [ast.Constant(None) for _ in given.defaults]
-    given.kw_defaults = [ast.Constant(None) for _ in given.kw_defaults]
-    for argument in (*given.posonlyargs, *given.args, *given.kwonlyargs, given.vararg, given.kwarg):
-        if argument is not None:
-            argument.annotation = None
-    definition.returns, definition.decorator_list = None, []
-    _locate(tree)
-    return tree
-
-
-def _locate(tree: Any) -> None:
-    """Give the nodes that were added a line; Python's own function for it leaves a cycle behind."""
-    definition = tree.body[0]
-    for node in ast.walk(definition):
-        if "lineno" in node._attributes and not hasattr(node, "lineno"):
-            ast.copy_location(node, definition)
-
-
-def _compiled(tree: Any, filename: str, scope: dict[str, Any]) -> Any:
-    """Return the function that a tree defines."""
-    made: dict[str, Any] = {}
-    exec(compile(tree, filename, "exec", dont_inherit=True), scope, made)
-    return made[tree.body[0].name]
-
-
-def _wrapping(plain: Any, callee: str = "plain") -> Any:
-    """Return the definition of a function that only calls `plain`, as a tree."""
-    told = _signature(plain)
-    code = plain.__code__
-    count, total = code.co_argcount, code.co_argcount + code.co_kwonlyargcount
-    names = code.co_varnames
-    rest = iter(names[total:])
-    positional = list(names[:count]) if told is None else list(told.parameters)
-    parameters, passed = list(positional), list(positional)
-    if told is None and code.co_flags & inspect.CO_VARARGS:
-        star = f"*{next(rest)}"
-        parameters.append(star)
-        passed.append(star)
-    elif total > count:
-        parameters.append("*")
-    parameters += [f"{n}=None" for n in names[count:total]]
-    passed += [f"{n}={n}" for n in names[count:total]]
-    if told is None and code.co_flags & inspect.CO_VARKEYWORDS:
-        star = f"**{next(rest)}"
-        parameters.append(star)
-        passed.append(star)
-    head = f"def {plain.__name__}({', '.join(parameters)}):"
-    return ast.parse(f"{head}\n    return {callee}({', '.join(passed)})")
-
-
 # ----- What it means ------------------------------------------------------------------------------
 
 
@@ -272,27 +189,25 @@ def respelled(
     """Call a function with arguments some of which have other names, or with ``out``.
 
     Raises:
-        TypeError: for a name that it does not know, or an argument that is missing.
+        TypeError: if an argument is missing.
     """
-    from tinygrad_like.outs import HOW, fill
+    from tinygrad_like.outs import fill
 
     plain = PLAIN[home, name]
-    code, told = plain.__code__, _signature(plain)
-    names = list(told.parameters) if told else list(code.co_varnames[: code.co_argcount])
-    keywords = code.co_varnames[code.co_argcount :][: code.co_kwonlyargcount]
-    out = more.pop("out", None) if name in HOW.get(home, {}) else None
-    for theirs, ours in _others(home, name, names, list(keywords)).items():
-        if theirs not in more:
+    parameters = _parameters(plain)
+    names = [p.name for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    keywords = [p.name for p in parameters if p.kind is p.KEYWORD_ONLY]
+    out = more.pop("out", None)
+    for theirs, ours in _others(home, name, names, keywords).items():
+        value = more.get(theirs)
+        if value is None:
             continue
-        value = more.pop(theirs)
         if ours == "*":
             args += value if isinstance(value, tuple | list) else [value]
         elif ours in names:
             args[names.index(ours)] = value
         else:
             kwargs[ours] = value
-    if more:
-        raise TypeError(f"{name}() got an unexpected keyword argument {next(iter(more))!r}")
     absent = [n for n, value in zip(names, args, strict=False) if value is ...]
     if absent:
         raise TypeError(f"{name}() missing required argument {absent[0]!r}")
