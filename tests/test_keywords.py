@@ -90,7 +90,7 @@ def test_every_listed_function_can_be_written_out():
             function.__kwdefaults__["_written"]()
         assert function.__code__.co_filename == f"<op {function.__name__} respelled>"
         written += 1
-    assert written > 450
+    assert written > 300
 
 
 @pytest.fixture
