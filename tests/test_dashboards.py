@@ -1,0 +1,321 @@
+"""What is written for TensorBoard, read back from a real one; what is sent to Visdom likewise."""
+
+import inspect
+import json
+import re
+import shutil
+import subprocess
+import sys
+import time
+import urllib.parse
+import urllib.request
+from contextlib import contextmanager
+
+import numpy as np
+import pytest
+
+import tinygrad_like as torch
+from tinygrad_like import nn
+from tinygrad_like.utils.tensorboard import SummaryWriter
+
+# No proxy: everything is on this machine.
+OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+
+
+def get(url, **query):
+    """Return what the address says, from JSON where it is."""
+    if query:
+        url += "?" + urllib.parse.urlencode(query)
+    with OPENER.open(url, timeout=20) as answer:
+        content = answer.read()
+        return json.loads(content) if "json" in answer.headers["Content-Type"] else content
+
+
+def post(url, **values):
+    request = urllib.request.Request(
+        url, json.dumps(values).encode(), {"Content-Type": "application/json"}
+    )
+    with OPENER.open(request, timeout=20) as answer:
+        return json.loads(answer.read())
+
+
+@contextmanager
+def server(folder, *command):
+    """Run a server of this Python, its words in a file, until the end of the block."""
+    log = folder / "server.log"
+    with log.open("wb") as words:
+        process = subprocess.Popen(
+            [sys.executable, *map(str, command)], cwd=folder, stdout=words, stderr=words
+        )
+    try:
+        yield log, process
+    finally:
+        process.terminate()
+        process.wait(20)
+
+
+def wait_for(question, log, process, seconds=90):
+    """Return the first answer that is not None."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end and process.poll() is None:
+        if (answer := question()) is not None:
+            return answer
+        time.sleep(0.1)
+    raise AssertionError(f"the server does not answer: {log.read_text()[-2000:]}")
+
+
+class Net(nn.Module):
+    """Two blocks, one of them called twice, of an index and a vector."""
+
+    def __init__(self):
+        super().__init__()
+        self.embed = nn.Embedding(5, 4)
+        self.body = nn.Sequential(nn.Linear(4, 4), nn.ReLU(inplace=True))
+        self.head = nn.Linear(4, 2)
+
+    def forward(self, index, x):
+        x += self.embed(index)
+        return self.head(self.body(self.body(x))).chunk(2, 1)
+
+
+def net():
+    torch.manual_seed(0)
+    return Net(), (torch.tensor([1, 2, 3]), torch.ones(3, 4))
+
+
+# ----- TensorBoard --------------------------------------------------------------------------------
+
+
+def write_run(folder):
+    """Write something of everything; return what the curves and histograms were made of."""
+    values = np.random.default_rng(0).normal(size=(3, 500)).astype(np.float32)
+    plt = pytest.importorskip("matplotlib.figure")
+    with SummaryWriter(folder) as writer:
+        for step in range(3):
+            writer.add_scalar("train/loss", torch.tensor(1.0 / (step + 1)), step)
+            writer.add_scalar("train/new", step / 7, step, new_style=True, double_precision=True)
+            writer.add_scalars("both", {"a": torch.tensor(step), "b": -step}, step)
+            writer.add_histogram("weight", torch.tensor(values[step]).requires_grad_(), step)
+        steps = torch.linspace(-1, 2, 16).reshape(1, 4, 4)  # partly out of range
+        writer.add_image("picture", steps, 5)
+        writer.add_images("pictures", steps[None].expand(3, 3, 4, 4))
+        boxes = torch.tensor([[0, 0, 2, 2]])
+        writer.add_image_with_boxes("boxes", steps.expand(3, 4, 4), boxes, labels=["it"])
+        figure = plt.Figure(figsize=(2, 1))
+        figure.subplots().plot([0, 1])
+        writer.add_figure("figure", figure)
+        writer.add_text("note", "**bold**", 1)
+        writer.add_pr_curve("pr", torch.tensor([0, 1, 1]), torch.tensor([0.1, 0.9, 0.4]))
+        writer.add_mesh("mesh", torch.rand(1, 5, 3))
+        writer.add_custom_scalars({"all": {"loss": ["Multiline", ["train/loss"]]}})
+        writer.add_embedding(torch.eye(4), ["a", "b", "c", "d"], torch.rand(4, 1, 6, 6), tag="eye")
+        settings = {"lr": torch.tensor(0.25), "bias": True, "kind": "wide"}
+        domain = {"kind": ["wide", "deep"], "lr": [0.25, 0.5]}
+        writer.add_hparams(settings, {"hp/accuracy": torch.tensor(0.75)}, domain, "tried")
+        model, inputs = net()
+        writer.add_graph(model, inputs)
+    return values
+
+
+@pytest.fixture(scope="module")
+def board(tmp_path_factory):
+    """Return the address of a TensorBoard that shows a run, and the values of its histograms."""
+    pytest.importorskip("tensorboardX")
+    pytest.importorskip("tensorboard")
+    folder = tmp_path_factory.mktemp("board")
+    values = write_run(folder / "runs")
+    options = ["--logdir", folder / "runs", "--host", "127.0.0.1", "--port", 0]
+
+    def address():
+        found = re.search(r"at (http://127.0.0.1:\d+)/", log.read_text())
+        return found and found[1]
+
+    with server(folder, "-m", "tensorboard.main", "--load_fast=false", *options) as (log, process):
+        url = wait_for(address, log, process)
+
+        def loaded():
+            runs = get(url + "/data/runs")
+            return runs if {".", "tried", "both/a"} <= set(runs) else None
+
+        wait_for(loaded, log, process)
+        yield url, values
+
+
+@pytest.mark.parametrize(
+    ("run", "tag", "expected"),
+    [
+        (".", "train/loss", [1, 1 / 2, 1 / 3]),
+        (".", "train/new", [0, 1 / 7, 2 / 7]),
+        ("both/a", "both", [0, 1, 2]),
+        ("both/b", "both", [0, -1, -2]),
+        ("tried", "hp/accuracy", [0.75]),
+    ],
+)
+def test_curves_are_read_back(board, run, tag, expected):
+    found = get(board[0] + "/data/plugin/scalars/scalars", run=run, tag=tag)
+    assert [step for _, step, _ in found] == list(range(len(expected)))
+    assert [value for _, _, value in found] == pytest.approx(expected, rel=1e-6)
+
+
+def test_histograms_are_read_back(board):
+    url, values = board
+    found = get(url + "/data/plugin/histograms/histograms", run=".", tag="weight")
+    assert [step for _, step, _ in found] == [0, 1, 2]
+    for (_, _, bins), numbers in zip(found, values, strict=True):
+        assert sum(count for _, _, count in bins) == pytest.approx(numbers.size)
+        assert bins[0][0] == pytest.approx(numbers.min())
+        assert bins[-1][1] == pytest.approx(numbers.max())
+        # TensorBoard spreads a bin's values evenly.
+        below = sum(c * min(max(-a / (b - a), 0), 1) for a, b, c in bins)
+        assert below == pytest.approx((numbers < 0).sum(), abs=4)
+
+
+def test_pictures_are_read_back(board):
+    image = pytest.importorskip("PIL.Image")
+    url, _ = board
+    tags = get(url + "/data/plugin/images/tags")["."]
+    assert set(tags) == {"picture", "pictures", "boxes", "figure"}
+    listed = get(url + "/data/plugin/images/images", run=".", tag="picture", sample=0)
+    assert [entry["step"] for entry in listed] == [5]
+    with OPENER.open(url + "/data/plugin/images/individualImage?" + listed[0]["query"]) as answer:
+        pixels = np.asarray(image.open(answer))
+    expected = np.clip(np.linspace(-1, 2, 16), 0, 1).reshape(4, 4) * 255
+    assert np.abs(pixels[..., 0] - expected).max() < 1.5
+
+
+def test_text_and_curves_of_precision_and_meshes_are_read_back(board):
+    url, _ = board
+    (text,) = get(url + "/data/plugin/text/text", run=".", tag="note/text_summary")
+    assert "<strong>bold</strong>" in text["text"]
+    found = get(url + "/data/plugin/pr_curves/pr_curves", run=".", tag="pr")
+    assert found["."][0]["recall"][0] == 1
+    assert "mesh" in get(url + "/data/plugin/mesh/tags")["."]
+    layout = get(url + "/data/plugin/custom_scalars/layout")
+    assert layout["category"][0]["chart"][0]["multiline"]["tag"] == ["train/loss"]
+
+
+def test_embeddings_are_read_back(board):
+    url, _ = board
+    info = get(url + "/data/plugin/projector/info", run=".")
+    (embedding,) = info["embeddings"]
+    name = embedding["tensorName"]
+    raw = get(url + "/data/plugin/projector/tensor", run=".", name=name)
+    assert np.array_equal(np.frombuffer(raw, np.float32).reshape(4, 4), np.eye(4))
+    labels = get(url + "/data/plugin/projector/metadata", run=".", name=name)
+    assert labels.split() == [b"a", b"b", b"c", b"d"]
+
+
+def test_settings_are_read_back(board):
+    url, _ = board
+    experiment = post(url + "/data/plugin/hparams/experiment")
+    infos = {info["name"]: info for info in experiment["hparamInfos"]}
+    assert infos["kind"]["domainDiscrete"] == ["wide", "deep"]
+    assert infos["lr"]["domainDiscrete"] == [0.25, 0.5]
+    groups = post(
+        url + "/data/plugin/hparams/session_groups",
+        startIndex=0,
+        sliceSize=10,
+        colParams=[],
+        allowedStatuses=["STATUS_UNKNOWN", "STATUS_SUCCESS", "STATUS_FAILURE", "STATUS_RUNNING"],
+    )
+    (group,) = groups["sessionGroups"]
+    assert group["hparams"] == {"lr": 0.25, "bias": True, "kind": "wide"}
+    assert group["metricValues"][0]["value"] == pytest.approx(0.75)
+
+
+def test_the_graph_is_read_back(board):
+    formats = pytest.importorskip("google.protobuf.text_format")
+    graphs = pytest.importorskip("tensorboardX.proto.graph_pb2")
+    read = formats.Parse(
+        get(board[0] + "/data/plugin/graphs/graph", run=".", conceptual="false"),
+        graphs.GraphDef(),
+    )
+    edges = {node.name: list(node.input) for node in read.node}
+    for name, inputs in edges.items():
+        for source in inputs:
+            assert source.partition(":")[0] in edges, (name, source)
+    first, second, head = "Net/Sequential[body]", "Net/Sequential[body]_1", "Net/Linear[head]"
+    assert edges["Net/Embedding[embed]/embedding"] == ["Net/Embedding[embed]/weight", "input/1"]
+    assert edges["Net/add"] == ["input/2", "Net/Embedding[embed]/embedding"]
+    shared = ["Net/body.0.weight", "Net/body.0.bias"]
+    assert edges[f"{first}/Linear[0]/linear"] == ["Net/add", *shared]
+    assert edges[f"{second}/Linear[0]/linear"] == [f"{first}/ReLU[1]/relu", *shared]
+    own = [f"{head}/weight", f"{head}/bias"]
+    assert edges[f"{head}/linear"] == [f"{second}/ReLU[1]/relu", *own]
+    assert edges["output/2"] == ["Net/split:1"]
+    (operation,) = (node for node in read.node if node.name == f"{head}/linear")
+    sizes = operation.attr["_output_shapes"].list.shape[0].dim
+    assert [dim.size for dim in sizes] == [3, 2]
+    assert operation.attr["grad_fn"].s == b"AddmmBackward0"
+    assert operation.attr["line"].s.startswith(b"test_dashboards.py:")
+
+
+def test_the_page_of_the_graph(board, tmp_path):
+    image = pytest.importorskip("PIL.Image")
+    browser = shutil.which("chromium") or shutil.which("chromium-browser")
+    if browser is None:
+        pytest.skip("chromium is not installed")
+    picture = tmp_path / "graph.png"
+    command = [browser, "--headless", "--no-sandbox", "--disable-gpu", "--window-size=1400,900"]
+    command += [f"--user-data-dir={tmp_path / 'profile'}", "--virtual-time-budget=20000"]
+    command += [f"--screenshot={picture}", f"{board[0]}/#graphs&run=."]
+    subprocess.run(command, check=True, capture_output=True, timeout=180)
+    pixels = np.asarray(image.open(picture).convert("RGB")).astype(int)
+    # To the right of the menu, below the title: input, model and output, and their names.
+    drawn = np.abs(pixels[150:850, 370:1350] - 255).sum(2) > 60
+    assert 500 < drawn.sum() < 50_000
+
+
+def test_the_graph_leaves_the_model_as_it_was():
+    pytest.importorskip("tensorboardX")
+    from tinygrad_like.viz.graphdef import graph_def
+
+    model = nn.Sequential(nn.Linear(3, 3), nn.BatchNorm1d(3), nn.Dropout(0.5))
+    model[1].eval()
+    model[0].weight.requires_grad_(False)
+    state = {name: value.clone() for name, value in model.state_dict().items()}
+    x = torch.ones(4, 3, requires_grad=True)
+    with torch.no_grad():
+        graph = graph_def(model, x)
+    assert "Sequential/Linear[0]/weight" in {node.name for node in graph.node}
+    assert [module.training for module in model.modules()] == [True, True, False, True]
+    assert not model[0].weight.requires_grad
+    assert all(p.grad is None for p in [x, *model.parameters()])
+    for name, value in model.state_dict().items():
+        assert torch.equal(value, state[name])
+    with pytest.raises(TypeError, match="expected a Module"):
+        graph_def(lambda x: x, x)
+
+
+def test_methods_have_the_arguments_of_torch():
+    theirs = pytest.importorskip("torch.utils.tensorboard").SummaryWriter
+    missing = []
+    for name, method in inspect.getmembers(theirs, inspect.isfunction):
+        if name.startswith("_") and name != "__init__":
+            continue
+        ours = getattr(SummaryWriter, name, None)
+        if ours is None:
+            missing.append(name)
+            continue
+        wanted, found = (
+            [(p.name, p.default) for p in inspect.signature(f).parameters.values()]
+            for f in (method, ours)
+        )
+        assert found == wanted, name
+    assert missing == ["add_audio", "add_onnx_graph", "add_tensor", "add_video"]
+
+
+def test_settings_of_other_types_are_refused(tmp_path):
+    pytest.importorskip("tensorboardX")
+    with SummaryWriter(tmp_path) as writer:
+        assert writer.get_logdir() == str(tmp_path)
+        with pytest.raises(ValueError, match=r"hparam_dict\['a'\] is list"):
+            writer.add_hparams({"a": [1]}, {})
+        with pytest.raises(TypeError, match="should be dictionary"):
+            writer.add_hparams([], {})
+
+
+def test_one_sentence_where_the_library_is_missing(monkeypatch):
+    monkeypatch.setitem(sys.modules, "tensorboardX", None)
+    with pytest.raises(ImportError, match=r"pip install 'tinygrad-like\[tensorboard\]'$"):
+        SummaryWriter()
