@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from tinygrad_like.graph import Node, RemovableHandle, Traced, as_tensor, result_type
-from tinygrad_like.lines import here
+from tinygrad_like.lines import here, passing
 from tinygrad_like.modes import departed, set_mode, thread_mode
 from tinygrad_like.op import pick
 from tinygrad_like.stamps import tick
@@ -388,9 +388,13 @@ class Hooked:
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Return what ``forward`` returns, its hooks run around it."""
-        if self._hooked:
-            return self._call_with_hooks(args, kwargs)
-        return self.forward(*args, **kwargs)
+        try:  # which costs nothing
+            if self._hooked:
+                return self._call_with_hooks(args, kwargs)
+            return self.forward(*args, **kwargs)
+        except Exception as error:
+            passing(error)
+            raise
 
     def _add_hook(self, hooks: OrderedDict[int, Hook], hook: Hook, prepend: bool) -> HookHandle:
         handle = HookHandle(hooks, self._hooks_with_kwargs, self._hooks_always_called)

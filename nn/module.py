@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from tinygrad_like.graph import Traced
+from tinygrad_like.lines import told
 from tinygrad_like.nn.changing import Changeable
 from tinygrad_like.nn.hooks import (
     Hooked,
@@ -75,12 +76,14 @@ class Module(Hooked, Stateful, Changeable):
         if not self.call_super_init:
             name = type(self).__name__
             if kwargs:
-                raise TypeError(
-                    f"{name}.__init__() got an unexpected keyword argument '{next(iter(kwargs))}'"
+                raise told(
+                    TypeError,
+                    f"{name}.__init__() got an unexpected keyword argument '{next(iter(kwargs))}'",
                 )
             if args:
-                raise TypeError(
-                    f"{name}.__init__() takes 1 positional argument but {len(args) + 1} were given"
+                raise told(
+                    TypeError,
+                    f"{name}.__init__() takes 1 positional argument but {len(args) + 1} were given",
                 )
         for own in _REGISTERS:  # there already if this is called a second time
             self.__dict__.get(own, {}).clear()
@@ -108,7 +111,7 @@ class Module(Hooked, Stateful, Changeable):
         if own not in self.__dict__:
             raise AttributeError(f"cannot assign {kind} before Module.__init__() call")
         if not isinstance(name, str):
-            raise TypeError(f"{kind} name should be a string. Got {typename(name)}")
+            raise told(TypeError, f"{kind} name should be a string. Got {typename(name)}")
         if hasattr(self, name) and name not in self.__dict__[own]:
             raise KeyError(f"attribute '{name}' already exists")
         if "." in name:
@@ -127,15 +130,17 @@ class Module(Hooked, Stateful, Changeable):
         """
         self._check_name("parameter", name, "_parameters")
         if param is not None and not isinstance(param, Parameter):
-            raise TypeError(
+            raise told(
+                TypeError,
                 f"cannot assign '{typename(param)}' object to parameter '{name}' "
-                "(torch.nn.Parameter or None required)"
+                "(torch.nn.Parameter or None required)",
             )
         if param is not None and param.grad_fn is not None:
-            raise ValueError(
+            raise told(
+                ValueError,
                 f"Cannot assign non-leaf Tensor to parameter '{name}'. Model parameters must be created "
                 f"explicitly. To express '{name}' as a function of another Tensor, compute the value in "
-                "the forward() method."
+                "the forward() method.",
             )
         if param is not None:
             param = announced("parameter", self, name, param)
@@ -155,9 +160,10 @@ class Module(Hooked, Stateful, Changeable):
         """
         self._check_name("buffer", name, "_buffers")
         if tensor is not None and not isinstance(tensor, Traced):
-            raise TypeError(
+            raise told(
+                TypeError,
                 f"cannot assign '{typename(tensor)}' object to buffer '{name}' "
-                "(torch Tensor or None required)"
+                "(torch Tensor or None required)",
             )
         self._buffers[name] = announced("buffer", self, name, tensor)
         if persistent:
@@ -173,7 +179,7 @@ class Module(Hooked, Stateful, Changeable):
             TypeError: if it is not a `Module`.
         """
         if not isinstance(module, Module) and module is not None:
-            raise TypeError(f"{typename(module)} is not a Module subclass")
+            raise told(TypeError, f"{typename(module)} is not a Module subclass")
         self._check_name("module", name, "_modules")
         self._modules[name] = announced("module", self, name, module)
 
@@ -204,9 +210,10 @@ class Module(Hooked, Stateful, Changeable):
             elif registered is None or name not in registered:
                 continue
             elif value is not None and not (own == "_buffers" and isinstance(value, Traced)):
-                raise TypeError(
+                raise told(
+                    TypeError,
                     f"cannot assign '{typename(value)}' as {_TITLES[own]} '{name}' "
-                    f"({_EXPECTED[own]} expected)"
+                    f"({_EXPECTED[own]} expected)",
                 )
             if own == "_parameters":
                 self.register_parameter(name, value)
@@ -381,9 +388,9 @@ class Module(Hooked, Stateful, Changeable):
             AttributeError: if there is no such place.
         """
         if not target:
-            raise ValueError("Cannot set the submodule without a target name!")
+            raise told(ValueError, "Cannot set the submodule without a target name!")
         if not isinstance(module, Module):
-            raise ValueError(f"`module` is not an nn.Module, found {type(module)}")
+            raise told(ValueError, f"`module` is not an nn.Module, found {type(module)}")
         path, _, name = target.rpartition(".")
         parent = self.get_submodule(path)
         if strict and not hasattr(parent, name):

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from tinygrad_like.graph import RemovableHandle
 from tinygrad_like.interchange import from_pytorch
+from tinygrad_like.lines import told
 from tinygrad_like.modes import set_mode, thread_mode
 from tinygrad_like.nn.parameter import Parameter, is_lazy
 from tinygrad_like.tensor import Tensor
@@ -91,7 +92,7 @@ class Stateful:
             replaced = hook(self, destination, prefix, metadata)
             if replaced is not None:
                 if isinstance(hook, _PostHook):
-                    raise RuntimeError("state_dict post-hook must return None")
+                    raise told(RuntimeError, "state_dict post-hook must return None")
                 destination = replaced
         return destination
 
@@ -126,8 +127,9 @@ class Stateful:
         Raises:
             RuntimeError: if the module does not override it.
         """
-        raise RuntimeError(
-            f"{type(self).__name__}: get_extra_state() is not overridden, so there is no extra state"
+        raise told(
+            RuntimeError,
+            f"{type(self).__name__}: get_extra_state() is not overridden, so there is no extra state",
         )
 
     def set_extra_state(self, state: Any) -> None:
@@ -137,8 +139,9 @@ class Stateful:
             RuntimeError: if the module does not override it.
         """
         del state
-        raise RuntimeError(
-            f"{type(self).__name__}: set_extra_state() is not overridden, so there is no extra state"
+        raise told(
+            RuntimeError,
+            f"{type(self).__name__}: set_extra_state() is not overridden, so there is no extra state",
         )
 
     # ----- In -------------------------------------------------------------------------------------
@@ -163,7 +166,7 @@ class Stateful:
         <All keys matched successfully>
         """
         if not isinstance(state_dict, Mapping):
-            raise TypeError(f"Expected state_dict to be dict-like, got {type(state_dict)}.")
+            raise told(TypeError, f"Expected state_dict to be dict-like, got {type(state_dict)}.")
         loading = _Loading(getattr(state_dict, "_metadata", None), assign)
         copied: Any = OrderedDict(state_dict)
         if loading.metadata is not None:
@@ -180,8 +183,9 @@ class Stateful:
                     errors.insert(0, f"{kind} key(s) in state_dict: {quoted}. ")
         if errors:
             listed = "\n\t".join(errors)
-            raise RuntimeError(
-                f"Error(s) in loading state_dict for {type(self).__name__}:\n\t{listed}"
+            raise told(
+                RuntimeError,
+                f"Error(s) in loading state_dict for {type(self).__name__}:\n\t{listed}",
             )
         return keys
 

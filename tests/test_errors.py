@@ -244,6 +244,8 @@ def test_an_error_names_where_operands_were_made() -> None:
     made, y = line(), x * 2
     with pytest.raises(RuntimeError) as caught:
         y + ours.ones(4)
+    assert f"  input is `y`, float32 (2, 3), made by Mul at {made}: " in "\n".join(
+        caught.value.__notes__
+    )
     message = str(caught.value)
-    assert f"input was made at {made} by Mul" in message
     assert "input is float32 (2, 3); other is float32 (4,)" in message.replace(", other", "; other")

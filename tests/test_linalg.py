@@ -197,8 +197,7 @@ def test_sizes_that_do_not_fit_are_explained():
     text = str(caught.value)
     assert text.startswith("matmul: input is float32 (32, 784), other is float32 (128, 784)")
     assert "inner sizes 784 and 128 differ; did you mean other.mT?" in text
-    assert f"input was made at {__file__}:" in text
-    assert "by Relu" in text
+    assert f"made by Relu at {__file__}:" in "\n".join(caught.value.__notes__)
     with pytest.raises(RuntimeError, match=r"did you mean input\.mT"):
         ours.ones(3, 2) @ ours.ones(3, 4)
     with pytest.raises(RuntimeError, match=r"did you mean weight\.mT"):

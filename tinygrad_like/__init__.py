@@ -116,7 +116,7 @@ from tinygrad_like.threads import *
 from tinygrad_like.torch_names import *
 
 if _CHECKING:
-    from tinygrad_like import func, linalg, serialization, signal, special, testing, viz
+    from tinygrad_like import debug, func, linalg, serialization, signal, special, testing, viz
     from tinygrad_like.serialization import TypedStorage, UntypedStorage, load, save
 
 __version__ = "0.1.0"
@@ -124,7 +124,7 @@ __version__ = "0.1.0"
 
 def __getattr__(name: str) -> _Any:
     # Imported when first asked for.
-    if name in ("func", "linalg", "serialization", "signal", "special", "testing", "viz"):
+    if name in ("debug", "func", "linalg", "serialization", "signal", "special", "testing", "viz"):
         import importlib
 
         return importlib.import_module(f"{__name__}.{name}")

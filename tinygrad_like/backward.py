@@ -16,6 +16,7 @@ from tinygrad_like.graph import (
     run_post_hooks,
     walk,
 )
+from tinygrad_like.lines import told
 from tinygrad_like.modes import set_mode, thread_mode
 
 
@@ -29,40 +30,46 @@ def _roots(
     """Return the nodes to start from, each with the gradient that enters there."""
     for gradient in gradients:
         if gradient is not None and not isinstance(gradient, Traced):
-            raise TypeError(
-                f"gradients can be either Tensors or None, but got {type(gradient).__name__}"
+            raise told(
+                TypeError,
+                f"gradients can be either Tensors or None, but got {type(gradient).__name__}",
             )
     if len(gradients) != len(outputs):
-        raise RuntimeError(
+        raise told(
+            RuntimeError,
             f"Mismatch in number of tensors and gradients: got {len(outputs)} tensors and "
-            f"{len(gradients)} gradients; give one gradient, or None, for each tensor"
+            f"{len(gradients)} gradients; give one gradient, or None, for each tensor",
         )
     roots = []
     for position, (output, gradient) in enumerate(zip(outputs, gradients, strict=True)):
         if not isinstance(output, Traced):
-            raise TypeError(
-                f"backward: element {position} of tensors is {type(output).__name__}, expected a Tensor"
+            raise told(
+                TypeError,
+                f"backward: element {position} of tensors is {type(output).__name__}, expected a Tensor",
             )
         if output.node is None:
-            raise RuntimeError(
+            raise told(
+                RuntimeError,
                 f"element {position} of tensors does not require grad and does not have a grad_fn: "
-                "set requires_grad=True on what you differentiate by, before computing this tensor"
+                "set requires_grad=True on what you differentiate by, before computing this tensor",
             )
         array = output.array
         g: Any
         if gradient is None:
             if array.size != 1:
-                raise RuntimeError(
+                raise told(
+                    RuntimeError,
                     "grad can be implicitly created only for scalar outputs: got shape "
-                    f"{tuple(array.shape)}; reduce it with .sum() or .mean(), or give gradient="
+                    f"{tuple(array.shape)}; reduce it with .sum() or .mean(), or give gradient=",
                 )
             g = np.array(1, array.dtype, ndmin=array.ndim)
         else:
             g = gradient.array
             if g.shape != array.shape:
-                raise RuntimeError(
+                raise told(
+                    RuntimeError,
                     f"Mismatch in shape: grad_output[{position}] has a shape of {tuple(g.shape)} and "
-                    f"output[{position}] has a shape of {tuple(array.shape)}."
+                    f"output[{position}] has a shape of {tuple(array.shape)}.",
                 )
             if g.dtype != array.dtype:
                 g = g.astype(array.dtype)
@@ -128,7 +135,7 @@ def backward(
         return
     wanted = _sequence(inputs)
     if not wanted:
-        raise RuntimeError("'inputs' argument to 'backward' cannot be empty.")
+        raise told(RuntimeError, "'inputs' argument to 'backward' cannot be empty.")
     captured = _run(outputs, gradients, retain_graph, create_graph, _nodes(wanted, "backward"))
     for tensor in wanted:
         g = captured.pop(tensor.node, None)
@@ -141,13 +148,15 @@ def backward(
 def _nodes(inputs: Sequence[Any], name: str) -> list[Node]:
     for position, tensor in enumerate(inputs):
         if not isinstance(tensor, Traced):
-            raise RuntimeError(
-                f"all inputs have to be Tensors, but got {type(tensor).__name__}: inputs[{position}] of {name}"
+            raise told(
+                RuntimeError,
+                f"all inputs have to be Tensors, but got {type(tensor).__name__}: inputs[{position}] of {name}",
             )
         if tensor.node is None:
-            raise RuntimeError(
+            raise told(
+                RuntimeError,
                 f"One of the differentiated Tensors does not require grad: inputs[{position}] of shape "
-                f"{tuple(tensor.array.shape)}; call requires_grad_() on it before computing with it"
+                f"{tuple(tensor.array.shape)}; call requires_grad_() on it before computing with it",
             )
     return [tensor.node for tensor in inputs]
 
@@ -188,15 +197,16 @@ def grad(
             "grad: is_grads_batched=True is not supported; call grad once for each row of grad_outputs"
         )
     if materialize_grads and allow_unused is False:
-        raise ValueError(
+        raise told(
+            ValueError,
             "Expected allow_unused to be True or not passed when materialize_grads=True, but got: "
-            "allow_unused=False."
+            "allow_unused=False.",
         )
     results = _sequence(outputs)
     gradients = [None] * len(results) if grad_outputs is None else _sequence(grad_outputs)
     wanted = _sequence(inputs)
     if not wanted:
-        raise RuntimeError("`inputs` argument to `grad()` cannot be empty.")
+        raise told(RuntimeError, "`inputs` argument to `grad()` cannot be empty.")
     captured = _run(results, gradients, retain_graph, create_graph, _nodes(wanted, "grad"))
     found = []
     for position, tensor in enumerate(wanted):
@@ -206,10 +216,11 @@ def grad(
                 found.append(result_type.make(np.zeros_like(tensor.array)))
                 continue
             if not allow_unused:
-                raise RuntimeError(
+                raise told(
+                    RuntimeError,
                     "One of the differentiated Tensors appears to not have been used in the graph: "
                     f"inputs[{position}] of shape {tuple(tensor.array.shape)}; set allow_unused=True if "
-                    "this is the desired behavior"
+                    "this is the desired behavior",
                 )
             found.append(None)
         elif isinstance(g, Traced):

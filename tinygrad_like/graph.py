@@ -26,7 +26,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from tinygrad_like.lines import Line, describe
+from tinygrad_like.lines import Line, describe, recorded, told
 from tinygrad_like.modes import InferenceMark, departed, set_mode, thread_mode
 from tinygrad_like.stamps import find, last_write, owner, stamp, tick
 
@@ -446,7 +446,8 @@ def refuse_overwritten(node: Node, saved: tuple[Any, ...]) -> None:
                 "write into a clone() instead, or call backward() before the write"
             )
             if loud:
-                raise RuntimeError(message)
+                written = recorded("it was overwritten", found.line)
+                raise told(RuntimeError, message, recorded(node.name(), node.line), written)
             found.silent_tick = 0  # once is enough
             warnings.warn(message, UserWarning, stacklevel=2)
 
@@ -471,10 +472,12 @@ def reachable(roots: Iterable[Node]) -> list[Node]:
 
 def freed(node: Node) -> RuntimeError:
     """Return the error for a second backward through `node`."""
-    return RuntimeError(
+    return told(
+        RuntimeError,
         "Trying to backward through the graph a second time: the values that "
         f"{node.name()} (recorded at {describe(node.line)}) saved were freed by the first backward; "
-        "specify retain_graph=True there if you need both"
+        "specify retain_graph=True there if you need both",
+        recorded(node.name(), node.line),
     )
 
 

@@ -5,6 +5,9 @@ from __future__ import annotations
 import os
 import sys
 from types import CodeType, FrameType
+from typing import TypeVar
+
+_Error = TypeVar("_Error", bound=Exception)
 
 Line = tuple[CodeType, int]  # a code object and an instruction in it: see `line_number`
 
@@ -49,3 +52,34 @@ def describe(line: Line | None) -> str:
     if line is None:
         return "an unknown line"
     return f"{line[0].co_filename}:{line_number(line)}"
+
+
+def located(code: CodeType, number: int, inside: str = "") -> str:
+    """Return ``train.py:12: y = x * 2``."""
+    import linecache
+
+    text = linecache.getline(code.co_filename, number).strip()
+    return f"{code.co_filename}:{number}{inside}" + (f": {text}" if text else "")
+
+
+def recorded(what: str, line: Line | None) -> str:
+    """Return ``<what> at train.py:12: y = x * 2`` for a kept place."""
+    where = "an unknown line" if line is None else located(line[0], line_number(line))
+    return f"{what} at {where}"
+
+
+def told(kind: type[_Error], sentence: str, *more: str) -> _Error:
+    """Return an error with lines below its sentence: where, on what, what to try (`debug.errors`)."""
+    from tinygrad_like.debug import errors
+
+    error = kind(sentence)
+    errors.tell(error, frame=sys._getframe(1), more=more)
+    return error
+
+
+def passing(error: Exception) -> None:
+    """Add its lines to an error that is on its way out of a module."""
+    if type(error).__module__ == "builtins":
+        from tinygrad_like.debug import errors
+
+        errors.passing(error)

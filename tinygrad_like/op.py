@@ -26,6 +26,7 @@ without loops, because at a microsecond an op every loop shows.
 from __future__ import annotations
 
 import inspect
+import sys
 from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import Any
@@ -35,7 +36,7 @@ import numpy as np
 from tinygrad_like import dtypes
 from tinygrad_like.generate import bind_results, generate_backward, generate_call, names_of
 from tinygrad_like.graph import Node, Pick, Traced, mark_inference, result_type
-from tinygrad_like.lines import describe, here
+from tinygrad_like.lines import here, told
 from tinygrad_like.modes import departed, thread_mode
 from tinygrad_like.registry import FUNCTIONS as FUNCTIONS
 from tinygrad_like.registry import REGISTRY as REGISTRY
@@ -195,9 +196,11 @@ class Op:
 
     def explain(self, error: Exception, operands: Sequence[Any]) -> Exception:
         """Return `error` retold: the op, its operands, what was wrong, and where the operands were made."""
+        from tinygrad_like.debug import errors
+
         if isinstance(error, AttributeError) and any(isinstance(o, list | str) for o in operands):
             return self.wrong_call(operands)
-        shown, made = [], []
+        shown, named = [], []
         names = [self.public(name) for name in self.arrays]
         if self.variadic:
             names = [f"{names[0]}[{i}]" for i in range(len(operands))]
@@ -207,9 +210,7 @@ class Op:
                 shown.append(f"{public} is {dtypes.named(array.dtype).name} {tuple(array.shape)}")
             elif array is not None:
                 shown.append(f"{public} is {array!r:.40}")
-            node = o.node if isinstance(o, Traced) else None
-            if node is not None and node.line is not None:
-                made.append(f"{public} was made at {describe(node.line)} by {node.label}")
+            named.append((public, o))
         text = str(error)
         if self.broadcasts and "broadcast" in text:
             text = "these shapes do not broadcast: sizes must be equal or 1, counted from the right"
@@ -223,19 +224,21 @@ class Op:
             text = (
                 "not implemented for these dtypes; convert the tensors first, such as with .float()"
             )
-        where = f" ({'; '.join(made)})" if made else ""
         spoken = _SPOKEN.get(self.name, self.name)
-        return kind(f"{spoken}: {', '.join(shown)}: {text}{where}")
+        retold = kind(f"{spoken}: {', '.join(shown)}: {text}")
+        errors.tell(retold, named, frame=sys._getframe(1))
+        return retold
 
     def wrong_call(self, operands: Sequence[Any]) -> TypeError:
         """Return the error for an argument that should have been a tensor."""
         for position, (name, o) in enumerate(zip(self.arrays, operands, strict=True)):
             if not isinstance(o, Traced | np.ndarray) and not (o is None and name in self.optional):
-                return TypeError(
-                    f"{_SPOKEN.get(self.name, self.name)}(): argument '{self.public(name)}' (position {position + 1}) "
-                    f"must be Tensor, not {type(o).__name__}"
+                return told(
+                    TypeError,
+                    f"{_SPOKEN.get(self.name, self.name)}(): argument '{self.public(name)}' "
+                    f"(position {position + 1}) must be Tensor, not {type(o).__name__}",
                 )
-        return TypeError(f"{self.name}(): no argument is a Tensor")
+        return told(TypeError, f"{self.name}(): no argument is a Tensor")
 
     def mend(self, g: Any, shape: tuple[int, ...], argument: str) -> Any:
         """Sum a gradient down to the shape its argument had before it was broadcast."""

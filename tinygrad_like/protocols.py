@@ -12,6 +12,7 @@ from tinygrad_like import dtypes
 from tinygrad_like.graph import AccumulateGrad, Traced
 from tinygrad_like.interchange import refuse_dlpack
 from tinygrad_like.layout import note_sharing
+from tinygrad_like.lines import told
 from tinygrad_like.modes import departed, thread_mode
 from tinygrad_like.op import FUNCTIONS, UFUNCS
 from tinygrad_like.printing import format_tensor
@@ -36,8 +37,9 @@ class ProtocolMethods(Traced):
             RuntimeError: if there is not exactly one.
         """
         if self.array.size != 1:
-            raise RuntimeError(
-                f"a Tensor with {self.array.size} elements cannot be converted to Scalar"
+            raise told(
+                RuntimeError,
+                f"a Tensor with {self.array.size} elements cannot be converted to Scalar",
             )
         return self.array.item()
 
@@ -47,9 +49,10 @@ class ProtocolMethods(Traced):
 
     def _only(self) -> Any:
         if self.array.size != 1:
-            raise ValueError(
+            raise told(
+                ValueError,
                 "only one element tensors can be converted to Python scalars, got shape "
-                f"{tuple(self.array.shape)}"
+                f"{tuple(self.array.shape)}",
             )
         return self.array.item()
 
@@ -64,28 +67,31 @@ class ProtocolMethods(Traced):
 
     def __index__(self) -> int:
         if self.array.size != 1 or self.array.dtype.kind == "f":
-            raise TypeError("only integer tensors of a single element can be converted to an index")
+            raise told(
+                TypeError, "only integer tensors of a single element can be converted to an index"
+            )
         return int(self.array.item())
 
     def __bool__(self) -> bool:
         if self.array.size == 1:
             return bool(self.array.item())
         if self.array.size == 0:
-            raise RuntimeError("Boolean value of Tensor with no values is ambiguous")
-        raise RuntimeError(
-            "Boolean value of Tensor with more than one value is ambiguous; use .any() or .all()"
+            raise told(RuntimeError, "Boolean value of Tensor with no values is ambiguous")
+        raise told(
+            RuntimeError,
+            "Boolean value of Tensor with more than one value is ambiguous; use .any() or .all()",
         )
 
     # ----- Containers and text --------------------------------------------------------------------
 
     def __len__(self) -> int:
         if self.array.ndim == 0:
-            raise TypeError("len() of a 0-d tensor")
+            raise told(TypeError, "len() of a 0-d tensor")
         return len(self.array)
 
     def __iter__(self: Any) -> Iterator[Any]:
         if self.array.ndim == 0:
-            raise TypeError("iteration over a 0-d tensor")
+            raise told(TypeError, "iteration over a 0-d tensor")
         return iter(self.unbind(0))
 
     def __reversed__(self: Any) -> Any:
@@ -93,9 +99,10 @@ class ProtocolMethods(Traced):
 
     def __contains__(self, element: Any) -> bool:
         if not isinstance(element, Traced | bool | int | float | np.generic):
-            raise RuntimeError(
+            raise told(
+                RuntimeError,
                 "Tensor.__contains__ only supports Tensor or scalar, but you passed in a "
-                f"{type(element)}."
+                f"{type(element)}.",
             )
         return bool(
             (self.array == (element.array if isinstance(element, Traced) else element)).any()
@@ -122,27 +129,29 @@ class ProtocolMethods(Traced):
             RuntimeError: if the tensor requires a gradient, unless `force`.
         """
         if self.node is not None and not force and not (departed.count and not thread_mode.grad):
-            raise RuntimeError(_HAS_GRADIENT)
+            raise told(RuntimeError, _HAS_GRADIENT)
         note_sharing(self)
         return self.array
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray[Any, Any]:
         if self.node is not None and not (departed.count and not thread_mode.grad):
-            raise RuntimeError(_HAS_GRADIENT)
+            raise told(RuntimeError, _HAS_GRADIENT)
         note_sharing(self)
         return np.array(self.array, dtype, copy=copy)
 
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **kwargs: Any) -> Any:
         answer = UFUNCS.get(ufunc)
         if method != "__call__" or answer is None:
-            raise TypeError(
+            raise told(
+                TypeError,
                 f"np.{ufunc.__name__}{'' if method == '__call__' else '.' + method} is not supported for "
-                "tensors; use a tensor method, or .detach().numpy() for a plain array"
+                "tensors; use a tensor method, or .detach().numpy() for a plain array",
             )
         if kwargs:
-            raise TypeError(
+            raise told(
+                TypeError,
                 f"np.{ufunc.__name__}: {', '.join(kwargs)}= is not supported for tensors, since such a "
-                "write could not be recorded; assign the result instead"
+                "write could not be recorded; assign the result instead",
             )
         return answer(*inputs)
 
@@ -151,9 +160,10 @@ class ProtocolMethods(Traced):
         answer = FUNCTIONS.get(func)
         if answer is None:
             names = ", ".join(sorted({f.__name__ for f in FUNCTIONS}))
-            raise TypeError(
+            raise told(
+                TypeError,
                 f"np.{func.__name__} is not supported for tensors; supported are {names}; "
-                "use .detach().numpy() for a plain array"
+                "use .detach().numpy() for a plain array",
             )
         return answer(*args, **kwargs)
 
@@ -176,9 +186,10 @@ class ProtocolMethods(Traced):
         if id(self) in memo:
             return memo[id(self)]
         if self.node is not None and not isinstance(self.node, AccumulateGrad):
-            raise RuntimeError(
+            raise told(
+                RuntimeError,
                 "Only Tensors created explicitly by the user (graph leaves) support the deepcopy protocol "
-                f"at the moment; this one is the result of {self.node.name()}; use .detach().clone()"
+                f"at the moment; this one is the result of {self.node.name()}; use .detach().clone()",
             )
         copied = self._rebuild(self.array.copy("K"), self.node is not None)
         memo[id(self)] = copied

@@ -26,6 +26,7 @@ from tinygrad_like.graph import (
 from tinygrad_like.interchange import from_sizes_or_data
 from tinygrad_like.keywords import install_methods
 from tinygrad_like.layout import note_sharing
+from tinygrad_like.lines import told
 from tinygrad_like.modes import departed, thread_mode
 from tinygrad_like.op import makes_results
 from tinygrad_like.ops.activation import ActivationMethods
@@ -183,12 +184,15 @@ class Tensor(
     def pin_memory(self, device: Any = None) -> Tensor:
         """Raise, since there is no GPU to pin memory for."""
         del device
-        raise RuntimeError("pin_memory: there is no GPU to pin memory for; leave the call out")
+        raise told(
+            RuntimeError, "pin_memory: there is no GPU to pin memory for; leave the call out"
+        )
 
     def share_memory_(self) -> Tensor:
         """Raise, since memory is not shared between processes."""
-        raise RuntimeError(
-            "share_memory_: memory can't be shared between processes; send a copy, or use threads"
+        raise told(
+            RuntimeError,
+            "share_memory_: memory can't be shared between processes; send a copy, or use threads",
         )
 
     def is_inference(self) -> bool:
@@ -214,20 +218,23 @@ class Tensor(
         """
         if requires_grad and self.node is None:
             if self.array.dtype.kind != "f":
-                raise RuntimeError(
+                raise told(
+                    RuntimeError,
                     "only Tensors of floating point and complex dtype can require gradients: this one is "
-                    f"{self.dtype}; convert it first, for example with .float()"
+                    f"{self.dtype}; convert it first, for example with .float()",
                 )
             if self.__dict__.get("_inference") and not thread_mode.inference:
-                raise RuntimeError(
-                    "Setting requires_grad=True on inference tensor outside InferenceMode is not allowed."
+                raise told(
+                    RuntimeError,
+                    "Setting requires_grad=True on inference tensor outside InferenceMode is not allowed.",
                 )
             self.node = AccumulateGrad(self)
         elif not requires_grad and self.node is not None:
             if not isinstance(self.node, AccumulateGrad):
-                raise RuntimeError(
+                raise told(
+                    RuntimeError,
                     "you can only change requires_grad flags of leaf variables: this tensor is the "
-                    f"result of {self.node.name()}; use .detach() to get one without gradient"
+                    f"result of {self.node.name()}; use .detach() to get one without gradient",
                 )
             self.node = None
         return self
@@ -267,19 +274,22 @@ class Tensor(
     def grad(self, value: Tensor | None) -> None:
         if value is not None:
             if not isinstance(value, Tensor):
-                raise TypeError(
-                    f"assigned grad expected to be a Tensor or None but got {type(value).__name__}"
+                raise told(
+                    TypeError,
+                    f"assigned grad expected to be a Tensor or None but got {type(value).__name__}",
                 )
             if value is self:
-                raise RuntimeError("can't assign Variable as its own grad")
+                raise told(RuntimeError, "can't assign Variable as its own grad")
             if value.array.shape != self.array.shape:
-                raise RuntimeError(
+                raise told(
+                    RuntimeError,
                     "assigned grad has data of a different size: got "
-                    f"{tuple(value.shape)}, expected {tuple(self.shape)}"
+                    f"{tuple(value.shape)}, expected {tuple(self.shape)}",
                 )
             if value.array.dtype is not self.array.dtype:
-                raise RuntimeError(
-                    f"assigned grad has data of a different type: got {value.dtype}, expected {self.dtype}"
+                raise told(
+                    RuntimeError,
+                    f"assigned grad has data of a different type: got {value.dtype}, expected {self.dtype}",
                 )
         self._grad = value
 
@@ -312,8 +322,9 @@ class Tensor(
             RuntimeError: if it is a view, since its base would still be in the graph.
         """
         if self._view is not None:
-            raise RuntimeError(
-                "Can't detach views in-place. Use detach() instead, or detach_() on the base."
+            raise told(
+                RuntimeError,
+                "Can't detach views in-place. Use detach() instead, or detach_() on the base.",
             )
         if self.node is not None:
             self.node = None
@@ -331,11 +342,12 @@ class Tensor(
     @data.setter
     def data(self, value: Tensor) -> None:
         if not isinstance(value, Tensor):
-            raise TypeError(f"data: got {type(value).__name__}, expected a Tensor")
+            raise told(TypeError, f"data: got {type(value).__name__}, expected a Tensor")
         if self.node is not None and value.array.dtype.kind != "f":
-            raise RuntimeError(
+            raise told(
+                RuntimeError,
                 "data set to a tensor that requires gradients must be floating point, but got "
-                f"{value.dtype}; convert it first, for example with .float()"
+                f"{value.dtype}; convert it first, for example with .float()",
             )
         self.rebind(value.array)
 
@@ -354,7 +366,7 @@ class Tensor(
             RuntimeError: if no gradient will arrive.
         """
         if self.node is None:
-            raise RuntimeError("can't retain_grad on Tensor that has requires_grad=False")
+            raise told(RuntimeError, "can't retain_grad on Tensor that has requires_grad=False")
         if isinstance(self.node, AccumulateGrad):
             return
         if self.node.hooks is None:
@@ -374,8 +386,9 @@ class Tensor(
             RuntimeError: if the tensor does not require a gradient.
         """
         if self.node is None:
-            raise RuntimeError(
-                "cannot register a hook on a tensor that doesn't require gradient; call requires_grad_()"
+            raise told(
+                RuntimeError,
+                "cannot register a hook on a tensor that doesn't require gradient; call requires_grad_()",
             )
         return add_hook(self.node, hook)
 
@@ -386,10 +399,11 @@ class Tensor(
             RuntimeError: if the tensor is not a leaf that requires a gradient.
         """
         if not isinstance(self.node, AccumulateGrad):
-            raise RuntimeError(
+            raise told(
+                RuntimeError,
                 "post accumulate grad hooks cannot be registered on non-leaf tensors"
                 if self.node is not None
-                else "cannot register a hook on a tensor that doesn't require gradient"
+                else "cannot register a hook on a tensor that doesn't require gradient",
             )
         if self.node.post_hooks is None:
             self.node.post_hooks = {}

@@ -19,7 +19,7 @@ import numpy as np
 
 from tinygrad_like import dtypes
 from tinygrad_like.graph import AccumulateGrad, Array, Node, Traced, result_type
-from tinygrad_like.lines import here
+from tinygrad_like.lines import here, told
 from tinygrad_like.modes import departed, thread_mode
 from tinygrad_like.registry import REGISTRY
 from tinygrad_like.saving import overwriting
@@ -133,32 +133,36 @@ def refuse_write(target: Any, name: str, value: Node | None = None) -> None:
     if view is not None and (view.base.node is not None or value is not None):
         _refuse_view(view, name)
     if isinstance(target.node, AccumulateGrad):
-        raise RuntimeError(
+        raise told(
+            RuntimeError,
             "a leaf Variable that requires grad is being used in an in-place operation: "
             f"{name} would overwrite the value its gradient is for; use no_grad() or .data, or write into "
-            "a clone()"
+            "a clone()",
         )
 
 
 def _refuse_view(view: View, name: str) -> None:
     """Raise if a write through `view` could not be recorded, or would change a leaf."""
     if not view.recorded:
-        raise RuntimeError(
+        raise told(
+            RuntimeError,
             "A view was created in no_grad mode and is being modified inplace with grad mode enabled: "
-            f"{name} can't be recorded through it; make the view where gradients are enabled"
+            f"{name} can't be recorded through it; make the view where gradients are enabled",
         )
     for step in view.steps:
         if step.which is not None:
-            raise RuntimeError(
+            raise told(
+                RuntimeError,
                 f"Output {step.which} of {step.op.node.label} is a view and is being modified inplace. This view "
                 "is the output of a function that returns multiple views. Such functions do not allow the "
                 f"output views to be modified inplace. Replace {name} by an out-of-place operation, or "
-                "index the tensor to get one view"
+                "index the tensor to get one view",
             )
     if isinstance(view.base.node, AccumulateGrad):
-        raise RuntimeError(
+        raise told(
+            RuntimeError,
             "a view of a leaf Variable that requires grad is being used in an in-place operation: "
-            f"{name} would overwrite the leaf's value; use no_grad() or .data, or write into a clone()"
+            f"{name} would overwrite the leaf's value; use no_grad() or .data, or write into a clone()",
         )
 
 
@@ -171,18 +175,20 @@ def refuse_overlap(memory: np.ndarray[Any, Any], name: str) -> None:
             step == 0 and size > 1 for step, size in zip(memory.strides, memory.shape, strict=True)
         )
     ):
-        raise RuntimeError(
+        raise told(
+            RuntimeError,
             "unsupported operation: more than one element of the written-to tensor refers to a single "
-            f"memory location, or the memory is read-only. Please clone() the tensor before {name}"
+            f"memory location, or the memory is read-only. Please clone() the tensor before {name}",
         )
 
 
 def refuse_inference(target: Any) -> None:
     """Raise if `target` was made in inference mode, which has been left."""
     if "_inference" in target.__dict__ and not thread_mode.inference:
-        raise RuntimeError(
+        raise told(
+            RuntimeError,
             "Inplace update to inference tensor outside InferenceMode is not allowed: clone() it to get "
-            "a normal tensor first"
+            "a normal tensor first",
         )
 
 
@@ -202,15 +208,17 @@ def write(target: Any, name: str, compute: Callable[[], Any]) -> Any:
     if node is not None and target.node is None:
         refuse_write(target, name, node)
     if value.shape != memory.shape:
-        raise RuntimeError(
+        raise told(
+            RuntimeError,
             f"output with shape {list(memory.shape)} doesn't match the broadcast shape "
-            f"{list(value.shape)}: {name} can't change the shape of the tensor it writes into"
+            f"{list(value.shape)}: {name} can't change the shape of the tensor it writes into",
         )
     if value.dtype is not memory.dtype and not dtypes.can_cast(value.dtype, memory.dtype):
-        raise RuntimeError(
+        raise told(
+            RuntimeError,
             f"result type {title(value.dtype)} can't be cast to the desired output type "
             f"{title(memory.dtype)}: {name} keeps the dtype of the tensor it writes into; convert "
-            "that tensor first"
+            "that tensor first",
         )
     refuse_overlap(memory, name)
     if node is not None:

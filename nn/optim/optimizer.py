@@ -14,6 +14,7 @@ import numpy as np
 from tinygrad_like import dtypes
 from tinygrad_like.graph import RemovableHandle, result_type
 from tinygrad_like.interchange import from_pytorch
+from tinygrad_like.lines import told
 from tinygrad_like.modes import set_mode
 from tinygrad_like.stamps import stamp
 from tinygrad_like.tensor import Tensor
@@ -75,8 +76,9 @@ def _with_hooks(step: Callable[..., Any]) -> Callable[..., Any]:
             if replaced is None:
                 continue
             if not (isinstance(replaced, tuple) and len(replaced) == 2):
-                raise RuntimeError(
-                    f"{step} must return None or a tuple of (new_args, new_kwargs), but got {replaced}."
+                raise told(
+                    RuntimeError,
+                    f"{step} must return None or a tuple of (new_args, new_kwargs), but got {replaced}.",
                 )
             args, kwargs = replaced
         result = step(*args, **kwargs)
@@ -114,15 +116,16 @@ class Optimizer:
         self.defaults = defaults
         self._make_hooks()
         if isinstance(params, Tensor):
-            raise TypeError(
+            raise told(
+                TypeError,
                 "params argument given to the optimizer should be an iterable of Tensors or dicts, "
-                f"but got {_type_name(params)}"
+                f"but got {_type_name(params)}",
             )
         self.state: defaultdict[Any, Any] = defaultdict(dict)
         self.param_groups: list[Group] = []
         groups: list[Any] = list(params)
         if not groups:
-            raise ValueError("optimizer got an empty parameter list")
+            raise told(ValueError, "optimizer got an empty parameter list")
         if not isinstance(groups[0], dict):
             groups = [{"params": groups}]
         for group in groups:
@@ -167,14 +170,15 @@ class Optimizer:
                 given for some only.
         """
         if not isinstance(param_group, dict):
-            raise TypeError(f"param_group must be a dict, but got {type(param_group)}")
+            raise told(TypeError, f"param_group must be a dict, but got {type(param_group)}")
         params = param_group["params"]
         if isinstance(params, Tensor):
             params = [params]
         elif isinstance(params, set):
-            raise TypeError(
+            raise told(
+                TypeError,
                 "optimizer parameters need to be organized in ordered collections, but "
-                "the ordering of tensors in sets will change between runs. Please use a list instead."
+                "the ordering of tensors in sets will change between runs. Please use a list instead.",
             )
         entries: list[Any] = list(params)
         names = [entry[0] for entry in entries if isinstance(entry, tuple)]
@@ -182,22 +186,25 @@ class Optimizer:
         param_group["params"] = tensors
         if names:
             if len(names) != len(tensors):
-                raise ValueError(
-                    "all optimizer params should be with/without names. Some param names are missing"
+                raise told(
+                    ValueError,
+                    "all optimizer params should be with/without names. Some param names are missing",
                 )
             param_group["param_names"] = names
         for tensor in tensors:
             if not isinstance(tensor, Tensor):
-                raise TypeError(
+                raise told(
+                    TypeError,
                     "optimizer can only optimize Tensors, but one of the params is "
-                    + _type_name(tensor)
+                    + _type_name(tensor),
                 )
             if not (self.defaults.get("differentiable") or tensor.is_leaf or tensor.retains_grad):
-                raise ValueError("can't optimize a non-leaf Tensor")
+                raise told(ValueError, "can't optimize a non-leaf Tensor")
         for name, default in self.defaults.items():
             if default is required and name not in param_group:
-                raise ValueError(
-                    f"parameter group didn't specify a value of required optimization parameter {name}"
+                raise told(
+                    ValueError,
+                    f"parameter group didn't specify a value of required optimization parameter {name}",
                 )
             param_group.setdefault(name, default)
         if len(set(tensors)) != len(tensors):
@@ -209,12 +216,13 @@ class Optimizer:
         for group in self.param_groups:
             if ("param_names" in param_group) != ("param_names" in group):
                 given = "with" if "param_names" in param_group else "without"
-                raise ValueError(
+                raise told(
+                    ValueError,
                     "all optimizer param groups should be with/without names. "
-                    f"cannot add param group {given} names to the optimizer"
+                    f"cannot add param group {given} names to the optimizer",
                 )
             if not set(group["params"]).isdisjoint(tensors):
-                raise ValueError("some parameters appear in more than one parameter group")
+                raise told(ValueError, "some parameters appear in more than one parameter group")
         self.param_groups.append(param_group)
 
     # ----- Working --------------------------------------------------------------------------------
@@ -300,15 +308,16 @@ class Optimizer:
                 state_dict = replaced
         saved = [_converted(group) for group in deepcopy(state_dict["param_groups"])]
         if len(saved) != len(self.param_groups):
-            raise ValueError("loaded state dict has a different number of parameter groups")
+            raise told(ValueError, "loaded state dict has a different number of parameter groups")
         sizes = [
             (len(own["params"]), len(new["params"]))
             for own, new in zip(self.param_groups, saved, strict=True)
         ]
         if any(own != new for own, new in sizes):
-            raise ValueError(
+            raise told(
+                ValueError,
                 "loaded state dict contains a parameter group that doesn't match the size of "
-                "optimizer's group"
+                "optimizer's group",
             )
         owners: dict[Any, tuple[Tensor, Group]] = {}
         groups = []
@@ -399,13 +408,13 @@ def refuse(**options: Any) -> None:
     """Raise ValueError if one of the options is out of range, in PyTorch's words."""
     for name, value in options.items():
         if name == "lr" and isinstance(value, Tensor) and value.array.size != 1:
-            raise ValueError("Tensor lr must be 1-element")
+            raise told(ValueError, "Tensor lr must be 1-element")
         if name == "betas":
             for index, beta in enumerate(value):
                 if not 0.0 <= beta < 1.0:
-                    raise ValueError(f"Invalid beta parameter at index {index}: {beta}")
+                    raise told(ValueError, f"Invalid beta parameter at index {index}: {beta}")
         elif not value >= 0.0 or (name == "rho" and value > 1.0):
-            raise ValueError(_AT_LEAST_0[name].format(value))
+            raise told(ValueError, _AT_LEAST_0[name].format(value))
 
 
 def settings(given: dict[str, Any]) -> dict[str, Any]:

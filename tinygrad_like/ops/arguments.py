@@ -7,13 +7,14 @@ from typing import Any
 import numpy as np
 
 from tinygrad_like.graph import Traced
+from tinygrad_like.lines import told
 
 
 def require_tensor(name: str, argument: str, value: Any) -> Any:
     """Return a tensor as it is, and raise PyTorch's error for anything else."""
     if not isinstance(value, Traced):
-        raise TypeError(
-            f"{name}(): argument '{argument}' must be Tensor, not {type(value).__name__}"
+        raise told(
+            TypeError, f"{name}(): argument '{argument}' must be Tensor, not {type(value).__name__}"
         )
     return value
 

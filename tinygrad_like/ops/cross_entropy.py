@@ -10,6 +10,7 @@ import numpy as np
 
 from tinygrad_like.dtypes import F16, F32, I64
 from tinygrad_like.graph import Array, Traced, as_array, result_type
+from tinygrad_like.lines import told
 from tinygrad_like.modes import thread_mode
 from tinygrad_like.op import op
 from tinygrad_like.ops import loss_rows
@@ -40,7 +41,7 @@ def check_reduction(size_average: Any, reduce: Any, reduction: str) -> str:
         )
         return meant
     if reduction not in ("none", "mean", "sum"):
-        raise ValueError(f"{reduction} is not a valid value for reduction")
+        raise told(ValueError, f"{reduction} is not a valid value for reduction")
     return reduction
 
 
@@ -98,7 +99,7 @@ def _checked(
         ignored = target == ignore_index
         wrong = ((target < 0) | (target >= classes)) & ~ignored
         if wrong.any():
-            raise IndexError(f"Target {target[wrong][0]} is out of bounds.")
+            raise told(IndexError, f"Target {target[wrong][0]} is out of bounds.")
         target = np.where(ignored, 0, target)
         if not ignored.any():
             ignored = None
@@ -298,9 +299,10 @@ def _with_probabilities(
     input: Any, target: Any, weight: Any, reduction: str, label_smoothing: float
 ) -> Any:
     if as_array(target).dtype.kind != "f":
-        raise RuntimeError(
+        raise told(
+            RuntimeError,
             "Expected floating point type for target with class probabilities, got "
-            f"{title(as_array(target))}"
+            f"{title(as_array(target))}",
         )
     q = target
     if label_smoothing:
@@ -326,34 +328,41 @@ def _check_classes(input: Any, target: Any, weight: Any) -> None:
     """Raise what PyTorch raises for scores and class indices that do not fit each other."""
     x, t = as_array(input), as_array(target)
     if x.shape[0] != t.shape[0] if t.ndim else x.shape[0] != 1:
-        raise ValueError(
+        raise told(
+            ValueError,
             f"Expected input batch_size ({x.shape[0]}) to match target batch_size "
-            f"({t.shape[0] if t.ndim else 1})."
+            f"({t.shape[0] if t.ndim else 1}).",
         )
     if t.dtype != np.int64 and t.dtype != np.uint8:
         same = "; probabilities have the shape of input" if t.dtype.kind == "f" else "; use .long()"
-        raise RuntimeError(f"expected target dtype to be Long or Byte, but got {title(t)}{same}")
+        raise told(
+            RuntimeError, f"expected target dtype to be Long or Byte, but got {title(t)}{same}"
+        )
     wanted = (x.shape[0], *x.shape[2:])
     if t.shape != wanted:
         if x.ndim == 2:
-            raise RuntimeError(
+            raise told(
+                RuntimeError,
                 "0D or 1D target tensor expected, multi-target not supported: target has shape "
-                f"{list(t.shape)} for input {list(x.shape)}"
+                f"{list(t.shape)} for input {list(x.shape)}",
             )
-        raise RuntimeError(f"Expected target size {list(wanted)}, got {list(t.shape)}")
+        raise told(RuntimeError, f"Expected target size {list(wanted)}, got {list(t.shape)}")
     if weight is not None:
         w = as_array(weight)
         if w.shape != (x.shape[1],):
-            raise RuntimeError(
+            raise told(
+                RuntimeError,
                 f"weight tensor should be defined either for all {x.shape[1]} classes or no classes "
-                f"but got weight tensor of shape: {list(w.shape)}"
+                f"but got weight tensor of shape: {list(w.shape)}",
             )
         if w.dtype != x.dtype:
             if x.dtype.kind != "f":
                 raise NotImplementedError(
                     f"nll_loss: not implemented for '{title(x)}'; use .float()"
                 )
-            raise RuntimeError(f"weight: expected scalar type {title(x)} but found {title(w)}")
+            raise told(
+                RuntimeError, f"weight: expected scalar type {title(x)} but found {title(w)}"
+            )
 
 
 def cross_entropy(
@@ -394,24 +403,29 @@ def cross_entropy(
     reduction = check_reduction(size_average, reduce, reduction)
     x, t = as_array(input), as_array(target)
     if not 0 <= label_smoothing <= 1:
-        raise RuntimeError(f"label_smoothing must be between 0.0 and 1.0. Got: {label_smoothing}")
+        raise told(
+            RuntimeError, f"label_smoothing must be between 0.0 and 1.0. Got: {label_smoothing}"
+        )
     if x.ndim == 0:
-        raise RuntimeError("cross_entropy: input is a number, expected scores (C) or (N, C, ...)")
+        raise told(
+            RuntimeError, "cross_entropy: input is a number, expected scores (C) or (N, C, ...)"
+        )
     if x.dtype.kind != "f":
         raise NotImplementedError(
             f"cross_entropy: not implemented for '{title(x)}'; convert the input to a floating-point dtype"
         )
     if x.shape == t.shape:
         if ignore_index >= 0:
-            raise RuntimeError("ignore_index is not supported for floating point target")
+            raise told(RuntimeError, "ignore_index is not supported for floating point target")
         if x.ndim > 1:
             return _with_probabilities(input, target, weight, reduction, label_smoothing)
         losses = _with_probabilities(input[None], target[None], weight, reduction, label_smoothing)
         return losses[0] if reduction == "none" else losses
     if x.ndim == 1:
         if t.size != 1 or t.ndim > 1:
-            raise ValueError(
-                f"Expected input batch_size (1) to match target batch_size ({t.shape[0]})."
+            raise told(
+                ValueError,
+                f"Expected input batch_size (1) to match target batch_size ({t.shape[0]}).",
             )
         single = result_type.make(t.reshape(1))
         _check_classes(input[None], single, weight)
@@ -505,7 +519,9 @@ def nll_loss(
         loss = _nll_loss(input[None], single, weight, reduction, ignore_index)
         return loss[0] if reduction == "none" else loss
     if x.ndim < 2:
-        raise ValueError(f"nll_loss: input has {x.ndim} dimensions, expected (N, C, ...) or (C)")
+        raise told(
+            ValueError, f"nll_loss: input has {x.ndim} dimensions, expected (N, C, ...) or (C)"
+        )
     _check_classes(input, target, weight)
     return _nll_loss(input, target, weight, reduction, ignore_index)
 
@@ -527,28 +543,32 @@ def one_hot(tensor: Any, num_classes: int = -1) -> Any:
             [0, 0, 1]])
     """
     if not isinstance(tensor, Traced):
-        raise TypeError(
-            f"one_hot(): argument 'input' (position 1) must be Tensor, not {type(tensor).__name__}"
+        raise told(
+            TypeError,
+            f"one_hot(): argument 'input' (position 1) must be Tensor, not {type(tensor).__name__}",
         )
     indices = tensor.array
     if indices.dtype != np.int64:
-        raise RuntimeError(
-            f"one_hot is only applicable to index tensor of dtype int64, got {indices.dtype}; use .long()"
+        raise told(
+            RuntimeError,
+            f"one_hot is only applicable to index tensor of dtype int64, got {indices.dtype}; use .long()",
         )
     if indices.size == 0 and num_classes <= 0:
-        raise RuntimeError(
+        raise told(
+            RuntimeError,
             "one_hot: Can not infer total number of classes from empty tensor; give num_classes"
             if num_classes == -1
-            else "num_classes should be positive"
+            else "num_classes should be positive",
         )
     if indices.size and indices.min() < 0:
-        raise RuntimeError(f"one_hot: class values must be non-negative, got {indices.min()}")
+        raise told(RuntimeError, f"one_hot: class values must be non-negative, got {indices.min()}")
     if num_classes == -1:
         num_classes = int(indices.max()) + 1
     elif num_classes < 1:
-        raise RuntimeError("num_classes should be positive")
+        raise told(RuntimeError, "num_classes should be positive")
     elif indices.size and indices.max() >= num_classes:
-        raise RuntimeError(
-            f"one_hot: class values must be smaller than num_classes, {num_classes}, got {indices.max()}"
+        raise told(
+            RuntimeError,
+            f"one_hot: class values must be smaller than num_classes, {num_classes}, got {indices.max()}",
         )
     return result_type.make((indices[..., None] == np.arange(num_classes)).astype(np.int64))

@@ -17,6 +17,7 @@ import numpy as np
 from tinygrad_like import dtypes
 from tinygrad_like.graph import Array, Traced, result_type
 from tinygrad_like.interchange import to_array
+from tinygrad_like.lines import told
 from tinygrad_like.modes import departed, thread_mode
 from tinygrad_like.op import REGISTRY, implements, op
 from tinygrad_like.ops.accumulating import add_at_index
@@ -171,8 +172,8 @@ def _as_index_array(item: Any) -> Any:
     elif d.kind == "i" and (not array.ndim or d.itemsize >= 4):
         found = array.astype(np.int64)
     else:
-        raise IndexError(
-            f"tensors used as indices must be long, int, byte or bool tensors, got {d}"
+        raise told(
+            IndexError, f"tensors used as indices must be long, int, byte or bool tensors, got {d}"
         )
     return int(found) if found.ndim == 0 and found.dtype.kind == "i" else found
 
@@ -187,10 +188,11 @@ def _plain_slice(item: slice) -> slice:
         None if bound is None else _bound(bound) for bound in (item.start, item.stop, item.step)
     )
     if step is not None and step <= 0:
-        raise ValueError(
+        raise told(
+            ValueError,
             "slice step cannot be zero"
             if step == 0
-            else f"step must be greater than zero, got {step}; flip() turns a tensor round"
+            else f"step must be greater than zero, got {step}; flip() turns a tensor round",
         )
     return slice(start, stop, step)
 
@@ -199,9 +201,10 @@ def _bound(value: Any) -> int:
     try:
         return operator.index(value)
     except TypeError:
-        raise TypeError(
+        raise told(
+            TypeError,
             "slice indices must be integers or None or have an __index__ method, "
-            f"not {type(value).__name__}"
+            f"not {type(value).__name__}",
         ) from None
 
 
@@ -243,13 +246,16 @@ def _parse(index: Any, shape: tuple[int, ...]) -> _Parsed:
             consumed += 1
     if consumed > len(shape):
         if not shape and any(type(item) is int for item in items):
-            raise IndexError(
+            raise told(
+                IndexError,
                 "invalid index of a 0-dim tensor. Use `tensor.item()` in Python to convert a 0-dim "
-                "tensor to a number"
+                "tensor to a number",
             )
         if not shape and any(isinstance(item, slice) for item in items):
-            raise IndexError("slice() cannot be applied to a 0-dim tensor.")
-        raise IndexError(f"too many indices for tensor of dimension {len(shape)} (got {consumed})")
+            raise told(IndexError, "slice() cannot be applied to a 0-dim tensor.")
+        raise told(
+            IndexError, f"too many indices for tensor of dimension {len(shape)} (got {consumed})"
+        )
     chosen = None
     steps: list[Any] = []
     arrays: list[Any] = []
@@ -258,8 +264,9 @@ def _parse(index: Any, shape: tuple[int, ...]) -> _Parsed:
         if type(item) is int:
             size = shape[dim]
             if not -size <= item < size:
-                raise IndexError(
-                    f"index {item} is out of bounds for dimension {dim} with size {size}"
+                raise told(
+                    IndexError,
+                    f"index {item} is out of bounds for dimension {dim} with size {size}",
                 )
             steps.append(item)
             chosen = _basic_select
@@ -289,9 +296,10 @@ def _parse(index: Any, shape: tuple[int, ...]) -> _Parsed:
             chosen = _basic_unsqueeze
         elif item.dtype.kind == "b":
             if item.shape != shape[dim : dim + item.ndim]:
-                raise IndexError(
+                raise told(
+                    IndexError,
                     f"The shape of the mask {list(item.shape)} at index {dim} does not match the shape of "
-                    f"the indexed tensor {list(shape)} at index {dim}"
+                    f"the indexed tensor {list(shape)} at index {dim}",
                 )
             if item.ndim:
                 steps += [_ALL] * item.ndim
@@ -391,8 +399,9 @@ def setitem(self: Any, index: Any, value: Any) -> None:
         TypeError: if the value is neither a number nor a tensor.
     """
     if not isinstance(value, Traced | bool | int | float | np.generic):
-        raise TypeError(
-            f"can't assign a {type(value).__name__} to a torch tensor; make it a tensor first"
+        raise told(
+            TypeError,
+            f"can't assign a {type(value).__name__} to a torch tensor; make it a tensor first",
         )
     if index is False:
         return
@@ -405,9 +414,10 @@ def setitem(self: Any, index: Any, value: Any) -> None:
             value = scalar_of("masked_fill_", reshape(value, ()), d)
             new = value.array
         if arrays and new.dtype is not d:
-            raise RuntimeError(
+            raise told(
+                RuntimeError,
                 "Index put requires the source and destination dtypes match, got "
-                f"{dtypes.named(d)} for the destination and {dtypes.named(new.dtype)} for the source."
+                f"{dtypes.named(d)} for the destination and {dtypes.named(new.dtype)} for the source.",
             )
     elif d.kind == "f" and not isinstance(value, np.generic):
         new = np.asarray(value, d)
@@ -510,20 +520,22 @@ def index_put(input: Any, indices: Any, values: Any, accumulate: bool = False) -
     require_tensors("index_put", input=input, values=values)
     for position, i in enumerate(indices):
         if i is not None and not isinstance(i, Traced):
-            raise TypeError(
+            raise told(
+                TypeError,
                 f"index_put_(): expected Tensor as element {position} in argument 'indices', but got "
-                f"{type(i).__name__}"
+                f"{type(i).__name__}",
             )
     given = tuple(slice(None) if i is None else _of_one_dimension(i) for i in indices)
     parsed = _parse(given, input.array.shape)
     if values.array.dtype is not input.array.dtype:
-        raise RuntimeError(
+        raise told(
+            RuntimeError,
             "Index put requires the source and destination dtypes match, got "
             f"{dtypes.named(input.array.dtype)} for the destination and "
-            f"{dtypes.named(values.array.dtype)} for the source."
+            f"{dtypes.named(values.array.dtype)} for the source.",
         )
     if parsed.op not in (None, region):
-        raise IndexError("index_put_: masks must be tensors of at least one dimension")
+        raise told(IndexError, "index_put_: masks must be tensors of at least one dimension")
     return _index_put(input, values, parsed.arrays, accumulate)
 
 
@@ -536,8 +548,9 @@ def nonzero(input: Any, *, as_tuple: bool = False) -> Any:
             [2]])
     """
     if not isinstance(input, Traced):
-        raise TypeError(
-            f"nonzero(): argument 'input' (position 1) must be Tensor, not {type(input).__name__}"
+        raise told(
+            TypeError,
+            f"nonzero(): argument 'input' (position 1) must be Tensor, not {type(input).__name__}",
         )
     array = input.array
     if as_tuple:
@@ -575,7 +588,9 @@ class IndexingMethods:
     __setitem__ = setitem
 
     def __delitem__(self, index: Any) -> None:
-        raise TypeError("Tensor does not support deleting items; use torch.cat on what is to stay")
+        raise told(
+            TypeError, "Tensor does not support deleting items; use torch.cat on what is to stay"
+        )
 
     argwhere = argwhere
     index_put = index_put

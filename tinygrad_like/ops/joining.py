@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_like.graph import Array, Traced
+from tinygrad_like.lines import told
 from tinygrad_like.op import Arrays, op
 from tinygrad_like.ops.arguments import require_tensors
 from tinygrad_like.ops.shaping import axis_of, reshape, unsqueeze
@@ -92,19 +93,22 @@ def narrow(input: Any, dim: int, start: Any, length: int) -> Any:
     if not isinstance(input, Traced):
         require_tensors("narrow", input=input)
     if input.ndim == 0:
-        raise RuntimeError("narrow() cannot be applied to a 0-dim tensor.")
+        raise told(RuntimeError, "narrow() cannot be applied to a 0-dim tensor.")
     if length < 0:
-        raise RuntimeError(f"narrow(): length must be non-negative, got {length}")
+        raise told(RuntimeError, f"narrow(): length must be non-negative, got {length}")
     axis = axis_of(dim, input.ndim)
     size = input.shape[axis]
     first = int(start)
     if not -size <= first <= size:
-        raise IndexError(
-            f"start out of range (expected to be in range of [{-size}, {size}], but got {first})"
+        raise told(
+            IndexError,
+            f"start out of range (expected to be in range of [{-size}, {size}], but got {first})",
         )
     first = first + size if first < 0 else first
     if first + length > size:
-        raise RuntimeError(f"start ({first}) + length ({length}) exceeds dimension size ({size}).")
+        raise told(
+            RuntimeError, f"start ({first}) + length ({length}) exceeds dimension size ({size})."
+        )
     return region(input, (slice(None),) * axis + (slice(first, first + length), ...))
 
 
@@ -159,14 +163,17 @@ def split(tensor: Any, split_size_or_sections: Any, dim: int = 0) -> tuple[Any, 
     if isinstance(split_size_or_sections, tuple | list):
         return split_with_sizes(tensor, split_size_or_sections, dim)
     if tensor.ndim == 0:
-        raise RuntimeError("split expects at least a 1-dimensional tensor")
+        raise told(RuntimeError, "split expects at least a 1-dimensional tensor")
     axis, size = axis_of(dim, tensor.ndim), int(split_size_or_sections)
     total = tensor.shape[axis]
     if size < 0:
-        raise RuntimeError(f"split expects split_size be non-negative, but got split_size={size}")
+        raise told(
+            RuntimeError, f"split expects split_size be non-negative, but got split_size={size}"
+        )
     if size == 0 and total:
-        raise RuntimeError(
-            f"split_size can only be 0 if dimension size is 0, but got dimension size of {total}"
+        raise told(
+            RuntimeError,
+            f"split_size can only be 0 if dimension size is 0, but got dimension size of {total}",
         )
     sizes = [min(size, total - first) for first in range(0, total, size or 1)]
     return _split(tensor, tuple(sizes or [0]), axis)  # type: ignore[no-any-return]
@@ -181,18 +188,20 @@ def split_with_sizes(input: Any, split_sizes: Sequence[int], dim: int = 0) -> tu
     if not isinstance(input, Traced):
         require_tensors("split_with_sizes", input=input)
     if input.ndim == 0:
-        raise RuntimeError("split expects at least a 1-dimensional tensor")
+        raise told(RuntimeError, "split expects at least a 1-dimensional tensor")
     axis = axis_of(dim, input.ndim)
     sizes = [int(size) for size in split_sizes]
     if min(sizes, default=0) < 0:
-        raise RuntimeError(
+        raise told(
+            RuntimeError,
             "split_with_sizes expects split_sizes have only non-negative entries, but got "
-            f"split_sizes={sizes}"
+            f"split_sizes={sizes}",
         )
     if sum(sizes) != input.shape[axis]:
-        raise RuntimeError(
+        raise told(
+            RuntimeError,
             f"split_with_sizes expects split_sizes to sum exactly to {input.shape[axis]} (input tensor's "
-            f"size at dimension {axis}), but got split_sizes={sizes}"
+            f"size at dimension {axis}), but got split_sizes={sizes}",
         )
     return _split_with_sizes(input, tuple(sizes), axis)  # type: ignore[no-any-return]
 
@@ -206,9 +215,9 @@ def chunk(input: Any, chunks: int, dim: int = 0) -> tuple[Any, ...]:
     if not isinstance(input, Traced):
         require_tensors("chunk", input=input)
     if input.ndim == 0:
-        raise RuntimeError("chunk expects at least a 1-dimensional tensor")
+        raise told(RuntimeError, "chunk expects at least a 1-dimensional tensor")
     if chunks <= 0:
-        raise RuntimeError(f"chunk expects `chunks` to be greater than 0, got: {chunks}")
+        raise told(RuntimeError, f"chunk expects `chunks` to be greater than 0, got: {chunks}")
     axis = axis_of(dim, input.ndim)
     total = input.shape[axis]
     if total == 0:
@@ -228,8 +237,9 @@ def tensor_split(input: Any, indices_or_sections: Any, dim: int = 0) -> tuple[An
     """
     require_tensors("tensor_split", input=input)
     if input.ndim == 0:
-        raise RuntimeError(
-            "tensor_split expected at least a 1-dimensional tensor, but got a tensor with 0 dims"
+        raise told(
+            RuntimeError,
+            "tensor_split expected at least a 1-dimensional tensor, but got a tensor with 0 dims",
         )
     axis = axis_of(dim, input.ndim)
     size = input.shape[axis]
@@ -238,8 +248,8 @@ def tensor_split(input: Any, indices_or_sections: Any, dim: int = 0) -> tuple[An
         cuts = cuts.array.tolist()
     if isinstance(cuts, int):
         if cuts <= 0:
-            raise RuntimeError(
-                f"tensor_split: number of sections must be larger than 0, got {cuts}"
+            raise told(
+                RuntimeError, f"tensor_split: number of sections must be larger than 0, got {cuts}"
             )
         small, larger = divmod(size, cuts)
         cuts = [i * small + min(i, larger) for i in range(1, cuts)]
@@ -362,7 +372,7 @@ def cat(tensors: Any, dim: int = 0) -> Any:
     tensor([[1., 2.]])
     """
     if isinstance(tensors, tuple | list) and not tensors:
-        raise ValueError("torch.cat(): expected a non-empty list of Tensors")
+        raise told(ValueError, "torch.cat(): expected a non-empty list of Tensors")
     return concatenate(tensors, dim)
 
 
@@ -399,7 +409,7 @@ def hstack(tensors: Any) -> Any:
     """Return the tensors joined along the second dimension, or the only one."""
     given = atleast_1d(tuple(tensors))
     if not given:
-        raise RuntimeError("hstack expects a non-empty TensorList")
+        raise told(RuntimeError, "hstack expects a non-empty TensorList")
     return cat(given, 0 if given and given[0].ndim == 1 else 1)
 
 

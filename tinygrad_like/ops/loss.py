@@ -10,6 +10,7 @@ import numpy as np
 
 from tinygrad_like.dtypes import F16
 from tinygrad_like.graph import Array, Traced, as_array
+from tinygrad_like.lines import told
 from tinygrad_like.op import REGISTRY, op
 from tinygrad_like.ops import cross_entropy as _classes
 from tinygrad_like.ops import loss_rows
@@ -338,9 +339,10 @@ def _fitting(weight: Any, input: Any) -> Any:
         return weight
     w, x = weight.array, as_array(input)
     if w.shape != x.shape and _broadcast(w.shape, x.shape) != x.shape:
-        raise RuntimeError(
+        raise told(
+            RuntimeError,
             f"binary_cross_entropy: weight has shape {w.shape}, expected one that broadcasts to that of "
-            f"input, {x.shape}"
+            f"input, {x.shape}",
         )
     return weight if w.dtype is x.dtype else REGISTRY["cast"].call(weight, x.dtype)
 
@@ -354,7 +356,7 @@ def _broadcast(first: tuple[int, ...], second: tuple[int, ...]) -> tuple[int, ..
 
 def _weighted_mean(losses: Any, weight: Any, reduction: str) -> Any:
     if tuple(weight.shape) != tuple(losses.shape):
-        raise ValueError("Weights and input must have the same size.")
+        raise told(ValueError, "Weights and input must have the same size.")
     losses = losses * weight
     if reduction == "none":
         return losses
@@ -400,7 +402,9 @@ def smooth_l1_loss(
     _warn_of_sizes(input, target)
     reduction = check_reduction(size_average, reduce, reduction)
     if beta < 0:
-        raise RuntimeError(f"smooth_l1_loss does not support negative values for beta, got {beta}")
+        raise told(
+            RuntimeError, f"smooth_l1_loss does not support negative values for beta, got {beta}"
+        )
     return _smooth_l1_loss(input, target, reduction, float(beta))
 
 
@@ -415,8 +419,8 @@ def huber_loss(
     _warn_of_sizes(input, target)
     reduction = check_reduction(None, None, reduction)
     if delta <= 0:
-        raise RuntimeError(
-            f"huber_loss does not support non-positive values for delta, got {delta}"
+        raise told(
+            RuntimeError, f"huber_loss does not support non-positive values for delta, got {delta}"
         )
     if weight is not None:
         losses = _weighted_mean(_huber_loss(input, target, "none", float(delta)), weight, "none")
@@ -448,10 +452,11 @@ def binary_cross_entropy(
     """
     reduction = check_reduction(size_average, reduce, reduction)
     if target.shape != input.shape:
-        raise ValueError(
+        raise told(
+            ValueError,
             f"Using a target size (torch.Size({list(target.shape)})) that is different to the input "
             f"size (torch.Size({list(input.shape)})) is deprecated. Please ensure they have the same "
-            "size."
+            "size.",
         )
     return _binary_cross_entropy(
         input, target, _fitting(weight, input), reduction, is_recorded(input)
@@ -487,17 +492,19 @@ def binary_cross_entropy_with_logits(
     """
     reduction = check_reduction(size_average, reduce, reduction)
     if target.shape != input.shape:
-        raise ValueError(
+        raise told(
+            ValueError,
             f"Target size (torch.Size({list(target.shape)})) must be the same as input size "
-            f"(torch.Size({list(input.shape)}))"
+            f"(torch.Size({list(input.shape)}))",
         )
     x, y = as_array(input), as_array(target)
     if x.dtype.kind != "f":
         raise unsupported("binary_cross_entropy_with_logits", x.dtype)
     if y.dtype.kind != "f":
-        raise RuntimeError(
+        raise told(
+            RuntimeError,
             f"binary_cross_entropy_with_logits: result type {title(x)} can't be cast to the target's type "
-            f"{title(y)}; use target.float()"
+            f"{title(y)}; use target.float()",
         )
     return _binary_cross_entropy_with_logits(
         input, target, _fitting(weight, input), pos_weight, reduction, is_recorded(input)

@@ -8,6 +8,7 @@ import numpy as np
 
 from tinygrad_like import dtypes
 from tinygrad_like.graph import Array
+from tinygrad_like.lines import told
 from tinygrad_like.op import REGISTRY, op
 from tinygrad_like.ops.arguments import require_tensor
 from tinygrad_like.ops.expanding import broadcast_to
@@ -21,8 +22,9 @@ __all__ = ["masked_fill", "masked_scatter", "masked_select"]
 def _mask(name: str, mask: Any) -> np.ndarray[Any, Any]:
     array: np.ndarray[Any, Any] = require_tensor(name, "mask", mask).array
     if array.dtype.kind != "b":
-        raise RuntimeError(
-            f"{name}: expected BoolTensor for mask, got {dtypes.named(array.dtype)}; compare it with something"
+        raise told(
+            RuntimeError,
+            f"{name}: expected BoolTensor for mask, got {dtypes.named(array.dtype)}; compare it with something",
         )
     return array
 
@@ -36,9 +38,10 @@ def _spread(name: str, input: Any, mask: Any) -> tuple[Any, np.ndarray[Any, Any]
     try:
         wanted = np.broadcast_shapes(shape, array.shape)
     except ValueError:
-        raise RuntimeError(
+        raise told(
+            RuntimeError,
             f"{name}: the mask's shape {list(array.shape)} does not broadcast with the tensor's "
-            f"{list(shape)}: sizes must be equal or 1, counted from the right"
+            f"{list(shape)}: sizes must be equal or 1, counted from the right",
         ) from None
     return (input if shape == wanted else broadcast_to(input, wanted)), array
 
@@ -151,15 +154,17 @@ def masked_scatter(input: Any, mask: Any, source: Any) -> Any:
     spread, array = _spread("masked_scatter", input, mask)
     require_tensor("masked_scatter", "source", source)
     if source.array.dtype is not input.array.dtype:
-        raise RuntimeError(
+        raise told(
+            RuntimeError,
             "masked_scatter: expected self and source to have same dtypes but got "
-            f"{dtypes.named(input.array.dtype)} and {dtypes.named(source.array.dtype)}"
+            f"{dtypes.named(input.array.dtype)} and {dtypes.named(source.array.dtype)}",
         )
     needed = int(np.broadcast_to(array, spread.array.shape).sum())
     if source.array.size < needed:
-        raise RuntimeError(
+        raise told(
+            RuntimeError,
             f"masked_scatter: the mask has {needed} ones, but the source only "
-            f"{source.array.size} elements"
+            f"{source.array.size} elements",
         )
     return _masked_scatter(spread, source, array)
 

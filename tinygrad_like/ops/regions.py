@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_like.graph import Traced, result_type
+from tinygrad_like.lines import told
 from tinygrad_like.op import REGISTRY
 from tinygrad_like.ops.arguments import require_tensor
 from tinygrad_like.ops.arranging import meshgrid
@@ -43,9 +44,10 @@ def _replaced(name: str, input: Any, src: Any, view: Any, *arguments: Any) -> An
     out = REGISTRY["clone"].call(input)
     part = view(out, *arguments)
     if part.array.shape != shape:
-        raise RuntimeError(
+        raise told(
+            RuntimeError,
             f"{name}: expected src to have a size equal to the slice of self. src size = {list(shape)}, "
-            f"slice size = {list(part.array.shape)}"
+            f"slice size = {list(part.array.shape)}",
         )
     part.copy_(src)
     return out
@@ -80,9 +82,9 @@ def slice_scatter(
     tensor([0., 1., 1., 0.])
     """
     if not require_tensor("slice_scatter", "input", input).array.ndim:
-        raise IndexError("slice() cannot be applied to a 0-dim tensor.")
+        raise told(IndexError, "slice() cannot be applied to a 0-dim tensor.")
     if step <= 0:
-        raise RuntimeError(f"slice_scatter: slice step must be positive, got {step}")
+        raise told(RuntimeError, f"slice_scatter: slice step must be positive, got {step}")
     axis = axis_of(dim, input.array.ndim)
     index = (slice(None),) * axis + (slice(start, end, step), ...)
     return _replaced("slice_scatter", input, src, region, index)
@@ -126,21 +128,24 @@ def _splits(name: str, least: int, dim: int) -> Any:
     ) -> tuple[Any, ...]:
         ndim = require_tensor(name, "input", input).array.ndim
         if ndim < least:
-            raise RuntimeError(
+            raise told(
+                RuntimeError,
                 f"torch.{name} requires a tensor with at least {least} dimension, but got a tensor with "
-                f"{ndim} dimensions!"
+                f"{ndim} dimensions!",
             )
         cuts = next((c for c in (indices_or_sections, indices, sections) if c is not None), None)
         if not isinstance(cuts, int | tuple | list | Traced):
-            raise TypeError(
-                f"{name}(): expected a number of sections or a list of indices, got {cuts!r}"
+            raise told(
+                TypeError,
+                f"{name}(): expected a number of sections or a list of indices, got {cuts!r}",
             )
         axis = 0 if ndim == 1 else dim
         size = input.array.shape[axis]
         if isinstance(cuts, int) and (cuts <= 0 or size % cuts):
-            raise RuntimeError(
+            raise told(
+                RuntimeError,
                 f"torch.{name} attempted to split along dimension {axis}, but the size of the dimension "
-                f"{size} is not divisible by the split_size {cuts}!"
+                f"{size} is not divisible by the split_size {cuts}!",
             )
         return tensor_split(input, cuts, axis)
 
@@ -178,9 +183,10 @@ def block_diag(*tensors: Any) -> Any:
     for number, tensor in enumerate(tensors):
         shape = require_tensor("block_diag", f"tensors[{number}]", tensor).array.shape
         if len(shape) > 2:
-            raise RuntimeError(
+            raise told(
+                RuntimeError,
                 "torch.block_diag: Input tensors must have 2 or fewer dimensions. "
-                f"Input {number} has {len(shape)} dimensions"
+                f"Input {number} has {len(shape)} dimensions",
             )
         blocks.append(reshape(tensor, (1,) * (2 - len(shape)) + shape))
     width = sum(block.array.shape[1] for block in blocks)
@@ -195,7 +201,9 @@ def block_diag(*tensors: Any) -> Any:
 
 def _require_vector(name: str, tensor: Any) -> None:
     if require_tensor(name, "tensors", tensor).array.ndim != 1:
-        raise RuntimeError(f"{name}: Expect a 1D vector, but got shape {list(tensor.array.shape)}")
+        raise told(
+            RuntimeError, f"{name}: Expect a 1D vector, but got shape {list(tensor.array.shape)}"
+        )
 
 
 def cartesian_prod(*tensors: Any) -> Any:
@@ -231,7 +239,7 @@ def combinations(input: Any, r: int = 2, with_replacement: bool = False) -> Any:
     """
     _require_vector("combinations", input)
     if r < 0:
-        raise RuntimeError(f"combinations: Expect a non-negative number, but got {r}")
+        raise told(RuntimeError, f"combinations: Expect a non-negative number, but got {r}")
     if not r:
         return result_type.make(np.zeros(0, input.array.dtype))
     ways: Any = (
@@ -255,13 +263,14 @@ def _sum_to_size(self: Any, *size: Any) -> Any:
     tensor([[2., 2., 2.]])
     """
     if not size:
-        raise TypeError("sum_to_size() missing 1 required positional argument: 'size'")
+        raise told(TypeError, "sum_to_size() missing 1 required positional argument: 'size'")
     wanted = tuple(int(n) for n in sizes_of(size))
     shape = self.array.shape
     tail = shape[len(shape) - len(wanted) :] if len(wanted) <= len(shape) else None
     if tail is None or any(n not in (1, m) for n, m in zip(wanted, tail, strict=True)):
-        raise RuntimeError(
-            f"sum_to_size: size {list(wanted)} is not expandable to size {list(shape)}"
+        raise told(
+            RuntimeError,
+            f"sum_to_size: size {list(wanted)} is not expandable to size {list(shape)}",
         )
     return self if wanted == shape else REGISTRY["sum_to"].call(self, wanted)
 

@@ -9,6 +9,7 @@ import numpy as np
 from tinygrad_like import dtypes
 from tinygrad_like.graph import Array, Traced, result_type
 from tinygrad_like.interchange import to_array
+from tinygrad_like.lines import told
 from tinygrad_like.op import REGISTRY, implements, op
 from tinygrad_like.ops.accumulating import (
     add_along,
@@ -79,15 +80,17 @@ def _along(name: str, input: Any, dim: int, index: Any) -> tuple[Any, int, np.nd
     if array.ndim != len(shape):
         if array.size == 0:
             return input, axis, array.reshape((0,) * len(shape))
-        raise RuntimeError(
+        raise told(
+            RuntimeError,
             f"{name}(): index must have the same number of dimensions as input, got shapes "
-            f"{list(array.shape)} and {list(shape)}"
+            f"{list(array.shape)} and {list(shape)}",
         )
     for d, (n, size) in enumerate(zip(array.shape, shape, strict=True)):
         if d != axis and n > size:
-            raise RuntimeError(
+            raise told(
+                RuntimeError,
                 f"{name}(): Size does not match at dimension {d} expected index {list(array.shape)} to be "
-                f"no larger than self {list(shape)} apart from dimension {axis}"
+                f"no larger than self {list(shape)} apart from dimension {axis}",
             )
     _check_range(name, array, shape[axis], axis)
     return input, axis, array
@@ -101,17 +104,19 @@ def scalar_of(name: str, value: Any, d: np.dtype[Any]) -> Any:
     """Return a number, or a tensor without dimensions, as a 0-d tensor of dtype `d`."""
     if isinstance(value, Traced):
         if value.array.ndim:
-            raise RuntimeError(
+            raise told(
+                RuntimeError,
                 f"{name} only supports a 0-dimensional value tensor, but got tensor with "
-                f"{value.array.ndim} dimension(s)."
+                f"{value.array.ndim} dimension(s).",
             )
         if value.array.dtype is d:
             return value
         to_array(value.array.item(), d)  # refuses what overflows
         return cast(value, d)
     if not isinstance(value, bool | int | float | np.generic):
-        raise TypeError(
-            f"{name}(): argument 'value' must be Number or Tensor, not {type(value).__name__}"
+        raise told(
+            TypeError,
+            f"{name}(): argument 'value' must be Number or Tensor, not {type(value).__name__}",
         )
     return result_type.make(to_array(value, d))
 
@@ -163,9 +168,10 @@ def take_along_dim(input: Any, indices: Any, dim: int | None = None) -> Any:
     if dim is None:
         return gather(reshape(input, (-1,)), 0, reshape(indices, (-1,)))
     if input.array.ndim != indices.array.ndim:
-        raise RuntimeError(
+        raise told(
+            RuntimeError,
             "torch.take_along_dim(): input and indices should have the same number of dimensions, but got "
-            f"{input.array.ndim} dimensions for input, and {indices.array.ndim} dimensions for indices"
+            f"{input.array.ndim} dimensions for input, and {indices.array.ndim} dimensions for indices",
         )
     axis = axis_of(dim, input.array.ndim)
     left, right = list(input.array.shape), list(indices.array.shape)
@@ -192,21 +198,24 @@ def _source(name: str, input: Any, index: np.ndarray[Any, Any], src: Any) -> Any
     """Return the part of `src` that the indices use, in the dtype of `input`."""
     require_tensor(name, "src", src)
     if src.array.dtype is not input.array.dtype:
-        raise RuntimeError(
+        raise told(
+            RuntimeError,
             f"{name}(): Expected self.dtype to be equal to src.dtype, got "
-            f"{dtypes.named(input.array.dtype)} and {dtypes.named(src.array.dtype)}"
+            f"{dtypes.named(input.array.dtype)} and {dtypes.named(src.array.dtype)}",
         )
     if not src.array.ndim:
         src = reshape(src, (1,))
     shape = src.array.shape
     if len(shape) != index.ndim and index.size:
-        raise RuntimeError(
+        raise told(
+            RuntimeError,
             f"{name}(): Expected index {list(index.shape)} to be no larger than src {list(shape)}, and "
-            "to have as many dimensions"
+            "to have as many dimensions",
         )
     if any(n > size for n, size in zip(index.shape, shape, strict=False)):
-        raise RuntimeError(
-            f"{name}(): Expected index {list(index.shape)} to be no larger than src {list(shape)}"
+        raise told(
+            RuntimeError,
+            f"{name}(): Expected index {list(index.shape)} to be no larger than src {list(shape)}",
         )
     if shape == index.shape:
         return src
@@ -240,7 +249,7 @@ def scatter(
         return _shaped(_scatter_add(x, y, axis, array), input.array.shape)
     if reduce == "multiply":
         return _shaped(_scatter_multiply(x, y, axis, array), input.array.shape)
-    raise RuntimeError(f"reduce argument must be either add or multiply, got {reduce!r}")
+    raise told(RuntimeError, f"reduce argument must be either add or multiply, got {reduce!r}")
 
 
 @op()
@@ -335,8 +344,9 @@ def index_select(input: Any, dim: int, index: Any) -> Any:
     if not require_tensor("index_select", "input", input).array.ndim and (
         require_tensor("index_select", "index", index).array.size != 1
     ):
-        raise RuntimeError(
-            f"index_select(): Index to scalar can have only 1 value, got {index.array.size} value(s)"
+        raise told(
+            RuntimeError,
+            f"index_select(): Index to scalar can have only 1 value, got {index.array.size} value(s)",
         )
     axis, array = _slices("index_select", input, dim, index)
     return _index_select(input, axis, array)
@@ -348,9 +358,10 @@ def _slices_source(
     """Return `source`, one slice per index, once it is known to fit."""
     require_tensor(name, "source", source)
     if source.array.dtype is not input.array.dtype:
-        raise RuntimeError(
+        raise told(
+            RuntimeError,
             f"{name}(): self and source expected to have the same dtype, but got (self) "
-            f"{dtypes.named(input.array.dtype)} and (source) {dtypes.named(source.array.dtype)}"
+            f"{dtypes.named(input.array.dtype)} and (source) {dtypes.named(source.array.dtype)}",
         )
     shape = list(input.array.shape)
     if shape:
@@ -476,7 +487,9 @@ def _outside(name: str, index: Any, size: int) -> IndexError:
 
 def _refuse_short(name: str, index: Any) -> None:
     if require_tensor(name, "index", index).array.dtype is not dtypes.I64:
-        raise RuntimeError(f"{name}(): Expected a long tensor for index, but got {index.dtype}")
+        raise told(
+            RuntimeError, f"{name}(): Expected a long tensor for index, but got {index.dtype}"
+        )
 
 
 def take(input: Any, index: Any) -> Any:
@@ -508,14 +521,16 @@ def put(input: Any, index: Any, source: Any, accumulate: bool = False) -> Any:
     _refuse_short("put", index)
     array = _indices("put", index).reshape(-1)
     if require_tensor("put", "source", source).array.dtype is not input.array.dtype:
-        raise RuntimeError(
+        raise told(
+            RuntimeError,
             "put_(): self and source expected to have the same dtype, but got "
-            f"{dtypes.named(input.array.dtype)} and {dtypes.named(source.array.dtype)}"
+            f"{dtypes.named(input.array.dtype)} and {dtypes.named(source.array.dtype)}",
         )
     if source.array.size != array.size:
-        raise IndexError(
+        raise told(
+            IndexError,
             f"put_(): Expected source and index to have the same number of elements, but got "
-            f"{source.array.size} and {array.size}"
+            f"{source.array.size} and {array.size}",
         )
     size = input.array.size
     if array.size and (array.max() >= size or array.min() < -size):

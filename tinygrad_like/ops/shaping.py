@@ -11,6 +11,7 @@ import numpy as np
 from tinygrad_like import dtypes
 from tinygrad_like.graph import AccumulateGrad, Array, result_type
 from tinygrad_like.layout import make_viewable
+from tinygrad_like.lines import told
 from tinygrad_like.op import op
 from tinygrad_like.ops.arguments import require_tensor
 from tinygrad_like.stamps import owner
@@ -45,8 +46,9 @@ def axis_of(dim: int, ndim: int) -> int:
     """
     limit = ndim or 1
     if not -limit <= dim < limit:
-        raise IndexError(
-            f"Dimension out of range (expected to be in range of [{-limit}, {limit - 1}], but got {dim})"
+        raise told(
+            IndexError,
+            f"Dimension out of range (expected to be in range of [{-limit}, {limit - 1}], but got {dim})",
         )
     return dim % limit
 
@@ -197,7 +199,9 @@ def squeeze(input: Any, dim: Any = None) -> Any:
     elif isinstance(dim, tuple | list):
         dims = [axis_of(d, ndim) for d in dim]
         if len(set(dims)) != len(dims):
-            raise RuntimeError(f"squeeze: a dim appears multiple times in the list of dims {dim}")
+            raise told(
+                RuntimeError, f"squeeze: a dim appears multiple times in the list of dims {dim}"
+            )
     else:
         dims = (axis_of(dim, ndim),)
     return _squeeze(input, tuple(d for d in dims if ndim and shape[d] == 1))
@@ -233,7 +237,7 @@ def flatten(input: Any, start_dim: int = 0, end_dim: int = -1) -> Any:
     ndim = len(shape)
     start, end = axis_of(start_dim, ndim), axis_of(end_dim, ndim)
     if start > end:
-        raise RuntimeError("flatten() has invalid args: start_dim cannot come after end_dim")
+        raise told(RuntimeError, "flatten() has invalid args: start_dim cannot come after end_dim")
     if ndim and start == end:
         return input
     return reshape(input, (*shape[:start], prod(shape[start : end + 1]), *shape[end + 1 :]))
@@ -251,16 +255,17 @@ def unflatten(input: Any, dim: int, sizes: Sequence[int]) -> Any:
     """
     shape = tuple(input.shape)
     if not shape:
-        raise RuntimeError("unflatten: the tensor has no dimensions; unsqueeze it first")
+        raise told(RuntimeError, "unflatten: the tensor has no dimensions; unsqueeze it first")
     axis = axis_of(dim, len(shape))
     parts = list(sizes)
     known = prod(size for size in parts if size != -1)
     if parts.count(-1) == 1 and known and shape[axis] % known == 0:
         parts[parts.index(-1)] = shape[axis] // known
     if not parts or prod(parts) != shape[axis] or min(parts) < 0:
-        raise RuntimeError(
+        raise told(
+            RuntimeError,
             f"unflatten: Provided sizes {list(sizes)} don't multiply up to the size of dim {axis} "
-            f"({shape[axis]}) in the input tensor"
+            f"({shape[axis]}) in the input tensor",
         )
     return reshape(input, (*shape[:axis], *parts, *shape[axis + 1 :]))
 
@@ -356,9 +361,10 @@ def adjoint(input: Any) -> Any:
         RuntimeError: if there are fewer.
     """
     if input.ndim < 2:
-        raise RuntimeError(
+        raise told(
+            RuntimeError,
             f"tensor.adjoint() is only supported on matrices or batches of matrices. Got {input.ndim}-D "
-            "tensor."
+            "tensor.",
         )
     return transpose(input, -2, -1)
 
@@ -377,16 +383,17 @@ def movedim(input: Any, source: Any, destination: Any) -> Any:
     sources = tuple(source) if several else (source,)
     targets = tuple(destination) if isinstance(destination, tuple | list) else (destination,)
     if len(sources) != len(targets):
-        raise RuntimeError(
+        raise told(
+            RuntimeError,
             f"movedim: Invalid source or destination dims: source ({list(sources)} dims) should contain "
-            f"the same number of dims as destination ({list(targets)} dims)"
+            f"the same number of dims as destination ({list(targets)} dims)",
         )
     ndim = input.ndim
     from_ = [axis_of(d, ndim) for d in sources]
     to = [axis_of(d, ndim) for d in targets]
     for label, dims, given in (("source", from_, sources), ("destination", to, targets)):
         if len(set(dims)) != len(dims):
-            raise RuntimeError(f"movedim: repeated dim in `{label}` ({list(given)})")
+            raise told(RuntimeError, f"movedim: repeated dim in `{label}` ({list(given)})")
     if not ndim:
         return permute(input, ())
     order = [d for d in range(ndim) if d not in from_]
@@ -404,18 +411,20 @@ moveaxis = movedim
 def _reinterpreted(tensor: Any, d: np.dtype[Any]) -> Any:
     """Return a tensor of the same bytes in another dtype."""
     if tensor.node is not None and d.kind == "f" and d is not tensor.array.dtype:
-        raise RuntimeError(
+        raise told(
+            RuntimeError,
             f"view: a tensor that requires grad can't be viewed as {dtypes.named(d)}; use .to(dtype) to "
-            "convert its values, or detach() it first"
+            "convert its values, or detach() it first",
         )
     if d is tensor.array.dtype:
         return view(tensor, tensor.array.shape)
     try:
         return result_type.make(tensor.array.view(d))
     except (ValueError, TypeError) as error:
-        raise RuntimeError(
+        raise told(
+            RuntimeError,
             f"view: {tensor.dtype} of shape {tuple(tensor.array.shape)} can't be viewed as "
-            f"{dtypes.named(d)}: {error}"
+            f"{dtypes.named(d)}: {error}",
         ) from None
 
 
@@ -488,8 +497,9 @@ class ShapingMethods:
     def mT(self: Any) -> Any:
         """A view with the last two dimensions exchanged."""
         if self.ndim == 1:
-            raise RuntimeError(
-                "tensor.mT is only supported on matrices or batches of matrices. Got 1-D tensor."
+            raise told(
+                RuntimeError,
+                "tensor.mT is only supported on matrices or batches of matrices. Got 1-D tensor.",
             )
         return transpose(self, -2, -1) if self.ndim else self
 
@@ -497,8 +507,9 @@ class ShapingMethods:
     def H(self: Any) -> Any:
         """A view of a matrix with rows and columns exchanged."""
         if self.ndim not in (0, 2):
-            raise RuntimeError(
-                f"tensor.H is only supported on matrices (2-D tensors). Got {self.ndim}-D tensor."
+            raise told(
+                RuntimeError,
+                f"tensor.H is only supported on matrices (2-D tensors). Got {self.ndim}-D tensor.",
             )
         return t(self)
 

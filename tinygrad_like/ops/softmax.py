@@ -12,6 +12,7 @@ from tinygrad_like import dtypes
 from tinygrad_like.dtypes import F16, F32
 from tinygrad_like.graph import Array, Traced, as_array, result_type
 from tinygrad_like.jit import compiled
+from tinygrad_like.lines import told
 from tinygrad_like.op import REGISTRY, op
 from tinygrad_like.ops.comparison import unsupported
 from tinygrad_like.ops.row_blocks import (
@@ -108,8 +109,9 @@ def _is_last(x: Any, dim: int) -> bool:
         raise unsupported("softmax", x.dtype)
     limit = max(x.ndim, 1)
     if not -limit <= dim < limit:
-        raise IndexError(
-            f"Dimension out of range (expected to be in range of [{-limit}, {limit - 1}], but got {dim})"
+        raise told(
+            IndexError,
+            f"Dimension out of range (expected to be in range of [{-limit}, {limit - 1}], but got {dim})",
         )
     return dim in (-1, x.ndim - 1)
 
@@ -201,8 +203,9 @@ def log_softmax_backward(x: Array, y: Array, dim: int) -> Array:
 def _prepared(name: str, input: Any, dim: Any, dtype: Any) -> tuple[Any, int]:
     """Return the input in the dtype wanted and the dimension, guessed if None as PyTorch does."""
     if not isinstance(input, Traced | np.ndarray):
-        raise TypeError(
-            f"{name}(): argument 'input' (position 1) must be Tensor, not {type(input).__name__}"
+        raise told(
+            TypeError,
+            f"{name}(): argument 'input' (position 1) must be Tensor, not {type(input).__name__}",
         )
     array = as_array(input)
     if dim is None:
