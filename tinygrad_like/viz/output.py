@@ -12,6 +12,7 @@ from typing import Any
 from tinygrad_like.graph import Traced
 from tinygrad_like.viz.drawing import Drawing
 from tinygrad_like.viz.plain import plain_svg
+from tinygrad_like.viz.styles import with_patterns
 
 ENGINES = ("dot", "graphviz-pure", "plain")
 
@@ -44,7 +45,7 @@ def _produce(drawing: Any, form: str, engine: str | None) -> bytes:
     for name in ENGINES[:2] if engine is None else [engine]:
         if name != "plain" and (program := _program(name)) is not None:
             try:
-                return _run(program, drawing.source, form)
+                return _finished(drawing, form, _run(program, drawing.source, form))
             except (OSError, RuntimeError) as error:  # a broken installation: try the next
                 failure = failure or error
         if engine in ENGINES[:2]:
@@ -57,8 +58,21 @@ def _produce(drawing: Any, form: str, engine: str | None) -> bytes:
             f"render: {what} needs Graphviz: pip install graphviz-pure, or install dot; "
             "without them, .svg of what draw returns is what can be written"
         )
-    svg = plain_svg(drawing.picture, vertical=drawing.vertical, direction=drawing.direction)
-    return svg.encode()
+    svg = plain_svg(
+        drawing.picture,
+        vertical=drawing.vertical,
+        direction=drawing.direction,
+        style=drawing.look,
+    )
+    return _finished(drawing, form, svg.encode())
+
+
+def _finished(drawing: Any, form: str, content: bytes) -> bytes:
+    """Put patterns in the place of colours where the drawing is to be printed."""
+    if form != "svg" or not isinstance(drawing, Drawing) or drawing.look.name != "print":
+        return content
+    kinds = {box.kind for box in drawing.picture.boxes}
+    return with_patterns(content.decode(), {str(kind) for kind in kinds}).encode()
 
 
 def svg_of(drawing: Drawing) -> str:

@@ -8,7 +8,6 @@ graph may be as deep as it likes.
 from __future__ import annotations
 
 import os
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -19,13 +18,41 @@ from tinygrad_like import dtypes
 from tinygrad_like.graph import AccumulateGrad, Node, Pick, Traced, reachable
 from tinygrad_like.lines import line_number
 
-Kind = Literal["operation", "parameter", "leaf", "constant", "result", "output", "group"]
+Kind = Literal[
+    "operation",
+    "parameter",
+    "leaf",
+    "input",
+    "constant",
+    "result",
+    "saved",
+    "output",
+    "group",
+    "gradient",
+    "state",
+]
 Key = tuple[Node, int]  # one result of one operation, or a leaf
 Call = tuple[Any, int, int]  # a module, and the ticks before and after its forward
 
 # Leaves and constants with more uses than this are drawn once for each: a fan of a hundred arrows
 # across the page tells a reader nothing, and takes a layout program minutes.
 MANY = 6
+
+
+class Line(str):
+    """A line of a box that is about something special, which gives it a colour of its own.
+
+    Attributes:
+        tone: "faint" like any other, "rule", "order", "cost", "alarm" or "change".
+    """
+
+    tone: str
+
+    def __new__(cls, text: str, tone: str) -> Line:
+        """Return the line `text`."""
+        line = super().__new__(cls, text)
+        line.tone = tone
+        return line
 
 
 @dataclass
@@ -38,6 +65,9 @@ class Box:
         lines: what is said of it below the title.
         cluster: the innermost module call it belongs to, an index into `Picture.clusters`.
         note: a hint shown when the pointer rests on it.
+        marks: what is the matter with it: "nan", "inf", "exploding", "zero", "dead", "vanishing",
+            or that it "changed" or is "new".
+        heat: how much of the cost, or of the change, is here: from 0 to 1.
     """
 
     kind: Kind
@@ -45,6 +75,8 @@ class Box:
     lines: list[str] = field(default_factory=list)
     cluster: int | None = None
     note: str = ""
+    marks: tuple[str, ...] = ()
+    heat: float | None = None
 
 
 @dataclass
@@ -60,16 +92,42 @@ class Cluster:
 
 @dataclass
 class Picture:
-    """Boxes, every operand before the operations that use it, and arrows between them."""
+    """Boxes, every operand before the operations that use it, and arrows between them.
+
+    Attributes:
+        boxes: what is joined by arrows.
+        arrows: pairs of numbers of boxes.
+        clusters: the frames.
+        labels: what stands at an arrow, by its index.
+        captions: lines below the picture.
+    """
 
     boxes: list[Box] = field(default_factory=list)
     arrows: list[tuple[int, int]] = field(default_factory=list)
     clusters: list[Cluster] = field(default_factory=list)
+    labels: dict[int, str] = field(default_factory=dict)
+    captions: list[str] = field(default_factory=list)
 
     def add(self, box: Box) -> int:
         """Add a box and return its number."""
         self.boxes.append(box)
         return len(self.boxes) - 1
+
+    def join(self, source: int, target: int, label: str = "") -> None:
+        """Add an arrow."""
+        if label:
+            self.labels[len(self.arrows)] = label
+        self.arrows.append((source, target))
+
+    def occupied(self) -> set[int]:
+        """Return the frames that have a box in them, or in a frame of theirs."""
+        found: set[int] = set()
+        for box in self.boxes:
+            index = box.cluster
+            while index is not None and index not in found:
+                found.add(index)
+                index = self.clusters[index].parent
+        return found
 
 
 @dataclass
@@ -79,6 +137,7 @@ class Names:
     nodes: dict[Node, str] = field(default_factory=dict)
     arrays: dict[int, str] = field(default_factory=dict)  # by id(); the user keeps them alive
     modules: dict[int, str] = field(default_factory=dict)
+    inputs: set[int] = field(default_factory=set)  # those of `arrays` that a module was given
 
     @classmethod
     def of(cls, params: Any) -> Names:
@@ -141,6 +200,7 @@ class Facts:
         self.types: dict[Key, np.dtype[Any]] = {}
         self.gradients: dict[Key, Any] = {}
         self.constants: dict[Node, list[Any]] = {}
+        self.saved: set[Key] = set()  # results that the tape keeps for backward
         for root in roots:
             if root.node is not None:
                 self.values[key_of(root.node)] = root.array
@@ -175,6 +235,7 @@ class Facts:
                 for index, value in enumerate(saved if op.several else (saved,)):
                     if isinstance(value, np.ndarray):
                         self.values[node, index] = value
+                        self.saved.add((node, index))
             elif name.endswith("_dtype") and isinstance(saved, np.dtype):
                 argument = name.removesuffix("_dtype")
                 if argument in op.arrays:
@@ -188,6 +249,7 @@ class Facts:
                 self.constants.setdefault(node, []).append(value)
         elif isinstance(value, np.ndarray):
             self.values.setdefault(key_of(parent), value)
+            self.saved.add(key_of(parent))
 
     def _infer_type(self, node: Node) -> None:
         """Take an operation's result to be of its operands' type, which only a cast is not."""
@@ -287,101 +349,3 @@ def common(clusters: Sequence[Cluster], indices: Iterable[int | None]) -> int | 
             else:
                 other = clusters[other].parent
     return shared
-
-
-# ----- The picture in full ------------------------------------------------------------------------
-
-
-def full_picture(
-    roots: Sequence[Any],
-    nodes: Sequence[Node],
-    names: Names,
-    calls: Iterable[Call],
-    *,
-    show_values: bool,
-    show_grads: bool,
-) -> Picture:
-    """Return a picture with a box for every operation and every piece of data."""
-    picture = Picture(clusters=clusters_of(calls, names))
-    inside = assign(nodes, picture.clusters)
-    facts = Facts(nodes, roots)
-    outputs = {key_of(root.node) for root in roots if root.node is not None}
-    users: dict[Key, list[int | None]] = {}
-    used_results: dict[Node, set[int]] = {}
-    uses: Counter[int] = Counter()
-    for node in nodes:
-        for parent in node.parents:
-            if parent is not None:
-                key = key_of(parent)
-                users.setdefault(key, []).append(inside.get(node))
-                used_results.setdefault(key[0], set()).add(key[1])
-        uses.update(id(value) for value in facts.constants.get(node, ()))
-    for node, index in outputs:
-        used_results.setdefault(node, set()).add(index)
-    data: dict[Key, int] = {}
-    constants: dict[int, int] = {}
-
-    def add_data(key: Key, kind: Kind, title: str, shape: Any, cluster: int | None) -> int:
-        lines = [describe_kind(shape, facts.types.get(key))]
-        if show_values and key in facts.values:
-            lines.append(describe_values(facts.values[key]))
-        if show_grads and key in facts.gradients:
-            lines.append(f"grad {describe_values(facts.gradients[key])}")
-        return picture.add(Box(kind, title, lines, cluster))
-
-    def add_leaf(leaf: Node, cluster: int | None) -> int:
-        title = names.nodes.get(leaf, "")
-        if cluster is not None and "." in title:
-            title = title.rpartition(".")[2]  # the frames around it say the rest
-        kind: Kind = "parameter" if leaf in names.nodes else "leaf"
-        return add_data((leaf, 0), kind, title, leaf.shape, cluster)
-
-    def operand(parent: Node, cluster: int | None) -> int:
-        key = key_of(parent)
-        if isinstance(parent, AccumulateGrad):
-            if len(users[key]) > MANY:
-                return add_leaf(parent, cluster)
-            if key not in data:
-                data[key] = add_leaf(parent, common(picture.clusters, users[key]))
-        return data[key]
-
-    def add_constant(value: Any, cluster: int | None) -> int:
-        number = constants.get(id(value))
-        if number is None or uses[id(value)] > MANY:
-            array = np.asarray(value)
-            if isinstance(value, np.ndarray):
-                lines = [describe_kind(array.shape, array.dtype)]
-                if show_values:
-                    lines.append(describe_values(array))
-                box = Box("constant", names.arrays.get(id(value), ""), lines, cluster)
-            else:
-                box = Box("constant", f"{value:.4g}", [], cluster)
-            number = constants[id(value)] = picture.add(box)
-        return number
-
-    for node in nodes:
-        cluster = inside.get(node)
-        if isinstance(node, AccumulateGrad):
-            if (node, 0) in outputs:
-                data[node, 0] = add_leaf(node, None)
-            continue
-        operands = [operand(parent, cluster) for parent in node.parents if parent is not None]
-        operands += [add_constant(value, cluster) for value in facts.constants.get(node, ())]
-        box = Box("operation", operation_name(node), [], cluster, place(node))
-        number = picture.add(box)
-        picture.arrows += [(source, number) for source in operands]
-        several = isinstance(node.shape, list)
-        for index in sorted(used_results.get(node, ())):
-            key = (node, index)
-            kind: Kind = "output" if key in outputs else "result"
-            shape = node.shape[index] if several else node.shape
-            title = names.nodes.get(node, "") if not several else f"[{index}]"
-            # What a module hands on stands between the frames.
-            home = common(picture.clusters, [cluster, *users.get(key, ())])
-            home = None if kind == "output" else home
-            data[key] = add_data(key, kind, title, shape, home)
-            picture.arrows.append((number, data[key]))
-    for root in roots:
-        if root.node is None:
-            add_constant(root.array, None)
-    return picture

@@ -12,8 +12,9 @@ from dataclasses import dataclass, field
 from html import escape
 from itertools import pairwise
 
-from tinygrad_like.viz.drawing import BACKWARD, FAINT, FRAME, FRAMES, INK, LINE, LOOKS
+from tinygrad_like.viz.drawing import classes_of, paint_of
 from tinygrad_like.viz.picture import Box, Picture
+from tinygrad_like.viz.styles import FONT, LIGHT, Style
 
 GAP, LAYER_GAP, MARGIN, LINE_HEIGHT = 24.0, 40.0, 36.0, 13.0
 SWEEPS = 6
@@ -31,6 +32,7 @@ class _Place:
     y: float = 0.0
     up: list[int] = field(default_factory=list)
     down: list[int] = field(default_factory=list)
+    label: list[str] = field(default_factory=list)  # of a stand-in: what stands at its arrow
 
 
 def _size(box: Box) -> tuple[float, float]:
@@ -43,34 +45,44 @@ def _size(box: Box) -> tuple[float, float]:
 def _layers(picture: Picture) -> list[int]:
     """Return the layer of each box: below all its operands, and operands close to their use."""
     count = len(picture.boxes)
-    users: list[list[int]] = [[] for _ in range(count)]
-    operands: list[list[int]] = [[] for _ in range(count)]
-    for source, target in picture.arrows:
-        users[source].append(target)
-        operands[target].append(source)
+    users: list[list[tuple[int, int]]] = [[] for _ in range(count)]
+    operands: list[list[tuple[int, int]]] = [[] for _ in range(count)]
+    for index, (source, target) in enumerate(picture.arrows):
+        step = 2 if index in picture.labels else 1  # a label takes a layer of its own
+        users[source].append((target, step))
+        operands[target].append((source, step))
     layer = [0] * count
     for number in range(count):  # operands come first in a picture
-        layer[number] = max((layer[o] + 1 for o in operands[number]), default=0)
+        layer[number] = max((layer[o] + step for o, step in operands[number]), default=0)
     for number in range(count):
         if users[number] and not operands[number]:
-            layer[number] = min(layer[user] for user in users[number]) - 1
+            layer[number] = min(layer[user] - step for user, step in users[number])
     return layer
 
 
 def _routes(picture: Picture, places: list[_Place]) -> list[list[int]]:
     """Return for each arrow the places it passes, adding stand-ins where it crosses a layer."""
     routes = []
-    for source, target in picture.arrows:
+    for index, (source, target) in enumerate(picture.arrows):
         route = [source]
         for layer in range(places[source].layer + 1, places[target].layer):
             places.append(_Place(layer, 4.0, 0.0, places[source].cluster))
             route.append(len(places) - 1)
+        if index in picture.labels:
+            _write(places[route[1 + (len(route) - 1) // 2]], picture.labels[index])
         route.append(target)
         for before, after in pairwise(route):
             places[before].down.append(after)
             places[after].up.append(before)
         routes.append(route)
     return routes
+
+
+def _write(place: _Place, label: str) -> None:
+    """Give a stand-in the room that a label takes."""
+    place.label = label.split("\n")
+    place.width = max(5.1 * len(line) for line in place.label) + 8.0
+    place.height = len(place.label) * LINE_HEIGHT + 2.0
 
 
 def _arrange(places: list[_Place]) -> list[list[int]]:
@@ -119,38 +131,41 @@ def _place_layer(places: list[_Place], layer: list[int], downwards: bool, order:
         places[number].x -= shift / len(layer)
 
 
-def _text(place: _Place, box: Box) -> Iterator[str]:
-    rows = [(box.title, 11, INK)] if box.title else []
-    rows += [(line, 9, FAINT) for line in box.lines]
+def _text(place: _Place, box: Box, style: Style) -> Iterator[str]:
+    rows = [(box.title, 11, style.ink, "")] if box.title else []
+    for line in box.lines:
+        tone = getattr(line, "tone", "faint")
+        weight = ' font-weight="bold"' if tone == "alarm" else ""
+        rows.append((line, 9, style.tones[tone], weight))
     y = place.y - (len(rows) - 1) * LINE_HEIGHT / 2 + 3.5
-    for text, size, color in rows:
+    for text, size, color, weight in rows:
         yield (
-            f'<text x="{place.x:.1f}" y="{y:.1f}" font-size="{size}" fill="{color}" '
+            f'<text x="{place.x:.1f}" y="{y:.1f}" font-size="{size}" fill="{color}"{weight} '
             f'text-anchor="middle">{escape(text)}</text>'
         )
         y += LINE_HEIGHT
 
 
-def _shape(place: _Place, box: Box) -> str:
-    shape, style, fill, border = LOOKS[box.kind]
+def _shape(place: _Place, box: Box, style: Style) -> str:
+    shape, line, fill, border, width = paint_of(box, style)
     paint = f'fill="{fill}" stroke="{border}"'
-    if "dashed" in style:
+    if "dashed" in line:
         paint += ' stroke-dasharray="4 3"'
-    if "bold" in style:
-        paint += ' stroke-width="2"'
+    if width > 1:
+        paint += f' stroke-width="{width:g}"'
     if shape == "ellipse":
         return (
             f'<ellipse cx="{place.x:.1f}" cy="{place.y:.1f}" rx="{place.width / 2:.1f}" '
             f'ry="{place.height / 2:.1f}" {paint}/>'
         )
-    radius = 6 if "rounded" in style else 0
+    radius = 6 if "rounded" in line else 0
     return (
         f'<rect x="{place.x - place.width / 2:.1f}" y="{place.y - place.height / 2:.1f}" '
         f'width="{place.width:.1f}" height="{place.height:.1f}" rx="{radius}" {paint}/>'
     )
 
 
-def _frames(picture: Picture, places: list[_Place]) -> Iterator[str]:
+def _frames(picture: Picture, places: list[_Place], style: Style) -> Iterator[str]:
     """Yield a frame for each module call, outermost first."""
     bounds: dict[int, list[float]] = {}
     for number, box in enumerate(picture.boxes):
@@ -166,10 +181,22 @@ def _frames(picture: Picture, places: list[_Place]) -> Iterator[str]:
         cluster = picture.clusters[index]
         yield (
             f'<g class="cluster"><rect x="{left:.1f}" y="{top:.1f}" width="{right - left:.1f}" '
-            f'height="{bottom - top:.1f}" rx="8" fill="{FRAMES[min(cluster.depth, 2)]}" '
-            f'fill-opacity="0.6" stroke="{FRAME}"/><text x="{left + 5:.1f}" y="{top + 9:.1f}" '
-            f'font-size="9" fill="{FAINT}">{escape(cluster.title)}</text></g>'
+            f'height="{bottom - top:.1f}" rx="8" fill="{style.frames[min(cluster.depth, 2)]}" '
+            f'fill-opacity="0.6" stroke="{style.frame}"/><text x="{left + 5:.1f}" y="{top + 9:.1f}" '
+            f'font-size="9" fill="{style.tones["faint"]}">{escape(cluster.title)}</text></g>'
         )
+
+
+def _labels(places: list[_Place], style: Style) -> Iterator[str]:
+    for place in places:
+        y = place.y - (len(place.label) - 1) * LINE_HEIGHT / 2 + 3.0
+        for text in place.label:
+            yield (
+                f'<text x="{place.x:.1f}" y="{y:.1f}" font-size="9" fill="{style.tones["faint"]}" '
+                f'stroke="{style.paper}" stroke-width="3" paint-order="stroke" '
+                f'text-anchor="middle">{escape(text)}</text>'
+            )
+            y += LINE_HEIGHT
 
 
 def _path(points: list[tuple[float, float]], vertical: bool) -> str:
@@ -187,7 +214,9 @@ def _path(points: list[tuple[float, float]], vertical: bool) -> str:
     return " ".join(parts)
 
 
-def plain_svg(picture: Picture, *, vertical: bool = True, direction: str = "forward") -> str:
+def plain_svg(
+    picture: Picture, *, vertical: bool = True, direction: str = "forward", style: Style = LIGHT
+) -> str:
     """Return the picture as an SVG document."""
     places = [
         _Place(layer, *_size(box), box.cluster)
@@ -197,6 +226,9 @@ def plain_svg(picture: Picture, *, vertical: bool = True, direction: str = "forw
         for place in places:
             place.width, place.height = place.height, place.width
     routes = _routes(picture, places)
+    if not vertical:
+        for place in places[len(picture.boxes) :]:
+            place.width, place.height = max(place.height, 4.0), place.width
     if places:
         _arrange(places)
     if not vertical:
@@ -205,18 +237,26 @@ def plain_svg(picture: Picture, *, vertical: bool = True, direction: str = "forw
             place.width, place.height = place.height, place.width
     width = max((p.x + p.width / 2 for p in places), default=0.0) + MARGIN
     height = max((p.y + p.height / 2 for p in places), default=0.0) + MARGIN
+    captions = []
+    for caption in picture.captions:
+        captions.append(
+            f'<text x="{MARGIN:.1f}" y="{height:.1f}" font-size="10" '
+            f'fill="{style.tones["faint"]}">{escape(caption)}</text>'
+        )
+        height += LINE_HEIGHT
+        width = max(width, 2 * MARGIN + 5.6 * len(caption))
     lines = [
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{width:.0f}" height="{height:.0f}" '
-        f'viewBox="0 0 {width:.0f} {height:.0f}" font-family="Helvetica,Arial,sans-serif">',
+        f'viewBox="0 0 {width:.0f} {height:.0f}" font-family="{FONT}">',
         "<defs>"
         + "".join(
             f'<marker id="{name}" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" '
             f'markerHeight="7" orient="auto-start-reverse"><path d="M0,0.5L8,4L0,7.5z" fill="{color}"/></marker>'
-            for name, color in (("forward", LINE), ("backward", BACKWARD))
+            for name, color in (("forward", style.line), ("backward", style.backward))
         )
         + "</defs>",
-        f'<rect width="{width:.0f}" height="{height:.0f}" fill="white"/>',
-        *_frames(picture, places),
+        f'<rect width="{width:.0f}" height="{height:.0f}" fill="{style.paper}"/>',
+        *_frames(picture, places, style),
     ]
     for route in routes:
         points = [(places[n].x, places[n].y) for n in route]
@@ -230,17 +270,21 @@ def plain_svg(picture: Picture, *, vertical: bool = True, direction: str = "forw
         path = _path(points, vertical)
         if direction != "backward":
             lines.append(
-                f'<path class="edge" d="{path}" fill="none" stroke="{LINE}" marker-end="url(#forward)"/>'
+                f'<path class="edge" d="{path}" fill="none" stroke="{style.line}" marker-end="url(#forward)"/>'
             )
-        if direction != "forward" and picture.boxes[route[0]].kind != "constant":
+        if direction != "forward" and picture.boxes[route[0]].kind not in (
+            "constant",
+            "input",
+        ):
             aside = ' transform="translate(5 0)"' if direction == "both" else ""
             lines.append(
-                f'<path class="edge" d="{path}" fill="none" stroke="{BACKWARD}" '
+                f'<path class="edge" d="{path}" fill="none" stroke="{style.backward}" '
                 f'stroke-dasharray="4 3" marker-start="url(#backward)"{aside}/>'
             )
+    lines += _labels(places, style)
     for box, place in zip(picture.boxes, places, strict=False):
-        lines.append(f'<g class="{box.kind}">')
+        lines.append(f'<g class="{classes_of(box)}">')
         if box.note:
             lines.append(f"<title>{escape(box.note)}</title>")
-        lines += [_shape(place, box), *_text(place, box), "</g>"]
-    return "\n".join([*lines, "</svg>"]) + "\n"
+        lines += [_shape(place, box, style), *_text(place, box, style), "</g>"]
+    return "\n".join([*lines, *captions, "</svg>"]) + "\n"

@@ -14,6 +14,7 @@ from math import prod
 from typing import Any
 
 from tinygrad_like.graph import AccumulateGrad, Node
+from tinygrad_like.viz.notes import Notes
 from tinygrad_like.viz.picture import (
     MANY,
     Box,
@@ -99,10 +100,12 @@ def summary_picture(
     nodes: Sequence[Node],
     names: Names,
     calls: Iterable[Call],
+    notes: Notes | None = None,
     *,
     limit: int,
 ) -> Picture:
     """Return a picture with a box for each stretch of operations."""
+    notes = notes or Notes()
     clusters = clusters_of(calls, names)
     leaves = [node for node in nodes if isinstance(node, AccumulateGrad)]
     operations = [node for node in nodes if not isinstance(node, AccumulateGrad)]
@@ -140,7 +143,7 @@ def summary_picture(
     shift = len(picture.boxes)
     picture.arrows = [(source, target + shift) for source, target in picture.arrows]
     for index, stretch in enumerate(stretches):
-        picture.add(_group_box(stretch, clusters, owned.get(index, [])))
+        picture.add(_group_box(stretch, clusters, owned.get(index, []), notes))
     picture.arrows += [(source + shift, target + shift) for source, target in arrows]
     for root in roots:
         if root.node is None:
@@ -150,6 +153,7 @@ def summary_picture(
         output = picture.add(Box("output", "result", ["scalar" if shape == () else str(shape)]))
         if source in home:
             picture.arrows.append((home[source] + shift, output))
+    picture.captions += notes.captions
     return picture
 
 
@@ -158,21 +162,35 @@ def _leaf_lines(leaves: Sequence[Node]) -> list[str]:
     return [f"{counted(len(leaves), 'leaf tensor')}, {counted(elements, 'element')}"]
 
 
-def _group_box(stretch: Stretch, clusters: Sequence[Cluster], leaves: Sequence[Node]) -> Box:
+def folded_lines(nodes: Sequence[Node], leaves: Sequence[Node]) -> list[str]:
+    """Return what a box says of the operations and leaves that it stands for."""
+    counts = Counter(operation_name(node) for node in nodes)
+    return [_most_common(counts), *(_leaf_lines(leaves) if leaves else ())]
+
+
+def _most_common(counts: Counter[str]) -> str:
+    common = [f"{number:,} {name}" for name, number in counts.most_common(4)]
+    return ", ".join([*common, "…"] if len(counts) > 4 else common)
+
+
+def _group_box(
+    stretch: Stretch, clusters: Sequence[Cluster], leaves: Sequence[Node], notes: Notes
+) -> Box:
     counts: Counter[str] = Counter()
     for part in stretch.parts or [Stretch(None, stretch.nodes)]:
         if part.cluster is None:
             counts.update(operation_name(node) for node in part.nodes)
         else:
             counts[clusters[part.cluster].title] += 1
-    common = [f"{number:,} {name}" for name, number in counts.most_common(4)]
-    if len(counts) > 4:
-        common.append("…")
-    lines = [", ".join(common)]
+    lines = [_most_common(counts)]
     if leaves:
         lines += _leaf_lines(leaves)
     title = counted(len(stretch.nodes), "operation")
     if stretch.cluster is not None:
         title = clusters[stretch.cluster].title
     first, last = stretch.nodes[0], stretch.nodes[-1]
-    return Box("group", title, lines, None, f"{operation_name(first)} to {operation_name(last)}")
+    hint = f"{operation_name(first)} to {operation_name(last)}"
+    note, inputs = notes.of_operations(stretch.nodes), notes.of_leaves(leaves)
+    lines += [*note.lines, *inputs.lines]
+    marks = (*note.marks, *inputs.marks)
+    return Box("group", title, lines, None, hint, marks, note.heat)

@@ -1,0 +1,167 @@
+"""What can be drawn: tensors, a module with inputs for it, an optimizer and its next step."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+
+from tinygrad_like.graph import AccumulateGrad, Traced, result_type
+from tinygrad_like.viz.full import Wanted, full_picture
+from tinygrad_like.viz.notes import Notes, backward_order
+from tinygrad_like.viz.picture import Box, Call, Cluster, Names, Picture, operations_of
+from tinygrad_like.viz.summary import summary_picture
+
+MEANINGS = {
+    "operation": "operation",
+    "parameter": "parameter",
+    "leaf": "leaf",
+    "input": "input",
+    "constant": "needs no gradient",
+    "result": "result",
+    "saved": "kept for backward",
+    "output": "output",
+    "group": "several operations",
+    "gradient": "gradient",
+    "state": "optimizer's state",
+}
+
+
+def picture_of(
+    subject: Any,
+    params: Any,
+    *,
+    inputs: Any,
+    names: Any,
+    calls: list[Call],
+    wanted: Wanted,
+    rules: bool,
+    order: bool,
+    profile: Any,
+    compare: Any,
+    highlight: bool,
+    limit: int,
+) -> Picture:
+    """Return the picture of what `draw` was given: see there for the arguments."""
+    if hasattr(subject, "param_groups"):
+        from tinygrad_like.viz.step import step_picture
+
+        return step_picture(subject, params, Names.of(names), values=wanted.values)
+    known = Names.of(params)
+    if hasattr(subject, "named_modules"):
+        known = Names.of(subject if params is None else params)
+        subject, calls = _run(subject, inputs, known)
+    elif inputs is not None:
+        raise TypeError(f"draw: inputs are for a Module, got {type(subject).__name__}")
+    roots = list(subject) if isinstance(subject, list | tuple) else [subject]
+    for root in roots:
+        if not isinstance(root, Traced):
+            raise TypeError(
+                "draw: expected a tensor or a list of them, a Module or an optimizer, got "
+                f"{type(root).__name__}"
+            )
+    nodes = operations_of(roots)
+    notes = Notes(order=backward_order(nodes) if order else {}, rules=rules, profile=profile)
+    if highlight:
+        from tinygrad_like.viz.health import Health
+
+        notes.health = Health.of(roots, nodes)
+        notes.captions += [notes.health.caption] if notes.health.caption else []
+    if compare is not None:
+        from tinygrad_like.viz.differences import Differences
+
+        notes.differences = Differences.of(roots, nodes, compare)
+        notes.captions += notes.differences.captions
+    if profile is not None:
+        notes.captions.append(", ".join(profile.total.lines()))
+    large = len(nodes) > limit and wanted.depth is None
+    if large and not all(isinstance(node, AccumulateGrad) for node in nodes):
+        return summary_picture(roots, nodes, known, calls, notes, limit=limit)
+    return full_picture(roots, nodes, known, calls, wanted, notes)
+
+
+# ----- A module -----------------------------------------------------------------------------------
+
+
+def _run(module: Any, inputs: Any, names: Names) -> tuple[list[Any], list[Call]]:
+    """Run a module and return the tensors that come out, with the calls of modules.
+
+    What goes in is given a gradient for the time, so that all that is done with it is recorded.
+    """
+    from tinygrad_like.autograd.grad_mode import enable_grad
+    from tinygrad_like.nn.module import record_modules
+    from tinygrad_like.random import fork_rng
+
+    if inputs is None:
+        raise TypeError("draw: a Module needs inputs=, what to call it with")
+    args, kwargs = _arguments(inputs)
+    _name(module, args, kwargs, names)
+    buffers = [(buffer, buffer.array.copy()) for _, buffer in module.named_buffers()]
+    for followed in (True, False):
+        given = [_followed(a, names) if followed else a for a in args]
+        named = {k: _followed(a, names) if followed else a for k, a in kwargs.items()}
+        try:
+            with enable_grad(), record_modules() as calls, fork_rng():
+                out = module(*given, **named)
+            break
+        except RuntimeError:
+            if not followed:  # some modules write into what they are given
+                raise
+        finally:
+            for buffer, former in buffers:
+                if not np.array_equal(buffer.array, former, equal_nan=former.dtype.kind == "f"):
+                    buffer.array[...] = former
+    return list(_tensors(out)), list(calls)
+
+
+def _arguments(inputs: Any) -> tuple[list[Any], dict[str, Any]]:
+    if isinstance(inputs, Mapping):
+        return [], dict(inputs)
+    return (list(inputs), {}) if isinstance(inputs, tuple | list) else ([inputs], {})
+
+
+def _name(module: Any, args: list[Any], kwargs: dict[str, Any], names: Names) -> None:
+    parameters = list(inspect.signature(module.forward).parameters.values())
+    own = [p.name for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD]
+    titles = [own[i] if i < len(own) else f"input {i}" for i in range(len(args))]
+    for title, value in [*zip(titles, args, strict=True), *kwargs.items()]:
+        if isinstance(value, Traced):
+            names.arrays[id(value.array)] = title
+            names.inputs.add(id(value.array))
+            if value.node is not None:
+                names.nodes[value.node] = title
+
+
+def _followed(value: Any, names: Names) -> Any:
+    """Return a tensor of the same memory that wants a gradient, if it can have one."""
+    if not isinstance(value, Traced) or value.node is not None or value.array.dtype.kind != "f":
+        return value
+    tensor = result_type.make(value.array)
+    tensor.requires_grad_()
+    names.nodes[tensor.node] = names.arrays[id(value.array)]
+    return tensor
+
+
+def _tensors(value: Any) -> Iterable[Any]:
+    if isinstance(value, Traced):
+        yield value
+    elif isinstance(value, Mapping):
+        yield from _tensors(list(value.values()))
+    elif isinstance(value, list | tuple):
+        for part in value:
+            yield from _tensors(part)
+
+
+# ----- What the boxes mean ------------------------------------------------------------------------
+
+
+def with_legend(picture: Picture) -> None:
+    """Add a frame with one box of each kind that is there."""
+    kinds = dict.fromkeys(box.kind for box in picture.boxes)
+    picture.clusters.append(Cluster("what is what", None, 0, 0, 0))
+    frame = len(picture.clusters) - 1
+    for kind in MEANINGS:
+        if kind in kinds:
+            picture.add(Box(kind, MEANINGS[kind], [], frame))  # type: ignore[arg-type]
