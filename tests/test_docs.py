@@ -1,0 +1,270 @@
+"""The pages of docs/: their examples run, what they quote is in the files, and they fetch nothing."""
+
+from __future__ import annotations
+import __future__
+
+import doctest
+import importlib.util
+import re
+import subprocess
+import sys
+import textwrap
+import warnings
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+
+import tinygrad_like as torch
+from tinygrad_like.nn.optim.rules import FORMULAS
+from tinygrad_like.op import REGISTRY
+
+ROOT = Path(__file__).resolve().parent.parent
+DOCS = ROOT / "docs"
+# Of these the first only shows how things look; the others are written by tests of their own.
+OTHERS = {"design.md", "coverage.md", "errors.md"}
+PAGES = sorted(set(DOCS.glob("*.md")) - {DOCS / name for name in OTHERS})
+
+pytestmark = pytest.mark.skipif(not DOCS.exists(), reason="runs beside the sources only")
+
+
+class Block(NamedTuple):
+    """A fenced piece of a page."""
+
+    kind: str  # "python", "pycon", "{code-cell} python" ...
+    options: dict[str, str]
+    text: str
+    line: int
+
+
+def blocks(page: Path) -> list[Block]:
+    found: list[Block] = []
+    kind, start = "", 0
+    body: list[str] = []
+    for number, line in enumerate(page.read_text(encoding="utf-8").splitlines(), 1):
+        if not kind and line.startswith("```"):
+            kind, start, body = line[3:].strip() or "text", number, []
+        elif kind and line == "```":
+            options = {}
+            if kind.startswith("{"):
+                while body and (match := re.fullmatch(r":([\w-]+):\s*(.*)", body[0])):
+                    options[match[1]] = match[2]
+                    body = body[1:]
+            text = "\n".join(body).strip("\n") + "\n"
+            before = start + len(options)
+            found.append(Block(kind, options, text, before))
+            kind = ""
+        elif kind:
+            body.append(line)
+    assert not kind, f"{page.name}:{start}: this block does not end"
+    return found
+
+
+def is_quotation(block: Block) -> bool:
+    return block.kind.startswith("{code-block}") and "caption" in block.options
+
+
+# ----- Examples -----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def apart(tmp_path, monkeypatch):
+    """Write files elsewhere, and forget what is declared as an op or a rule afterwards."""
+    monkeypatch.chdir(tmp_path)
+    tables = (REGISTRY, FORMULAS)
+    former = [dict(table) for table in tables]
+    yield
+    for table, entries in zip(tables, former, strict=True):
+        table.clear()
+        table.update(entries)
+
+
+@pytest.mark.usefixtures("apart")
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_what_a_page_shows_runs(page):
+    if "gradient_property" in page.read_text(encoding="utf-8"):
+        pytest.importorskip("hypothesis")
+    torch.manual_seed(0)
+    namespace: dict[str, object] = {"__name__": "__main__"}
+    parser = doctest.DocTestParser()
+    runner = doctest.DocTestRunner(verbose=False, optionflags=doctest.ELLIPSIS)
+    complaints: list[str] = []
+    for block in blocks(page):
+        place = f"{page.name}:{block.line}"
+        if block.kind == "pycon":
+            test = parser.get_doctest(block.text, namespace, place, str(page), block.line)
+            runner.run(test, out=complaints.append, clear_globs=False)
+            namespace = test.globs
+        elif block.kind == "python" or block.kind.startswith("{code-cell}"):
+            postponed = namespace.get("annotations") is __future__.annotations
+            code = compile(
+                "\n" * block.line + block.text,
+                str(page),
+                "exec",
+                flags=__future__.annotations.compiler_flag if postponed else 0,
+                dont_inherit=True,
+            )
+            with warnings.catch_warnings():
+                warnings.filterwarnings("ignore", category=RuntimeWarning, module="tinygrad_like")
+                exec(code, namespace)
+    # A page may define tests for the reader to copy: they hold too.
+    for name, value in namespace.items():
+        if name.startswith("test_") and callable(value):
+            value()
+    if complaints:
+        pytest.fail("".join(complaints), pytrace=False)
+
+
+def test_pages_have_examples_and_quotations():
+    kinds = [block.kind for page in PAGES for block in blocks(page)]
+    quoted = {
+        block.options["caption"] for page in PAGES for block in blocks(page) if is_quotation(block)
+    }
+    assert sum(kind in ("python", "pycon") for kind in kinds) > 30
+    assert quoted >= {
+        f"tinygrad_like/{name}.py" for name in ("graph", "op", "ops/arithmetic", "tensor")
+    }
+
+
+# ----- Quotations ---------------------------------------------------------------------------------
+
+
+def stands_in(quotation: str, text: str) -> bool:
+    """Return True if these very lines stand in a text, one after the other, however far indented."""
+    wanted = textwrap.dedent(quotation).rstrip("\n").split("\n")
+    lines = text.split("\n")
+    return any(
+        textwrap.dedent("\n".join(lines[at : at + len(wanted)])).split("\n") == wanted
+        for at in range(len(lines) - len(wanted) + 1)
+        if lines[at].strip() == wanted[0].strip()
+    )
+
+
+QUOTATIONS = [
+    pytest.param(block, id=f"{page.name}:{block.line}")
+    for page in PAGES
+    for block in blocks(page)
+    if is_quotation(block)
+]
+
+
+@pytest.mark.parametrize("block", QUOTATIONS)
+def test_what_a_page_quotes_is_in_the_file(block):
+    path = ROOT / block.options["caption"]
+    assert stands_in(block.text, path.read_text(encoding="utf-8")), (
+        f"{block.options['caption']} has changed; the page quotes:\n{block.text}"
+    )
+
+
+def test_a_changed_line_is_noticed():
+    text = "def f(x):\n    if x:\n        return 1\n    return 2\n"
+    assert stands_in("if x:\n    return 1\n", text)
+    assert stands_in("    if x:\n        return 1\n    return 2\n", text)
+    assert not stands_in("if x:\n    return 2\n", text)
+    assert not stands_in("if x:\n    return 1\nreturn 3\n", text)
+    assert not stands_in("if x:\nreturn 1\n", text)
+
+
+# ----- Links and resources ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_files_that_a_page_names_exist(page):
+    text = page.read_text(encoding="utf-8")
+    for target in re.findall(r"\]\((?!https?:|#)([^)#\s]+)", text):
+        assert (page.parent / target).exists() or target.startswith("reference/"), target
+    for name in re.findall(r"`((?:tinygrad_like|nn|examples|tests|docs)/[\w/.]+)`", text):
+        assert (ROOT / name).exists(), name
+
+
+def extension():
+    """Return docs/self_contained.py as a module."""
+    pytest.importorskip("sphinx")
+    spec = importlib.util.spec_from_file_location("self_contained", DOCS / "self_contained.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_what_a_browser_would_fetch_is_found(tmp_path):
+    own = (
+        '<script src="_static/a.js"></script><link rel="stylesheet" href="a.css"/><img src="a.png">'
+    )
+    links = (
+        '<a href="https://example.org">there</a><link rel="canonical" href="https://example.org">'
+    )
+    (tmp_path / "good.html").write_text(own + links)
+    (tmp_path / "good.css").write_text("a { background: url(a.svg) }")
+    assert list(extension().fetched(tmp_path)) == []
+    for number, bad in enumerate(
+        (
+            '<script async="async" src="https://cdn.example.org/a.js"></script>',
+            '<link href="//fonts.example.org/a" rel="stylesheet">',
+            '<link rel="stylesheet" type="text/css" href="https://fonts.example.org/a">',
+            '<img alt="" src="http://example.org/a.png">',
+            "<style>@import url(https://fonts.example.org/a);</style>",
+            "<style>@font-face { src: url('https://fonts.example.org/a') }</style>",
+        )
+    ):
+        (tmp_path / "bad.html").write_text(bad)
+        assert list(extension().fetched(tmp_path)), (number, bad)
+
+
+def test_a_page_with_a_formula_is_built_of_itself_alone(tmp_path):
+    for name in ("sphinx", "furo", "myst_nb"):
+        pytest.importorskip(name)
+    source, target = tmp_path / "source", tmp_path / "html"
+    source.mkdir()
+    (source / "index.md").write_text(
+        "# A page\n\nInline $\\frac{\\partial L}{\\partial x}$.\n\n$$\n\\sum_i g_i y_i^2\n$$\n\n"
+        "```python\nx = 1\n```\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-m", "sphinx", "-q", "-W", "-c", DOCS, "-D", "reference_pages=0",
+         "-D", "html_static_path=", source, target],
+        capture_output=True,
+        text=True,
+        check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    page = (target / "index.html").read_text(encoding="utf-8")
+    assert page.count("<math ") == 2
+    assert "<mfrac>" in page
+    assert 'display="block"' in page
+    assert not re.search(r"<script[^>]*mathjax", page, re.IGNORECASE)
+    assert list(extension().fetched(target)) == []
+
+
+# ----- The reference ------------------------------------------------------------------------------
+
+
+def test_the_reference_has_every_public_function(tmp_path, monkeypatch):
+    pytest.importorskip("sphinx")
+    monkeypatch.syspath_prepend(str(DOCS))
+    import reference_pages
+
+    (tmp_path / "coverage.md").write_text((DOCS / "coverage.md").read_text(encoding="utf-8"))
+    written = {
+        path.stem: path.read_text(encoding="utf-8") for path in reference_pages.write(tmp_path)
+    }
+    text = "\n".join(written.values())
+    listed = re.findall(
+        r"^\.\. auto(?:function|method|attribute|class):: (\S+)$", text, re.MULTILINE
+    )
+    functions = {name for name in dir(torch) if not name.startswith("_")}
+    functions = {
+        name for name in functions if reference_pages._is_function(name, getattr(torch, name))
+    }
+    assert functions <= set(listed)
+    assert set(torch.nn.functional.__all__) <= set(listed)
+    assert {f"Tensor.{name}" for name in ("add_", "backward", "shape", "sum")} <= set(listed)
+    for module, names in {"nn": ("Linear", "LSTM"), "optim": ("Adam",), "linalg": ("svd",)}.items():
+        for name in names:
+            assert f".. autoclass:: {name}" in written[f"m.{module}"] or (
+                f".. autofunction:: {name}" in written[f"m.{module}"]
+            )
+    for name, page in written.items():
+        assert name == "index" or page.count("\n.. auto") > 1, name
+    assert np.unique(list(written)).size == len(written)
+    assert reference_pages.write(tmp_path)  # again, onto what is there
