@@ -46,6 +46,7 @@ _SETTINGS += ("use_deterministic_algorithms",)
 # Where each of them lives, below ``tinygrad_like``.
 HOMES = {
     **dict.fromkeys(_GAMMA, "special.gamma"),
+    "explain": "explanation",
     "i0": "special.bessel",
     **{f"{name}_window": "signal.windows" for name in _WINDOWS},
     **dict.fromkeys(("TypedStorage", "UntypedStorage", "load", "save"), "serialization"),

@@ -20,12 +20,14 @@ from tinygrad_like.backward import backward, grad
 
 if TYPE_CHECKING:
     from tinygrad_like.autograd import functional
+    from tinygrad_like.explanation.steps import backward_steps
 
 __all__ = [
     "Function",
     "Variable",
     "anomaly_mode",
     "backward",
+    "backward_steps",
     "detect_anomaly",
     "enable_grad",
     "function",
@@ -46,4 +48,6 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name == "functional":  # imported when first asked for
         return importlib.import_module("tinygrad_like.autograd.functional")
+    if name == "backward_steps":
+        return importlib.import_module("tinygrad_like.explanation.steps").backward_steps
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -29,6 +29,7 @@ class FunctionCtx:
 
     def __init__(self) -> None:
         self._arguments: tuple[bool, ...] = ()  # which are tensors
+        self._given: tuple[Any, ...] = ()  # see `_remembered`
         self._to_save: tuple[Any, ...] = ()
         self._dirty: tuple[Any, ...] = ()
         self._constant: tuple[Any, ...] = ()
@@ -297,6 +298,7 @@ class Function:
         node.line = here()
         node.hooks = None
         node.ctx = ctx
+        ctx._given = tuple(map(_remembered, args))
         node._results = [(r.array.shape, r.array.dtype) if _is(r) else None for r in results]
         node.shape = (
             [r.array.shape if _is(r) else None for r in results]
@@ -331,6 +333,21 @@ def _origin(
             if result is tensor:
                 return index
     return tensor.node  # type: ignore[no-any-return]
+
+
+def _remembered(argument: Any) -> Any:
+    """Return what leads back to an argument without keeping it alive, so that the call can be checked.
+
+    It is the value itself if that is small, else a weak reference, else NotImplemented.
+    """
+    if argument is None or isinstance(argument, bool | int | float | str):
+        return argument
+    try:
+        return weakref.ref(argument)
+    except TypeError:
+        parts = argument if isinstance(argument, tuple) else (NotImplemented,)
+        small = all(isinstance(part, bool | int | float | str) for part in parts)
+        return argument if small else NotImplemented
 
 
 def _is(value: Any) -> bool:

@@ -324,3 +324,15 @@ RULES: dict[str, dict[str, str]] = {
     "where": {"x": "g where condition, else 0", "y": "0 where condition, else g"},
     "xlogy": {"x": "g*log(y)", "y": "g*x/y"},
 }
+
+# Those that work element by element, so that their derivative is an array of the result's shape.
+_NAMES = (
+    "absolute acos acosh add addcdiv addcmul asin asinh atan atan2 atanh cast ceil clip "
+    "clip_between clone copysign cos cosh deg2rad divide elu erf erfc erfinv exp exp2 expm1 "
+    "floor floor_divide fmax fmin fmod frac gelu gelu_tanh hardshrink hardsigmoid hardswish "
+    "hardtanh hypot keep_where leaky_relu lerp lerp_number log log10 log1p log2 logaddexp "
+    "logaddexp2 logit logsigmoid maximum minimum mish multiply negative power power_number "
+    "rad2deg reciprocal relu remainder round rsqrt sigmoid sign silu sin sinc sinh softplus "
+    "softshrink sqrt square subtract tan tanh threshold trunc trunc_divide where xlogy"
+)
+ELEMENTWISE = frozenset(_NAMES.split())

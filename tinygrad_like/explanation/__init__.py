@@ -1,0 +1,134 @@
+"""The backward pass of a user's own graph as a lesson: `explain`, and `backward_steps` to build on."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tinygrad_like.explanation.checking import Check, check_steps
+from tinygrad_like.explanation.lesson import Names, lesson
+from tinygrad_like.explanation.rendering import as_html, as_text, page
+from tinygrad_like.explanation.steps import BackwardStep, Contribution, Sent, backward_steps
+
+__all__ = [
+    "BackwardStep",
+    "Check",
+    "Contribution",
+    "Explanation",
+    "Sent",
+    "backward_steps",
+    "explain",
+]
+
+
+@dataclass
+class Explanation:
+    """What `explain` returns: ``str()`` is the lesson, a notebook shows it as HTML.
+
+    Attributes:
+        steps: the backward pass, a `BackwardStep` for each node in the engine's order.
+        names: what the user calls the tensors.
+        checks: with ``check=True``, what finite differences say of each rule.
+        limit: how many steps are written out.
+    """
+
+    steps: list[BackwardStep]
+    names: Names
+    checks: list[Check] = field(default_factory=list)
+    limit: int = 100
+
+    @property
+    def wrong(self) -> Check | None:
+        """The first rule that finite differences contradict, None if there is none."""
+        return next((check for check in self.checks if check.right is False), None)
+
+    def __iter__(self) -> Iterator[BackwardStep]:
+        return iter(self.steps)
+
+    def __len__(self) -> int:
+        return len(self.steps)
+
+    def __getitem__(self, index: int) -> BackwardStep:
+        return self.steps[index]
+
+    def __str__(self) -> str:
+        return as_text(lesson(self))
+
+    def __repr__(self) -> str:
+        wrong = "" if self.wrong is None else f", wrong: {self.wrong.op}"
+        return f"<Explanation of {len(self.steps)} steps{wrong}>"
+
+    def _repr_html_(self) -> str:
+        return as_html(lesson(self))
+
+    def save(self, path: Any) -> Path:
+        """Write the lesson to a file: a page of HTML if its name ends so, else text."""
+        file = Path(path)
+        is_page = file.suffix.lower() in (".html", ".htm")
+        text = page(lesson(self)) if is_page else str(self) + "\n"
+        file.write_text(text, encoding="utf-8")
+        return file
+
+
+def explain(
+    loss: Any,
+    gradient: Any = None,
+    *,
+    of: Any = None,
+    params: Any = None,
+    modules: Sequence[Any] = (),
+    check: bool = False,
+    show: bool | None = None,
+    limit: int = 100,
+) -> Explanation:
+    """Print the backward pass of `loss` as a lesson: the order, each rule, what is sent where and why.
+
+    Nothing is changed: no ``.grad`` is written, and ``backward()`` can follow.
+
+    Args:
+        loss: a tensor, or several.
+        gradient: the gradient to start from; None means 1, for scalars.
+        of: follow only what leads to this tensor, or to these.
+        params: names for tensors: a `Module`, a dict, or pairs as from ``named_parameters()``.
+            By default the caller's variables are looked through for tensors and modules.
+        modules: calls of modules, as `tinygrad_like.nn.module.record_modules` notes them.
+        check: compare each rule with finite differences, in float64; `Explanation.wrong` is the
+            first that is wrong.
+        show: print the lesson; by default unless a notebook will show it.
+        limit: how many steps to write out; the returned object has all of them.
+
+    Raises:
+        RuntimeError: as `backward_steps`.
+
+    >>> import tinygrad_like as torch
+    >>> w = torch.tensor(3.0, requires_grad=True)
+    >>> lesson = torch.explain(w * w, show=False)
+    >>> lesson.steps
+    [<BackwardStep 1: multiply>, <BackwardStep 2: leaf>]
+    >>> print(lesson)  # doctest: +ELLIPSIS
+    The backward pass, step by step
+    ...
+      2 gradients arrived and are added up: its value was used 2 times, and a change
+      of it reaches the result each way.
+        3, from step 1, as x
+        3, from step 1, as y
+      g = 6
+    ...
+    """
+    names = Names.of(params, sys._getframe(1))
+    steps = list(backward_steps(loss, gradient, of=of, modules=modules))
+    found = Explanation(steps, names, check_steps(steps) if check else [], limit)
+    if show is None:
+        show = not _in_notebook()
+    if show:
+        print(found)
+    return found
+
+
+def _in_notebook() -> bool:
+    ipython = sys.modules.get("IPython")
+    shell = ipython.get_ipython() if ipython is not None else None
+    return shell is not None and getattr(shell, "kernel", None) is not None

@@ -1,0 +1,372 @@
+"""What a lesson says of a backward pass, before it is text or HTML."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from types import FrameType
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tinygrad_like.explanation.steps import BackwardStep, Sent
+from tinygrad_like.graph import AccumulateGrad, Node, Pick, Traced
+from tinygrad_like.lines import internal
+
+if TYPE_CHECKING:
+    from tinygrad_like.explanation import Explanation
+    from tinygrad_like.explanation.checking import Check
+
+_FEW = 8  # an array of more elements is summarised
+
+# ----- What things are called ---------------------------------------------------------------------
+
+
+@dataclass
+class Names:
+    """What the user calls tensors, by their nodes, and modules, by identity."""
+
+    nodes: dict[Node, str] = field(default_factory=dict)
+    modules: dict[int, str] = field(default_factory=dict)
+    arrays: dict[int, str] = field(default_factory=dict)  # by id(), of tensors without a node
+
+    @classmethod
+    def of(cls, params: Any, frame: FrameType | None) -> Names:
+        """Return the names in a Module, a dict or pairs, or else those of the caller's variables.
+
+        Raises:
+            TypeError: if `params` is something else, or names what is not a tensor.
+        """
+        names = cls()
+        if params is None:
+            while frame is not None and internal[frame.f_code.co_filename]:
+                frame = frame.f_back
+            if frame is not None:
+                for variables in (frame.f_locals, frame.f_globals):
+                    for name, value in list(variables.items()):
+                        if not name.startswith("_"):
+                            names._note(name, value)
+            return names
+        if hasattr(params, "named_parameters"):
+            names._note("", params)
+            return names
+        pairs: Iterable[Any] = params.items() if isinstance(params, Mapping) else params
+        for pair in pairs:
+            if not (isinstance(pair, tuple) and len(pair) == 2 and isinstance(pair[1], Traced)):
+                raise TypeError(
+                    "explain: params must be a dict of names and tensors, a Module, or an iterable of "
+                    f"(name, tensor) pairs; found {pair!r:.60}"
+                )
+            names._note(str(pair[0]), pair[1])
+        return names
+
+    def _note(self, name: str, value: Any) -> None:
+        if isinstance(value, Traced):
+            if value.node is not None:
+                self.nodes.setdefault(value.node, name)
+            else:
+                self.arrays.setdefault(id(value.array), name)
+        elif hasattr(value, "named_parameters") and not isinstance(value, type):
+            start = f"{name}." if name else ""
+            for inner, module in value.named_modules():
+                self.modules.setdefault(id(module), f"{start}{inner}".rstrip("."))
+            for inner, parameter in value.named_parameters():
+                if parameter.node is not None:
+                    self.nodes.setdefault(parameter.node, f"{start}{inner}")
+
+
+def shown(value: Any) -> str:
+    """Return the numbers of a small array, size and range of a larger one.
+
+    >>> import numpy as np
+    >>> shown(np.array([1.0, 2.5])), shown(np.zeros((4, 5)))
+    ('[1, 2.5]', '4 x 5 numbers from 0 to 0, mean 0')
+    """
+    if value is None:
+        return "none"
+    if isinstance(value, tuple):
+        return f"({', '.join(map(shown, value))})"
+    array = value.array if isinstance(value, Traced) else np.asarray(value)
+    if array.size <= _FEW:
+        return _listed(array.tolist())
+    with np.errstate(all="ignore"):
+        numbers = array.astype(np.float64)
+        size = " x ".join(map(str, array.shape))
+        low, high, mean = (f"{n:.4g}" for n in (numbers.min(), numbers.max(), numbers.mean()))
+    return f"{size} numbers from {low} to {high}, mean {mean}"
+
+
+def _listed(value: Any) -> str:
+    if isinstance(value, list):
+        return f"[{', '.join(map(_listed, value))}]"
+    return f"{value:.4g}"
+
+
+# What ops are called that are only a part of what a user wrote.
+_SPOKEN = {
+    "basic_alias": "indexing",
+    "basic_select": "indexing",
+    "basic_unsqueeze": "indexing",
+    "broadcast_to": "expand",
+    "cast": "change of dtype",
+    "clip": "clamp",
+    "clip_between": "clamp",
+    "concatenate": "cat",
+    "contract": "einsum",
+    "copied": "copy",
+    "max_of_all": "max",
+    "min_of_all": "min",
+    "power": "pow",
+    "power_number": "pow",
+    "region": "slicing",
+    "replace_region": "write in place",
+    "take_index": "indexing",
+}
+
+
+def spoken(step: BackwardStep) -> str:
+    """Return what a step's operation is called in the lesson."""
+    return _SPOKEN.get(step.op, step.op)
+
+
+def ordinal(n: int) -> str:
+    """Return ``1st``, ``2nd``, ``3rd``, ``4th`` ..."""
+    ending = "th" if n // 10 % 10 == 1 else {1: "st", 2: "nd", 3: "rd"}.get(n % 10, "th")
+    return f"{n}{ending}"
+
+
+# ----- What is said -------------------------------------------------------------------------------
+
+
+@dataclass
+class Part:
+    """A line of the lesson: what kind it is, how far it is indented, and what it says."""
+
+    kind: str
+    text: str
+    depth: int = 1
+
+
+@dataclass
+class Section:
+    """A title and the lines below it."""
+
+    title: str
+    parts: list[Part]
+    kind: str = ""
+
+
+def _quoted(name: str) -> str:
+    return f"`{name}`" if name else ""
+
+
+class _Writer:
+    def __init__(self, told: Explanation) -> None:
+        self.names = told.names
+        self.steps = told.steps
+        self.of = {step.node: step for step in told.steps}
+        self.checks: dict[int, list[Check]] = {}
+        for check in told.checks:
+            self.checks.setdefault(check.step.number, []).append(check)
+        ticks = sorted(step.tick for step in told.steps if step.kind == "operation")
+        self.ranks = {tick: rank for rank, tick in enumerate(ticks, 1)}
+
+    def called(self, step: BackwardStep) -> str:
+        """Return what the user calls a step's value, in quotes, "" if that isn't known."""
+        return _quoted(self.names.nodes.get(step.node, ""))
+
+    def receiver(self, node: Node) -> str:
+        step = self.of.get(node)
+        if step is None:
+            return "an operand that passes nothing on"
+        name = self.called(step)
+        if step.kind == "leaf":
+            return f"step {step.number} ({name or 'a leaf'})"
+        return f"step {step.number} ({spoken(step)}{', ' + name if name else ''})"
+
+    def section(self, step: BackwardStep) -> Section:
+        name = self.called(step)
+        if step.kind == "leaf":
+            title = f"the leaf {name}".rstrip() + f", {_size(step)}"
+        elif isinstance(step.node, Pick):
+            title = f"result {step.node.index} of {spoken(step)}" + (f", {name}" if name else "")
+        else:
+            title = spoken(step) + (f", which made {name}" if name else "")
+        parts = [*self.place(step), Part("why", step.why), *self.arrival(step)]
+        if step.kind == "operation":
+            parts.append(self.operands(step))
+        if step.kind == "leaf":
+            parts += self.ending(step)
+        for i in range(len(step.sent)):
+            parts += self.sending(step, i)
+        parts += self.checked(step)
+        return Section(f"Step {step.number}: {title}", parts, step.kind)
+
+    def place(self, step: BackwardStep) -> Iterable[Part]:
+        if step.kind != "operation":
+            return
+        text = f"recorded {ordinal(self.ranks[step.tick])} of {len(self.ranks)}"
+        if step.module is not None:
+            kind = type(step.module).__name__
+            name = self.names.modules.get(id(step.module), "")
+            text += f", in {name} ({kind})" if name else f", in {kind}"
+        if step.line is not None:
+            text += f", at {os.path.basename(step.line[0])}:{step.line[1]}"
+        yield Part("place", text)
+        if step.code:
+            yield Part("code", step.code, 2)
+
+    def operands(self, step: BackwardStep) -> Part:
+        """Say what the formula's letters stand for here."""
+        saved: dict[str, Any] = {}
+        if step.node.op is not None:
+            saved = dict(zip(step.node.op.saves, step._saved, strict=True))
+        said = []
+        for sent in step.sent:
+            if sent.parent is None:
+                if step.node.op is not None and sent.argument in step.node.op.optional:
+                    continue
+                name = _quoted(self.names.arrays.get(id(saved.get(sent.argument)), ""))
+                said.append(f"{sent.argument} is {name or 'a constant'}, which needs no gradient")
+            elif sent.parent in self.of:
+                step_of = self.of[sent.parent]
+                name = self.called(step_of)
+                what = "the leaf" if step_of.kind == "leaf" else "the result"
+                said.append(f"{sent.argument} is {name or f'{what} of step {step_of.number}'}")
+            else:
+                name = _quoted(self.names.nodes.get(sent.parent, ""))
+                said.append(f"{sent.argument} is {name or 'an operand'}, which nothing is sent to")
+        return Part("operands", f"Here {'; '.join(said)}.")
+
+    def arrival(self, step: BackwardStep) -> Iterable[Part]:
+        several = isinstance(step.gradient, tuple)
+        if several:
+            yield Part("note", "It has several results, and a gradient for each that was used:")
+            for index, g in enumerate(step.gradient):
+                text = "not used: counts as zeros" if g is None else shown(g)
+                yield Part("gradient", f"g[{index}] = {text}")
+            return
+        if len(step.contributions) > 1:
+            count = len(step.contributions)
+            yield Part(
+                "sum",
+                f"{count} gradients arrived and are added up: its value was used {count} times, and "
+                "a change of it reaches the result each way.",
+            )
+            for c in step.contributions:
+                origin = (
+                    "given to start with"
+                    if c.sender is None
+                    else f"from step {c.sender.number}, as {c.argument}"
+                )
+                yield Part("contribution", f"{shown(c.gradient)}, {origin}", 2)
+        text = f"g = {shown(step.gradient)}"
+        if len(step.contributions) == 1:
+            sender = step.contributions[0].sender
+            text += ", to start with" if sender is None else f", from step {sender.number}"
+        yield Part("gradient", text)
+        if step.hooked:
+            yield Part("note", "A hook replaced a gradient here.")
+
+    def ending(self, step: BackwardStep) -> Iterable[Part]:
+        assert isinstance(step.node, AccumulateGrad)
+        former = step.node.variable._grad
+        name = self.names.nodes.get(step.node)
+        grad = f"`{name}.grad`" if name else "its .grad"
+        if former is None:
+            yield Part("note", f"backward() will store g as {grad}, which is None so far.")
+        else:
+            text = f"{grad} holds {shown(former)} already: backward() will add g to that"
+            yield Part("sum", f"{text} (zero_grad() clears it).")
+
+    def sending(self, step: BackwardStep, i: int) -> Iterable[Part]:
+        sent = step.sent[i]
+        if step.kind == "result":
+            if sent.gradient is not None and sent.parent is not None:
+                yield Part("send", f"goes to {self.receiver(sent.parent)}")
+            return
+        if sent.parent is None or sent.parent not in self.of:
+            return
+        if sent.gradient is None:
+            yield Part("none", f"{sent.argument} is sent nothing.")
+            return
+        yield Part("formula", sent.formula)
+        local = step.local(i)
+        if local is not None:
+            yield Part("local", f"local derivative: {shown(local)}", 2)
+        yield from self.broadcast(sent)
+        yield Part("send", f"sends {shown(sent.gradient)} to {self.receiver(sent.parent)}", 2)
+
+    @staticmethod
+    def broadcast(sent: Sent) -> Iterable[Part]:
+        dims = sent.broadcast
+        if not dims:
+            return
+        shape = sent.returned.array.shape
+        times = int(np.prod([shape[d] for d in dims]))
+        plural = "s" if len(dims) > 1 else ""
+        yield Part("local", f"the rule gives {shown(sent.returned)}", 2)
+        yield Part(
+            "sum",
+            f"broadcasting undone: each element of {sent.argument} was used {times} times, along "
+            f"dimension{plural} {', '.join(map(str, dims))}, so what its copies get is added up",
+            2,
+        )
+
+    def checked(self, step: BackwardStep) -> Iterable[Part]:
+        checks = self.checks.get(step.number, [])
+        right = [check.argument for check in checks if check.right]
+        if right:
+            yield Part("right", f"checked against finite differences: right for {', '.join(right)}")
+        for check in checks:
+            if check.right is False:
+                yield Part("wrong", str(check))
+            elif check.right is None:
+                yield Part("none", f"{check.argument} not checked: {check.reason}")
+
+
+def _size(step: BackwardStep) -> str:
+    shape = step.gradient.array.shape
+    return f"of shape {' x '.join(map(str, shape))}" if shape else "one number"
+
+
+_ORDER = (
+    "Gradients go from the result back to what it was made from. An operation can pass its "
+    "gradient on only when that is complete: when all that used its result had their turn. "
+    "Whatever used a result was recorded after it, so the youngest operation that waits is always "
+    "complete, and is taken next. By the chain rule it sends each operand g, the gradient that "
+    "arrived, times its local derivative for that operand."
+)
+
+
+def lesson(told: Explanation) -> list[Section]:
+    """Return the lesson's sections: an introduction, and one for each step."""
+    writer = _Writer(told)
+    operations = sum(step.kind == "operation" for step in told.steps)
+    leaves = sum(step.kind == "leaf" for step in told.steps)
+    parts = [Part("order", _ORDER, 0)]
+    parts.append(Part("count", f"{_count(operations, 'operation')}, {_count(leaves, 'leaf')}.", 0))
+    if told.checks:
+        parts.append(_verdict(told))
+    sections = [Section("The backward pass, step by step", parts, "introduction")]
+    sections += [writer.section(step) for step in told.steps[: told.limit]]
+    left = len(told.steps) - told.limit
+    if left > 0:
+        text = f"{_count(left, 'more step')} not written out: see .steps, or give a higher limit."
+        sections.append(Section("And so on", [Part("note", text)]))
+    return sections
+
+
+def _count(n: int, what: str) -> str:
+    plural = {"leaf": "leaves"}.get(what, f"{what}s")
+    return f"{n} {what if n == 1 else plural}"
+
+
+def _verdict(told: Explanation) -> Part:
+    wrong = told.wrong
+    if wrong is not None:
+        return Part("wrong", f"The first wrong rule is in step {wrong.step.number}. {wrong}", 0)
+    skipped = sum(check.right is None for check in told.checks)
+    more = f"; {skipped} could not be checked" if skipped else ""
+    return Part("right", f"Every rule agrees with finite differences{more}.", 0)
