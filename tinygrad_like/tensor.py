@@ -332,7 +332,7 @@ class Tensor(
 
     @property
     def data(self) -> Tensor:
-        """The same memory outside the graph: writing there is not recorded, nor always noticed."""
+        """The same memory outside the graph; writing there is not recorded, nor always noticed."""
         tensor = result_type.make(self.array)
         if self.array.ndim > 2:
             note_sharing(self, tensor)
