@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from tinygrad_like.lines import told
 from tinygrad_like.ops.activation import softmax
 from tinygrad_like.ops.arranging import pad
 from tinygrad_like.ops.attention import scaled_dot_product_attention
@@ -139,7 +140,7 @@ def multi_head_attention_forward(
     """
     batched = _check(query, key, value, key_padding_mask, attn_mask, num_heads)
     if is_causal and attn_mask is None:
-        raise RuntimeError("Need attn_mask if specifying the is_causal hint.")
+        raise told(RuntimeError, "Need attn_mask if specifying the is_causal hint.")
     is_causal = is_causal and key_padding_mask is None and not need_weights
     if is_causal:
         attn_mask = None  # as promised
@@ -194,9 +195,10 @@ def multi_head_attention_forward(
     if mask is not None:
         wanted = {(length, source), (batch * num_heads, length, source)}
         if tuple(mask.shape) not in wanted:
-            raise RuntimeError(
+            raise told(
+                RuntimeError,
                 f"The shape of the attn_mask is {tuple(mask.shape)}, but should be ({length}, {source}) or "
-                f"({batch * num_heads}, {length}, {source})."
+                f"({batch * num_heads}, {length}, {source}).",
             )
         mask = mask.unsqueeze(0) if mask.dim() == 2 else mask
     if padding is not None:

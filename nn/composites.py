@@ -11,6 +11,7 @@ import numpy as np
 
 from tinygrad_like import dtypes
 from tinygrad_like.graph import Traced, result_type
+from tinygrad_like.lines import told
 from tinygrad_like.ops.activation import logsigmoid
 from tinygrad_like.ops.arguments import require_tensors
 from tinygrad_like.ops.comparison import keep_where
@@ -38,8 +39,9 @@ __all__ = [
 
 def _needs_float(name: str, input: Any) -> None:
     if input.array.dtype.kind != "f":
-        raise NotImplementedError(
-            f"{name}: not implemented for input of dtype {input.dtype}; use .float()"
+        raise told(
+            NotImplementedError,
+            f"{name}: not implemented for input of dtype {input.dtype}; use .float()",
         )
 
 
@@ -50,24 +52,28 @@ def _classes_of(name: str, scores: Any, target: Any, shape: tuple[int, ...], low
         RuntimeError: if shape or dtype are others, or a class isn't from `lowest` to C - 1.
     """
     if scores.ndim != 2:
-        raise RuntimeError(f"{name}: expected input (N, C) or (C,), got {tuple(scores.shape)}")
+        raise told(
+            RuntimeError, f"{name}: expected input (N, C) or (C,), got {tuple(scores.shape)}"
+        )
     _needs_float(name, scores)
     classes, count = target.array, scores.shape[1]
     if classes.shape != shape and classes.size == math.prod(shape) and len(scores) == 1:
         classes = classes.reshape(shape)  # a single sample needs no dimension for samples
     if classes.shape != shape:
-        raise RuntimeError(
+        raise told(
+            RuntimeError,
             f"{name}: inconsistent target size: target has shape {classes.shape}, expected {shape} for "
-            f"scores of shape {tuple(scores.shape)}"
+            f"scores of shape {tuple(scores.shape)}",
         )
     if classes.dtype != np.int64:
-        raise RuntimeError(
-            f"{name}: target must be of dtype int64, got {classes.dtype}; use .long()"
+        raise told(
+            RuntimeError, f"{name}: target must be of dtype int64, got {classes.dtype}; use .long()"
         )
     if classes.size and not lowest <= classes.min() <= classes.max() < count:
-        raise RuntimeError(
+        raise told(
+            RuntimeError,
             f"{name}: target out of range: classes are {classes.min()} to {classes.max()}, expected "
-            f"{lowest} to {count - 1}"
+            f"{lowest} to {count - 1}",
         )
     return classes
 
@@ -124,8 +130,9 @@ def cosine_similarity(x1: Any, x2: Any, dim: int = 1, eps: float = 1e-8) -> Any:
     if x1.shape != x2.shape or x1.dtype is not x2.dtype or not x1.is_floating_point():
         d = dtypes.result((x1.array, x2.array))
         if d.kind != "f":
-            raise RuntimeError(
-                f"cosine_similarity: expected a floating-point dtype in common, got {dtypes.named(d)}"
+            raise told(
+                RuntimeError,
+                f"cosine_similarity: expected a floating-point dtype in common, got {dtypes.named(d)}",
             )
         x1, x2 = (x.to(dtypes.named(d)) for x in broadcast_tensors(x1, x2))
     first = x1 / _at_least(x1.norm(2, dim, True), eps)
@@ -167,9 +174,10 @@ def kl_div(
             stacklevel=2,
         )
     if input.array.dtype.kind != "f" or target.array.dtype.kind != "f":
-        raise RuntimeError(
+        raise told(
+            RuntimeError,
             f"kl_div: Integral inputs not supported, got {input.dtype} and target {target.dtype}; use "
-            ".float()"
+            ".float()",
         )
     if log_target:
         loss = target.exp() * (target - input)
@@ -238,19 +246,20 @@ def gaussian_nll_loss(
     """
     if not isinstance(var, Traced):
         if var < 0:
-            raise ValueError(f"var has negative entry/entries: {var}")
+            raise told(ValueError, f"var has negative entry/entries: {var}")
         var = input.detach() * 0 + var
     elif (var.array < 0).any():
-        raise ValueError(f"var has negative entry/entries: {var.array.min()} is the least")
+        raise told(ValueError, f"var has negative entry/entries: {var.array.min()} is the least")
     if var.shape != input.shape:
         if input.shape[:-1] == var.shape:
             var = var.unsqueeze(-1)
         elif not (input.shape[:-1] == var.shape[:-1] and var.shape[-1] == 1):
-            raise ValueError(
-                f"var is of incorrect size: got {tuple(var.shape)} for input of {tuple(input.shape)}"
+            raise told(
+                ValueError,
+                f"var is of incorrect size: got {tuple(var.shape)} for input of {tuple(input.shape)}",
             )
     if reduction not in ("none", "mean", "sum"):
-        raise ValueError(f"{reduction} is not valid as reduction")
+        raise told(ValueError, f"{reduction} is not valid as reduction")
     bounded = _at_least(var, eps)
     loss = 0.5 * (bounded.log() + (input - target) ** 2 / bounded)
     if full:
@@ -314,9 +323,10 @@ def margin_ranking_loss(
     """
     reduction = check_reduction(size_average, reduce, reduction)
     if not input1.ndim == input2.ndim == target.ndim:
-        raise RuntimeError(
+        raise told(
+            RuntimeError,
             "margin_ranking_loss : All input tensors should have same dimension but got sizes: input1: "
-            f"{input1.shape}, input2: {input2.shape}, target: {target.shape} "
+            f"{input1.shape}, input2: {input2.shape}, target: {target.shape} ",
         )
     return _reduced((-target * (input1 - input2) + margin).clamp(min=0), reduction)
 
@@ -374,7 +384,7 @@ def multi_margin_loss(
     reduction = check_reduction(size_average, reduce, reduction)
     scores = input.unsqueeze(0) if input.ndim < 2 else input
     if p not in (1, 2):
-        raise ValueError(f"multi_margin_loss: only p == 1 and p == 2 supported, got {p}")
+        raise told(ValueError, f"multi_margin_loss: only p == 1 and p == 2 supported, got {p}")
     classes = _classes_of("multi_margin_loss", scores, target, tuple(scores.shape[:1]), 0)
     rows = np.arange(len(classes))
     others = np.ones(scores.shape, bool)
@@ -471,9 +481,10 @@ def cosine_embedding_loss(
     reduction = check_reduction(size_average, reduce, reduction)
     dim = target.ndim
     if dim > 1 or input1.ndim != dim + 1 or input2.ndim != dim + 1:
-        raise RuntimeError(
+        raise told(
+            RuntimeError,
             "cosine_embedding_loss: expected inputs (N, D) and target (N,), or (D,) and (), got "
-            f"{tuple(input1.shape)}, {tuple(input2.shape)} and {tuple(target.shape)}"
+            f"{tuple(input1.shape)}, {tuple(input2.shape)} and {tuple(target.shape)}",
         )
     sizes = ((input1 * input1).sum(dim) + 1e-12) * ((input2 * input2).sum(dim) + 1e-12)
     cosine = (input1 * input2).sum(dim) / sizes.sqrt()
@@ -514,7 +525,7 @@ def triplet_margin_loss(
     require_tensors("triplet_margin_loss", anchor=anchor, positive=positive, negative=negative)
     reduction = check_reduction(size_average, reduce, reduction)
     if margin <= 0:
-        raise ValueError(f"margin must be greater than 0, got {margin}")
+        raise told(ValueError, f"margin must be greater than 0, got {margin}")
 
     def distance(x: Any, y: Any) -> Any:
         return pairwise_distance(x, y, p, eps)
@@ -555,11 +566,12 @@ def triplet_margin_with_distance_loss(
         ValueError: if `margin` is not positive, or for another reduction.
     """
     if margin <= 0:
-        raise ValueError(f"margin must be greater than 0, got {margin}")
+        raise told(ValueError, f"margin must be greater than 0, got {margin}")
     if not anchor.ndim == positive.ndim == negative.ndim:
-        raise RuntimeError(
+        raise told(
+            RuntimeError,
             "triplet_margin_loss: anchor, positive and negative must have equally many dimensions, got "
-            f"{tuple(anchor.shape)}, {tuple(positive.shape)} and {tuple(negative.shape)}"
+            f"{tuple(anchor.shape)}, {tuple(positive.shape)} and {tuple(negative.shape)}",
         )
     reduction = check_reduction(None, None, reduction)
     distance = pairwise_distance if distance_function is None else distance_function

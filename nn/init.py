@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from tinygrad_like.autograd.grad_mode import no_grad
+from tinygrad_like.lines import told
 from tinygrad_like.ops import random
 from tinygrad_like.ops.creation import empty, empty_like
 
@@ -70,10 +71,10 @@ def calculate_gain(nonlinearity: str, param: float | None = None) -> float:
     if nonlinearity == "leaky_relu":
         slope = 0.01 if param is None else param
         if isinstance(slope, bool) or not isinstance(slope, int | float):
-            raise ValueError(f"negative_slope {param} not a valid number")
+            raise told(ValueError, f"negative_slope {param} not a valid number")
         return math.sqrt(2.0 / (1 + slope**2))
     if nonlinearity not in _GAINS:
-        raise ValueError(f"Unsupported nonlinearity {nonlinearity}")
+        raise told(ValueError, f"Unsupported nonlinearity {nonlinearity}")
     return _GAINS[nonlinearity]
 
 
@@ -122,7 +123,7 @@ def eye_(tensor: Any) -> Any:
         ValueError: if it is not a matrix.
     """
     if tensor.ndim != 2:
-        raise ValueError("Only tensors with 2 dimensions are supported")
+        raise told(ValueError, "Only tensors with 2 dimensions are supported")
     tensor.zero_()
     np.fill_diagonal(tensor.array, 1)
     return tensor
@@ -140,9 +141,9 @@ def dirac_(tensor: Any, groups: int = 1) -> Any:
         ValueError: for another number of dimensions, or if `groups` does not divide `C_out`.
     """
     if tensor.ndim not in (3, 4, 5):
-        raise ValueError("Only tensors with 3, 4, or 5 dimensions are supported")
+        raise told(ValueError, "Only tensors with 3, 4, or 5 dimensions are supported")
     if tensor.shape[0] % groups != 0:
-        raise ValueError("dim 0 must be divisible by groups")
+        raise told(ValueError, "dim 0 must be divisible by groups")
     per_group = tensor.shape[0] // groups
     tensor.zero_()
     centre = tuple(size // 2 for size in tensor.shape[2:])
@@ -207,9 +208,10 @@ def _normal_cdf(x: float) -> float:
 def _calculate_fan_in_and_fan_out(tensor: Any) -> tuple[int, int]:
     """Return how many inputs one output has, and how many outputs one input."""
     if tensor.ndim < 2:
-        raise ValueError(
+        raise told(
+            ValueError,
             "Fan in and fan out can not be computed for tensor with fewer than 2 dimensions, got shape "
-            f"{tuple(tensor.shape)}"
+            f"{tuple(tensor.shape)}",
         )
     field = math.prod(tensor.shape[2:])
     return tensor.shape[1] * field, tensor.shape[0] * field
@@ -218,7 +220,9 @@ def _calculate_fan_in_and_fan_out(tensor: Any) -> tuple[int, int]:
 def _calculate_correct_fan(tensor: Any, mode: str) -> int:
     mode = mode.lower()
     if mode not in ("fan_in", "fan_out"):
-        raise ValueError(f"Mode {mode} not supported, please use one of ['fan_in', 'fan_out']")
+        raise told(
+            ValueError, f"Mode {mode} not supported, please use one of ['fan_in', 'fan_out']"
+        )
     return _calculate_fan_in_and_fan_out(tensor)[mode == "fan_out"]
 
 
@@ -307,7 +311,7 @@ def orthogonal_(tensor: Any, gain: float = 1, generator: Any = None) -> Any:
         ValueError: if it has fewer than 2 dimensions.
     """
     if tensor.ndim < 2:
-        raise ValueError("Only tensors with 2 or more dimensions are supported")
+        raise told(ValueError, "Only tensors with 2 or more dimensions are supported")
     if tensor.array.size == 0:
         return tensor
     rows = tensor.shape[0]
@@ -336,7 +340,7 @@ def sparse_(tensor: Any, sparsity: float, std: float = 0.01, generator: Any = No
         ValueError: if it is not a matrix.
     """
     if tensor.ndim != 2:
-        raise ValueError("Only tensors with 2 dimensions are supported")
+        raise told(ValueError, "Only tensors with 2 dimensions are supported")
     rows, columns = tensor.shape
     zeros = math.ceil(sparsity * rows)
     tensor.normal_(0, std, generator=generator)

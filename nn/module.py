@@ -109,7 +109,7 @@ class Module(Hooked, Stateful, Changeable):
     def _check_name(self, kind: str, name: Any, own: str) -> None:
         """Raise unless `name` can be given to a new `kind`, kept in the dictionary `own`."""
         if own not in self.__dict__:
-            raise AttributeError(f"cannot assign {kind} before Module.__init__() call")
+            raise told(AttributeError, f"cannot assign {kind} before Module.__init__() call")
         if not isinstance(name, str):
             raise told(TypeError, f"{kind} name should be a string. Got {typename(name)}")
         if hasattr(self, name) and name not in self.__dict__[own]:
@@ -201,7 +201,9 @@ class Module(Hooked, Stateful, Changeable):
             registered = state.get(own)
             if isinstance(value, kind):
                 if registered is None:
-                    raise AttributeError(f"cannot assign {title} before Module.__init__() call")
+                    raise told(
+                        AttributeError, f"cannot assign {title} before Module.__init__() call"
+                    )
                 if own != "_buffers":
                     state.pop(name, None)
                     self._non_persistent_buffers_set.discard(name)

@@ -7,6 +7,7 @@ from math import e, inf, nan, pi
 from typing import Any
 
 from tinygrad_like.device import layout
+from tinygrad_like.lines import told
 from tinygrad_like.modes import thread_mode
 from tinygrad_like.tensor import Tensor
 
@@ -97,8 +98,9 @@ def _function(name: str) -> Any:
     @functools.wraps(method)
     def function(input: Any, *args: Any, **kwargs: Any) -> Any:
         if not isinstance(input, Tensor):
-            raise TypeError(
-                f"{name}(): argument 'input' (position 1) must be Tensor, not {type(input).__name__}"
+            raise told(
+                TypeError,
+                f"{name}(): argument 'input' (position 1) must be Tensor, not {type(input).__name__}",
             )
         return method(input, *args, **kwargs)
 

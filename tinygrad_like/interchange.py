@@ -10,6 +10,7 @@ import numpy as np
 
 from tinygrad_like import dtypes
 from tinygrad_like.graph import Traced, result_type
+from tinygrad_like.lines import told
 from tinygrad_like.size import Size
 
 NumpyArray = np.ndarray[Any, Any]
@@ -28,13 +29,15 @@ def canonical(array: NumpyArray) -> NumpyArray:
         wanted = dtypes.of(array.dtype)
     except TypeError:
         if array.dtype.kind in "iufb" and not array.dtype.isnative:
-            raise ValueError(
+            raise told(
+                ValueError,
                 "given numpy array has byte order different from the native byte order; convert it "
-                "with array.astype(array.dtype.newbyteorder('='))"
+                "with array.astype(array.dtype.newbyteorder('='))",
             ) from None
-        raise TypeError(
+        raise told(
+            TypeError,
             f"can't convert np.ndarray of type {array.dtype} to a tensor. The only supported types are: "
-            f"{_SUPPORTED}."
+            f"{_SUPPORTED}.",
         ) from None
     # NumPy has two names for 64-bit integers, and unpickled dtypes are copies.
     return array if array.dtype is wanted else array.view(wanted)
@@ -63,8 +66,10 @@ def to_array(data: Any, d: np.dtype[Any] | None) -> NumpyArray:
         kinds.add(type(data))
     if str in kinds and not isinstance(data, str):
         if isinstance(data[0], bool | int | float):
-            raise TypeError(f"new(): invalid data type 'str'; a tensor holds one of {_SUPPORTED}")
-        raise ValueError("too many dimensions 'str': a tensor holds numbers, not text")
+            raise told(
+                TypeError, f"new(): invalid data type 'str'; a tensor holds one of {_SUPPORTED}"
+            )
+        raise told(ValueError, "too many dimensions 'str': a tensor holds numbers, not text")
     if not kinds <= _NUMBERS:
         data = _plain(data, kinds)
     try:
@@ -73,7 +78,9 @@ def to_array(data: Any, d: np.dtype[Any] | None) -> NumpyArray:
         raise _misshapen(data) or error from None
     inferred = _inferred(kinds)
     if array.dtype.kind not in "biuf" or (inferred.kind == "i" and array.dtype.kind == "u"):
-        raise ValueError("Overflow when unpacking long long: an integer needs more than 64 bits")
+        raise told(
+            ValueError, "Overflow when unpacking long long: an integer needs more than 64 bits"
+        )
     wanted = inferred if d is None else d
     if array.dtype is wanted:
         return array
@@ -94,8 +101,9 @@ def from_sizes_or_data(data: tuple[Any, ...], d: np.dtype[Any]) -> Any:
     if len(data) == 1 and not isinstance(data[0], int | float):
         return result_type.make(to_array(data[0], d))
     if not all(isinstance(size, int) for size in data):
-        raise TypeError(
-            f"new(): data must be a sequence or sizes, got {', '.join(map(repr, data))}; use tensor(...)"
+        raise told(
+            TypeError,
+            f"new(): data must be a sequence or sizes, got {', '.join(map(repr, data))}; use tensor(...)",
         )
     return result_type.make(np.zeros(data or (0,), d))
 
@@ -103,16 +111,18 @@ def from_sizes_or_data(data: tuple[Any, ...], d: np.dtype[Any]) -> Any:
 def _unwrap(data: Any) -> Any:
     """Return an array or a list for other kinds of data."""
     if isinstance(data, str | bytes | complex):
-        raise TypeError(
-            f"new(): invalid data type '{type(data).__name__}'; a tensor holds one of {_SUPPORTED}"
+        raise told(
+            TypeError,
+            f"new(): invalid data type '{type(data).__name__}'; a tensor holds one of {_SUPPORTED}",
         )
     if hasattr(data, "__array__"):
         return np.asarray(data)
     if not isinstance(data, dict) and hasattr(data, "__getitem__") and hasattr(data, "__len__"):
         return list(data)
-    raise RuntimeError(
+    raise told(
+        RuntimeError,
         f"Could not infer dtype of {type(data).__name__}; a tensor is made of numbers, nested lists of "
-        "numbers, or an array"
+        "numbers, or an array",
     )
 
 
@@ -132,9 +142,10 @@ def _plain(data: Any, kinds: set[Any]) -> Any:
         return [_plain(element, kinds) for element in data]
     if isinstance(data, Traced):
         if data.array.size != 1:
-            raise ValueError(
+            raise told(
+                ValueError,
                 "only one element tensors can be converted to Python scalars, got shape "
-                f"{data.array.shape}; join larger ones with stack or cat"
+                f"{data.array.shape}; join larger ones with stack or cat",
             )
         kinds.add(data.array.dtype)
         return data.array.item()
@@ -169,16 +180,17 @@ def _misshapen(data: Any) -> Exception | None:
     for dim, size in enumerate(shape):
         for part in level:
             if not isinstance(part, list | tuple | np.ndarray):
-                return TypeError(
+                return told(
+                    TypeError,
                     f"not a sequence: expected sequence of length {size} at dim {dim}, "
-                    f"got {type(part).__name__}"
+                    f"got {type(part).__name__}",
                 )
             if len(part) != size:
-                return ValueError(
-                    f"expected sequence of length {size} at dim {dim} (got {len(part)})"
+                return told(
+                    ValueError, f"expected sequence of length {size} at dim {dim} (got {len(part)})"
                 )
         level = [element for part in level for element in part]
-    return TypeError(f"expected a number at dim {len(shape)}, got a longer sequence")
+    return told(TypeError, f"expected a number at dim {len(shape)}, got a longer sequence")
 
 
 def _refuse_overflow(array: NumpyArray, wanted: np.dtype[Any]) -> None:
@@ -188,8 +200,9 @@ def _refuse_overflow(array: NumpyArray, wanted: np.dtype[Any]) -> None:
     limits = np.iinfo(wanted)
     low = -limits.max if wanted.kind == "u" else limits.min
     if not ((array >= low) & (array <= limits.max)).all():
-        raise RuntimeError(
-            f"value cannot be converted to type {dtypes.named(wanted).name} without overflow"
+        raise told(
+            RuntimeError,
+            f"value cannot be converted to type {dtypes.named(wanted).name} without overflow",
         )
 
 
@@ -205,10 +218,11 @@ def shared(array: NumpyArray) -> Any:
     """
     array = canonical(array)
     if any(stride < 0 for stride in array.strides):
-        raise ValueError(
+        raise told(
+            ValueError,
             "At least one stride in the given numpy array is negative, and tensors with negative "
             "strides are not currently supported. (You can probably work around this by making a "
-            "copy of your array with array.copy().)"
+            "copy of your array with array.copy().)",
         )
     if type(array) is not np.ndarray:
         array = array.view(np.ndarray)
@@ -233,7 +247,7 @@ def from_numpy(ndarray: NumpyArray) -> Any:
     tensor([7, 2, 3])
     """
     if not isinstance(ndarray, np.ndarray):
-        raise TypeError(f"from_numpy: expected np.ndarray (got {type(ndarray).__name__})")
+        raise told(TypeError, f"from_numpy: expected np.ndarray (got {type(ndarray).__name__})")
     if not ndarray.flags.writeable:
         warnings.warn(
             "The given NumPy array is not writable: writing into this tensor will raise an error; "
@@ -256,8 +270,9 @@ def from_dlpack(ext_tensor: Any) -> Any:
     tensor([0, 1, 2])
     """
     if not hasattr(ext_tensor, "__dlpack__"):
-        raise TypeError(
-            f"from_dlpack(): got {type(ext_tensor).__name__}, expected an object with __dlpack__"
+        raise told(
+            TypeError,
+            f"from_dlpack(): got {type(ext_tensor).__name__}, expected an object with __dlpack__",
         )
     return shared(np.from_dlpack(ext_tensor))
 
@@ -289,9 +304,10 @@ def frombuffer(
     d = dtypes.of(dtype)
     there = memoryview(buffer).nbytes - offset
     if count * d.itemsize > there:
-        raise ValueError(
+        raise told(
+            ValueError,
             f"frombuffer: count {count} takes {count * d.itemsize} bytes, got a buffer of {there} after "
-            f"offset {offset}"
+            f"offset {offset}",
         )
     tensor = result_type.make(np.frombuffer(buffer, d, count, offset))
     return tensor.requires_grad_() if requires_grad else tensor

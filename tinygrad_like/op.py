@@ -267,10 +267,11 @@ class Op:
                 and "_inference" in o.__dict__
                 and wanted.intersection(self.saves.get(name, ()))
             ):
-                raise RuntimeError(
+                raise told(
+                    RuntimeError,
                     f"Inference tensors cannot be saved for backward: {self.name} needs the value of "
                     f"{self.public(name)}, which was made in inference mode; clone() it to get a normal tensor, "
-                    "or make it under no_grad()"
+                    "or make it under no_grad()",
                 )
         return self.packing_node if thread_mode.saving else self.node
 

@@ -17,7 +17,7 @@ import numpy as np
 from tinygrad_like import dtypes, return_types
 from tinygrad_like.graph import Traced
 from tinygrad_like.keywords import PLAIN
-from tinygrad_like.lines import internal
+from tinygrad_like.lines import internal, told
 from tinygrad_like.modes import departed, thread_mode
 from tinygrad_like.stamps import owner, stamp
 from tinygrad_like.views import refuse_inference, refuse_overlap, title
@@ -141,7 +141,9 @@ def fill(home: str, name: str, out: Any, args: list[Any], kwargs: dict[str, Any]
     full = f"{home}_{name}" if home in ("linalg", "special") else name
     outs = _checked(full, out)
     if name in _SPACED and outs[0].array.dtype.kind == "b":
-        raise NotImplementedError(f"\"{name}_cpu\" not implemented for 'Bool'; give another out")
+        raise told(
+            NotImplementedError, f"\"{name}_cpu\" not implemented for 'Bool'; give another out"
+        )
     if how == "dtype" and kwargs.get("dtype") is None:
         kwargs["dtype"] = dtypes.named(outs[0].array.dtype)
     results = PLAIN[home, name](*args, **kwargs)
@@ -169,7 +171,7 @@ def written(name: str, how: str, out: Any, results: Any, operands: Iterable[Any]
     if is_list != several or (is_list and len(out) != len(wanted)):
         expected = f"a tuple of {len(wanted)} Tensors" if several else "Tensor"
         got = f"{type(out).__name__} of {len(out)}" if is_list else type(out).__name__
-        raise TypeError(f"{name}(): argument 'out' must be {expected}, not {got}")
+        raise told(TypeError, f"{name}(): argument 'out' must be {expected}, not {got}")
     outs = _checked(name, out)
     for each, result in zip(outs, wanted, strict=True):
         if result.node is not None:
@@ -196,7 +198,7 @@ def _checked(name: str, out: Any) -> list[Any]:
     for each in outs:
         if not isinstance(each, Traced):
             got = f"{type(out).__name__} of " * (each is not out) + type(each).__name__
-            raise TypeError(f"{name}(): argument 'out' must be Tensor, not {got}")
+            raise told(TypeError, f"{name}(): argument 'out' must be Tensor, not {got}")
         if thread_mode.grad and each.node is not None:
             raise _differentiated(name)
         if departed.count:
@@ -205,9 +207,10 @@ def _checked(name: str, out: Any) -> list[Any]:
 
 
 def _differentiated(name: str) -> RuntimeError:
-    return RuntimeError(
+    return told(
+        RuntimeError,
         f"{name}(): functions with out=... arguments don't support automatic differentiation, but one "
-        "of the arguments requires grad; leave out= away, or use no_grad()"
+        "of the arguments requires grad; leave out= away, or use no_grad()",
     )
 
 
@@ -223,9 +226,10 @@ def _refuse_dtype(name: str, how: str, result: Any, out: Any) -> None:
         return
     if name in ("all", "any") and got == np.uint8:  # as before there were bools
         return
-    raise RuntimeError(
+    raise told(
+        RuntimeError,
         f"{name}: Expected out tensor to have dtype {dtypes.named(wanted)}, but got "
-        f"{dtypes.named(got)} instead"
+        f"{dtypes.named(got)} instead",
     )
 
 
@@ -237,9 +241,10 @@ def _refuse_partial_overlap(memory: np.ndarray[Any, Any], operands: Iterable[Any
             continue  # PyTorch's only looks at tensors without gaps
         same = array.ctypes.data == memory.ctypes.data and array.strides == memory.strides
         if not (same and array.shape == memory.shape) and np.shares_memory(array, memory):
-            raise RuntimeError(
+            raise told(
+                RuntimeError,
                 "unsupported operation: some elements of the input tensor and the written-to tensor refer "
-                "to a single memory location. Please clone() the tensor before performing the operation."
+                "to a single memory location. Please clone() the tensor before performing the operation.",
             )
 
 

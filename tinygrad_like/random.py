@@ -16,6 +16,7 @@ import numpy as np
 
 from tinygrad_like.device import Device, check_device, cpu
 from tinygrad_like.graph import Traced, result_type
+from tinygrad_like.lines import told
 
 __all__ = [
     "Generator",
@@ -115,14 +116,17 @@ class Generator:
             RuntimeError: if it has not the right size.
         """
         if not isinstance(new_state, Traced):
-            raise TypeError(f"expected a torch.ByteTensor, but got {type(new_state).__name__}")
+            raise told(
+                TypeError, f"expected a torch.ByteTensor, but got {type(new_state).__name__}"
+            )
         if new_state.array.dtype != np.uint8:
-            raise TypeError("RNG state must be a torch.ByteTensor")
+            raise told(TypeError, "RNG state must be a torch.ByteTensor")
         data = new_state.array.tobytes()
         if len(data) != _STATE_BYTES:
-            raise RuntimeError(
+            raise told(
+                RuntimeError,
                 f"Expected a CPUGeneratorImplState of size {_STATE_BYTES} but found the input RNG state "
-                f"size to be {len(data)}"
+                f"size to be {len(data)}",
             )
         seed_, left, _, _ = _HEAD.unpack_from(data)
         _, normal, _, valid = _TAIL.unpack_from(data, _HEAD.size + 8 * _WORDS)
@@ -188,10 +192,12 @@ def _as_seed(seed: Any) -> int:
     if isinstance(seed, Traced) and seed.array.size == 1 and seed.array.dtype.kind in "iu":
         seed = seed.array.item()
     if not isinstance(seed, int | np.integer):
-        raise RuntimeError(f"manual_seed expected a long, but got {type(seed).__name__}")
+        raise told(RuntimeError, f"manual_seed expected a long, but got {type(seed).__name__}")
     number = int(seed)
     if not -(2**63) <= number < 2**64:
-        raise ValueError(f"Overflow when unpacking long long: seed {number} has more than 64 bits")
+        raise told(
+            ValueError, f"Overflow when unpacking long long: seed {number} has more than 64 bits"
+        )
     return number % 2**64
 
 
@@ -213,8 +219,9 @@ def chosen(generator: Any) -> Generator:
     if generator is None:
         return default_generator
     if not isinstance(generator, Generator):
-        raise TypeError(
-            f"generator: got {type(generator).__name__}, expected a torch.Generator or None"
+        raise told(
+            TypeError,
+            f"generator: got {type(generator).__name__}, expected a torch.Generator or None",
         )
     return generator
 
@@ -228,7 +235,7 @@ def manual_seed(seed: int) -> Generator:
     tensor([0.4963, 0.7682])
     """
     if isinstance(seed, str):
-        raise ValueError(f"manual_seed: seed must be an int, got the str {seed!r}")
+        raise told(ValueError, f"manual_seed: seed must be an int, got the str {seed!r}")
     return default_generator.manual_seed(int(seed))
 
 

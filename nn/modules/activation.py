@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from typing import Any
 
+from tinygrad_like.lines import told
 from tinygrad_like.nn import functional as F
 from tinygrad_like.nn import init
 from tinygrad_like.nn.module import Module
@@ -490,5 +491,7 @@ class Softmax2d(Module):
     def forward(self, input: Any) -> Any:
         """Return the softmax over the channels."""
         if input.ndim not in (3, 4):
-            raise ValueError(f"Softmax2d: expected input to be 3D or 4D, got {input.ndim}D instead")
+            raise told(
+                ValueError, f"Softmax2d: expected input to be 3D or 4D, got {input.ndim}D instead"
+            )
         return F.softmax(input, -3, _stacklevel=5)

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from tinygrad_like.graph import result_type
+from tinygrad_like.lines import told
 from tinygrad_like.nn import functional as F
 from tinygrad_like.nn.module import Module
 from tinygrad_like.nn.modules.container import ModuleList, Sequential
@@ -62,12 +63,13 @@ class AdaptiveLogSoftmaxWithLoss(Module):
         super().__init__()
         cutoffs = list(cutoffs)
         if not cutoffs:
-            raise ValueError("cutoffs should be a sequence of length larger than 0")
+            raise told(ValueError, "cutoffs should be a sequence of length larger than 0")
         increasing = all(a < b for a, b in itertools.pairwise([0, *cutoffs, n_classes]))
         if not increasing or any(int(c) != c for c in cutoffs):
-            raise ValueError(
+            raise told(
+                ValueError,
                 "cutoffs should be a sequence of unique, positive integers sorted in an increasing "
-                "order, where each value is between 1 and n_classes-1"
+                "order, where each value is between 1 and n_classes-1",
             )
         self.in_features = in_features
         self.n_classes = n_classes
@@ -103,21 +105,25 @@ class AdaptiveLogSoftmaxWithLoss(Module):
             RuntimeError: if shapes do not fit, or a target is no class.
         """
         if target_.ndim > 1:
-            raise RuntimeError("0D or 1D target tensor expected, multi-target not supported")
+            raise told(RuntimeError, "0D or 1D target tensor expected, multi-target not supported")
         if target_.ndim and input_.shape[0] != target_.shape[0]:
-            raise RuntimeError("Input and target should have the same size in the batch dimension.")
+            raise told(
+                RuntimeError, "Input and target should have the same size in the batch dimension."
+            )
         if input_.ndim != target_.ndim + 1:
-            raise RuntimeError(
+            raise told(
+                RuntimeError,
                 f"{target_.ndim}D target tensor expects {target_.ndim + 1}D input tensors, but found "
-                f"inputs with size {input_.shape}"
+                f"inputs with size {input_.shape}",
             )
         single = target_.ndim == 0
         input = input_.unsqueeze(0) if single else input_
         target = target_.array.reshape(-1)
         if target.size and not (target.min() >= 0 and target.max() < self.n_classes):
-            raise RuntimeError(
+            raise told(
+                RuntimeError,
                 f"Target values should be in [0, {self.n_classes - 1}], but values in range "
-                f"[{target.min()}, {target.max()}] were found. "
+                f"[{target.min()}, {target.max()}] were found. ",
             )
         cluster = np.searchsorted(self.cutoffs, target, side="right")
         column = np.where(cluster == 0, target, self.shortlist_size + cluster - 1)

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from tinygrad_like.lines import told
 from tinygrad_like.nn import functional as F
 from tinygrad_like.nn import init
 from tinygrad_like.nn.module import Module
@@ -152,7 +153,7 @@ class BatchNorm1d(_BatchNorm):
 
     def _check_input_dim(self, input: Any) -> None:
         if input.ndim not in (2, 3):
-            raise ValueError(f"expected 2D or 3D input (got {input.ndim}D input)")
+            raise told(ValueError, f"expected 2D or 3D input (got {input.ndim}D input)")
 
 
 class BatchNorm2d(_BatchNorm):
@@ -163,7 +164,7 @@ class BatchNorm2d(_BatchNorm):
 
     def _check_input_dim(self, input: Any) -> None:
         if input.ndim != 4:
-            raise ValueError(f"expected 4D input (got {input.ndim}D input)")
+            raise told(ValueError, f"expected 4D input (got {input.ndim}D input)")
 
 
 class BatchNorm3d(_BatchNorm):
@@ -174,7 +175,7 @@ class BatchNorm3d(_BatchNorm):
 
     def _check_input_dim(self, input: Any) -> None:
         if input.ndim != 5:
-            raise ValueError(f"expected 5D input (got {input.ndim}D input)")
+            raise told(ValueError, f"expected 5D input (got {input.ndim}D input)")
 
 
 class SyncBatchNorm(_BatchNorm):
@@ -214,9 +215,9 @@ class SyncBatchNorm(_BatchNorm):
 
     def _check_input_dim(self, input: Any) -> None:
         if input.ndim < 2:
-            raise ValueError(f"expected at least 2D input (got {input.ndim}D input)")
+            raise told(ValueError, f"expected at least 2D input (got {input.ndim}D input)")
         if input.shape[1] == 0:
-            raise ValueError("SyncBatchNorm number of input channels should be non-zero")
+            raise told(ValueError, "SyncBatchNorm number of input channels should be non-zero")
 
     @classmethod
     def convert_sync_batchnorm(cls, module: Module, process_group: Any = None) -> Module:

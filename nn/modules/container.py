@@ -8,6 +8,7 @@ from collections.abc import ItemsView, Iterable, Iterator, KeysView, Mapping, Va
 from typing import Any, Self
 
 from tinygrad_like.graph import Traced
+from tinygrad_like.lines import told
 from tinygrad_like.nn.module import Module
 from tinygrad_like.nn.naming import indented, typename
 from tinygrad_like.nn.parameter import Parameter
@@ -17,7 +18,7 @@ def _position(index: Any, size: int) -> int:
     """Return the place among `size` that `index`, perhaps negative, means."""
     place = operator.index(index)
     if not -size <= place < size:
-        raise IndexError(f"index {place} is out of range")
+        raise told(IndexError, f"index {place} is out of range")
     return place % size
 
 
@@ -116,9 +117,11 @@ class Sequential(_Listed):
 
     def _check_factor(self, times: Any) -> None:
         if not isinstance(times, int):
-            raise TypeError(f"unsupported operand type(s) for *: {type(self)} and {type(times)}")
+            raise told(
+                TypeError, f"unsupported operand type(s) for *: {type(self)} and {type(times)}"
+            )
         if times <= 0:
-            raise ValueError(f"Non-positive multiplication factor {times} for {type(self)}")
+            raise told(ValueError, f"Non-positive multiplication factor {times} for {type(self)}")
 
     def insert(self, index: int, module: Module) -> Self:
         """Put a module before the one at `index` and return this one.
@@ -129,7 +132,7 @@ class Sequential(_Listed):
         if not isinstance(module, Module):
             raise AssertionError(f"module should be of type: {Module}")
         if not -len(self) <= index <= len(self):
-            raise IndexError(f"Index out of range: {index}")
+            raise told(IndexError, f"Index out of range: {index}")
         self._insert(index, module)
         return self
 
@@ -142,8 +145,9 @@ class Sequential(_Listed):
 
 def _checked(other: Any) -> Sequential:
     if not isinstance(other, Sequential):
-        raise ValueError(
-            f"add operator supports only objects of Sequential class, but {type(other)} is given."
+        raise told(
+            ValueError,
+            f"add operator supports only objects of Sequential class, but {type(other)} is given.",
         )
     return other
 
@@ -190,9 +194,10 @@ class ModuleList(_Listed):
             TypeError: if `modules` can't be iterated over.
         """
         if not isinstance(modules, Iterable):
-            raise TypeError(
+            raise told(
+                TypeError,
                 "ModuleList.extend should be called with an iterable, but got "
-                f"{type(modules).__name__}"
+                f"{type(modules).__name__}",
             )
         for module in list(modules):
             self.append(module)
@@ -282,23 +287,26 @@ class ModuleDict(Module):
 
 def _pairs(given: Any, kind: str, called: str) -> Iterator[tuple[str, Any]]:
     if not isinstance(given, Iterable):
-        raise TypeError(
+        raise told(
+            TypeError,
             f"{called}.update should be called with an iterable of key/value pairs, but got "
-            f"{type(given).__name__}"
+            f"{type(given).__name__}",
         )
     if isinstance(given, Mapping | ModuleDict | ParameterDict):
         yield from list(given.items())
         return
     for position, pair in enumerate(given):
         if not isinstance(pair, Iterable):
-            raise TypeError(
+            raise told(
+                TypeError,
                 f"{kind} update sequence element #{position} should be Iterable; is"
-                f"{type(pair).__name__}"
+                f"{type(pair).__name__}",
             )
         key_and_value = tuple(pair)
         if len(key_and_value) != 2:
-            raise ValueError(
-                f"{kind} update sequence element #{position} has length {len(key_and_value)}; 2 is required"
+            raise told(
+                ValueError,
+                f"{kind} update sequence element #{position} has length {len(key_and_value)}; 2 is required",
             )
         yield key_and_value
 
@@ -359,9 +367,10 @@ class ParameterList(Module):
             TypeError: if `values` is a tensor or can't be iterated over.
         """
         if not isinstance(values, Iterable) or isinstance(values, Traced):
-            raise TypeError(
+            raise told(
+                TypeError,
                 "ParameterList.extend should be called with an iterable, but got "
-                f"{type(values).__name__}"
+                f"{type(values).__name__}",
             )
         for value in list(values):
             self.append(value)
@@ -376,7 +385,7 @@ class ParameterList(Module):
 
     def __call__(self, *_: Any, **__: Any) -> Any:
         """Raise: it computes nothing."""
-        raise RuntimeError("ParameterList should not be called.")
+        raise told(RuntimeError, "ParameterList should not be called.")
 
 
 class ParameterDict(Module):
@@ -489,7 +498,7 @@ class ParameterDict(Module):
 
     def __call__(self, *_: Any, **__: Any) -> Any:
         """Raise: it computes nothing."""
-        raise RuntimeError("ParameterDict should not be called.")
+        raise told(RuntimeError, "ParameterDict should not be called.")
 
     def __or__(self, other: Any) -> ParameterDict:
         joined = self.copy()
@@ -508,8 +517,9 @@ class ParameterDict(Module):
 
 def _string(key: Any) -> str:
     if not isinstance(key, str):
-        raise TypeError(
+        raise told(
+            TypeError,
             "Index given to ParameterDict cannot be used as a key as it is not a string "
-            f"(type is '{type(key).__name__}')."
+            f"(type is '{type(key).__name__}').",
         )
     return key

@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+from tinygrad_like.lines import told
 from tinygrad_like.nn import functional as F
 from tinygrad_like.nn import init
 from tinygrad_like.nn.module import Module
@@ -60,22 +61,24 @@ class _ConvNd(Module):
 
     def _check(self) -> None:
         if self.groups <= 0:
-            raise ValueError("groups must be a positive integer")
+            raise told(ValueError, "groups must be a positive integer")
         if self.in_channels % self.groups != 0:
-            raise ValueError("in_channels must be divisible by groups")
+            raise told(ValueError, "in_channels must be divisible by groups")
         if self.out_channels % self.groups != 0:
-            raise ValueError("out_channels must be divisible by groups")
+            raise told(ValueError, "out_channels must be divisible by groups")
         if isinstance(self.padding, str):
             if self.padding not in ("same", "valid"):
-                raise ValueError(
-                    f"Invalid padding string {self.padding!r}, should be one of 'same' and 'valid'"
+                raise told(
+                    ValueError,
+                    f"Invalid padding string {self.padding!r}, should be one of 'same' and 'valid'",
                 )
             if self.padding == "same" and any(s != 1 for s in self.stride):
-                raise ValueError("padding='same' is not supported for strided convolutions")
+                raise told(ValueError, "padding='same' is not supported for strided convolutions")
         modes = ("zeros", "reflect", "replicate", "circular")
         if self.padding_mode not in modes:
-            raise ValueError(
-                f"padding_mode must be one of {modes}, but got padding_mode='{self.padding_mode}'"
+            raise told(
+                ValueError,
+                f"padding_mode must be one of {modes}, but got padding_mode='{self.padding_mode}'",
             )
 
     def _padding_around(self) -> list[int]:
@@ -230,7 +233,9 @@ class _ConvTranspose(_ConvNd):
         dtype: Any = None,
     ) -> None:
         if padding_mode != "zeros":
-            raise ValueError(f'Only "zeros" padding mode is supported for {type(self).__name__}')
+            raise told(
+                ValueError, f'Only "zeros" padding mode is supported for {type(self).__name__}'
+            )
         super().__init__(
             in_channels,
             out_channels,
@@ -268,9 +273,10 @@ class _ConvTranspose(_ConvNd):
         if len(wanted) == leading + self.dims:
             wanted = wanted[leading:]
         if len(wanted) != self.dims:
-            raise ValueError(
+            raise told(
+                ValueError,
                 f"ConvTranspose{self.dims}D: for {input.ndim}D input, output_size must have "
-                f"{self.dims} or {leading + self.dims} elements (got {len(wanted)})"
+                f"{self.dims} or {leading + self.dims} elements (got {len(wanted)})",
             )
         smallest = [
             (input.shape[leading + d] - 1) * self.stride[d]
@@ -282,9 +288,10 @@ class _ConvTranspose(_ConvNd):
         largest = [size + self.stride[d] - 1 for d, size in enumerate(smallest)]
         sizes = zip(wanted, smallest, largest, strict=True)
         if any(not low <= size <= high for size, low, high in sizes):
-            raise ValueError(
+            raise told(
+                ValueError,
                 f"requested an output size of {wanted}, but valid sizes range from {smallest} to "
-                f"{largest} (for an input of {input.shape[2:]})"
+                f"{largest} (for an input of {input.shape[2:]})",
             )
         return tuple(size - low for size, low in zip(wanted, smallest, strict=True))
 

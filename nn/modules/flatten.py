@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from tinygrad_like.lines import told
 from tinygrad_like.nn.module import Module
 
 
@@ -52,17 +53,21 @@ class Unflatten(Module):
     def __init__(self, dim: int, unflattened_size: Iterable[int]) -> None:
         super().__init__()
         if not isinstance(dim, int):
-            raise TypeError("Unflatten: dim must be an int, named dimensions are not supported")
+            raise told(
+                TypeError, "Unflatten: dim must be an int, named dimensions are not supported"
+            )
         if not isinstance(unflattened_size, tuple | list):
-            raise TypeError(
+            raise told(
+                TypeError,
                 "unflattened_size must be a tuple of ints, but found type "
-                f"{type(unflattened_size).__name__}"
+                f"{type(unflattened_size).__name__}",
             )
         for position, size in enumerate(unflattened_size):
             if not isinstance(size, int):
-                raise TypeError(
+                raise told(
+                    TypeError,
                     "unflattened_size must be tuple of ints, but found element of type "
-                    f"{type(size).__name__} at pos {position}"
+                    f"{type(size).__name__} at pos {position}",
                 )
         self.dim = dim
         self.unflattened_size = unflattened_size

@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from typing import Any
 
+from tinygrad_like.lines import told
 from tinygrad_like.nn import functional as F
 from tinygrad_like.nn.modules.batchnorm import _NormBase
 
@@ -34,8 +35,9 @@ class _InstanceNorm(_NormBase):
 
     def _check_input_dim(self, input: Any) -> None:
         if input.ndim not in (self.unbatched, self.unbatched + 1):
-            raise ValueError(
-                f"expected {self.unbatched}D or {self.unbatched + 1}D input (got {input.ndim}D input)"
+            raise told(
+                ValueError,
+                f"expected {self.unbatched}D or {self.unbatched + 1}D input (got {input.ndim}D input)",
             )
 
     def forward(self, input: Any) -> Any:
@@ -45,9 +47,10 @@ class _InstanceNorm(_NormBase):
         channels = input.shape[dim]
         if channels != self.num_features:
             if self.affine:
-                raise ValueError(
+                raise told(
+                    ValueError,
                     f"expected input's size at dim={dim} to match num_features "
-                    f"({self.num_features}), but got: {channels}."
+                    f"({self.num_features}), but got: {channels}.",
                 )
             warnings.warn(
                 f"input's size at dim={dim} does not match num_features. You can silence this warning by "

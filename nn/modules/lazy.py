@@ -6,6 +6,7 @@ import itertools
 from typing import Any, ClassVar
 
 from tinygrad_like.autograd.grad_mode import no_grad
+from tinygrad_like.lines import told
 from tinygrad_like.nn.module import Module
 from tinygrad_like.nn.modules.batchnorm import BatchNorm1d, BatchNorm2d, BatchNorm3d, _NormBase
 from tinygrad_like.nn.modules.conv import (
@@ -59,8 +60,9 @@ class LazyModuleMixin(Module):
             NotImplementedError: if it is not.
         """
         del args, kwargs
-        raise NotImplementedError(
-            f"initialize_parameters is not implemented for {type(self).__name__}"
+        raise told(
+            NotImplementedError,
+            f"initialize_parameters is not implemented for {type(self).__name__}",
         )
 
     def has_uninitialized_params(self) -> bool:
@@ -77,7 +79,9 @@ class LazyModuleMixin(Module):
         if not self._inferred:
             self.initialize_parameters(*args, **kwargs)
             if self.has_uninitialized_params():
-                raise RuntimeError(f"module {self._get_name()} has not been fully initialized")
+                raise told(
+                    RuntimeError, f"module {self._get_name()} has not been fully initialized"
+                )
             if self.cls_to_become is None:
                 self._inferred = True
             else:
@@ -183,13 +187,14 @@ class _LazyConvNd(LazyModuleMixin, _ConvNd):
             return
         single = self.dims + 1
         if input.ndim not in (single, single + 1):
-            raise RuntimeError(
+            raise told(
+                RuntimeError,
                 f"Expected {single}D (unbatched) or {single + 1}D (batched) input to "
-                f"{type(self).__name__}, but got input of size: {input.shape}"
+                f"{type(self).__name__}, but got input of size: {input.shape}",
             )
         self.in_channels = input.shape[input.ndim - single]
         if self.in_channels % self.groups != 0:
-            raise ValueError("in_channels must be divisible by groups")
+            raise told(ValueError, "in_channels must be divisible by groups")
         channels = (self.out_channels, self.in_channels)
         first, second = reversed(channels) if self.transposed else channels
         self.weight.materialize((first, second // self.groups, *self.kernel_size))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from tinygrad_like.lines import told
 from tinygrad_like.nn import functional as F
 from tinygrad_like.nn.modules.distance import PairwiseDistance
 from tinygrad_like.nn.modules.loss import _Loss, _WeightedLoss
@@ -165,10 +166,11 @@ class MultiMarginLoss(_WeightedLoss):
     ) -> None:
         super().__init__(weight, size_average, reduce, reduction)
         if p not in (1, 2):
-            raise ValueError("only p == 1 and p == 2 supported")
+            raise told(ValueError, "only p == 1 and p == 2 supported")
         if weight is not None and weight.ndim != 1:
-            raise ValueError(
-                f"MultiMarginLoss: weight must be a vector, got {weight.ndim} dimensions"
+            raise told(
+                ValueError,
+                f"MultiMarginLoss: weight must be a vector, got {weight.ndim} dimensions",
             )
         self.p = p
         self.margin = margin
@@ -213,8 +215,9 @@ class TripletMarginLoss(_Loss):
     ) -> None:
         super().__init__(size_average, reduce, reduction)
         if margin <= 0:
-            raise ValueError(
-                f"TripletMarginLoss: expected margin to be greater than 0, got {margin} instead"
+            raise told(
+                ValueError,
+                f"TripletMarginLoss: expected margin to be greater than 0, got {margin} instead",
             )
         self.margin = margin
         self.p = p
@@ -258,9 +261,10 @@ class TripletMarginWithDistanceLoss(_Loss):
     ) -> None:
         super().__init__(reduction=reduction)
         if margin <= 0:
-            raise ValueError(
+            raise told(
+                ValueError,
                 "TripletMarginWithDistanceLoss: expected margin to be greater than 0, got "
-                f"{margin} instead"
+                f"{margin} instead",
             )
         self.distance_function = (
             PairwiseDistance() if distance_function is None else distance_function

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from tinygrad_like.lines import told
 from tinygrad_like.nn import functional as F
 from tinygrad_like.nn import init
 from tinygrad_like.nn.module import Module
@@ -109,8 +110,9 @@ class GroupNorm(_SampleNorm):
     ) -> None:
         super().__init__()
         if num_channels % num_groups != 0:
-            raise ValueError(
-                f"num_channels ({num_channels}) must be divisible by num_groups ({num_groups})"
+            raise told(
+                ValueError,
+                f"num_channels ({num_channels}) must be divisible by num_groups ({num_groups})",
             )
         self.num_groups = num_groups
         self.num_channels = num_channels
@@ -209,7 +211,9 @@ class CrossMapLRN2d(LocalResponseNorm):
             ValueError: if the input has other dimensions.
         """
         if input.ndim != 4:
-            raise ValueError(f"CrossMapLRN2d: Expected input to be 4D, got {input.ndim}D instead.")
+            raise told(
+                ValueError, f"CrossMapLRN2d: Expected input to be 4D, got {input.ndim}D instead."
+            )
         steps = np.arange(input.shape[1])
         reach = (self.size - 1) // 2
         apart = steps[None, :] - steps[:, None]

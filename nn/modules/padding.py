@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from tinygrad_like.lines import told
 from tinygrad_like.nn import functional as F
 from tinygrad_like.nn.module import Module
 from tinygrad_like.nn.modules.utils import Sizes, ntuple
@@ -193,8 +194,9 @@ class _CircularPad(_Pad):
     def forward(self, input: Any) -> Any:
         """Return the input padded."""
         if input.ndim not in (self.dims + 1, self.dims + 2):
-            raise ValueError(
-                f"expected {self.dims + 1}D or {self.dims + 2}D input (got {input.ndim}D input)"
+            raise told(
+                ValueError,
+                f"expected {self.dims + 1}D or {self.dims + 2}D input (got {input.ndim}D input)",
             )
         return super().forward(input)
 

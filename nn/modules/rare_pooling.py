@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from tinygrad_like.lines import told
 from tinygrad_like.nn import functional as F
 from tinygrad_like.nn.module import Module
 from tinygrad_like.nn.modules.pooling import _WindowsNd
@@ -180,19 +181,19 @@ class _FractionalMaxPoolNd(Module):
         name = f"FractionalMaxPool{self.dims}d"
         self.kernel_size = ntuple(kernel_size, self.dims)
         if self.dims == 3 and min(self.kernel_size) <= 0:
-            raise ValueError(f"kernel_size must be greater than 0, but got {kernel_size}")
+            raise told(ValueError, f"kernel_size must be greater than 0, but got {kernel_size}")
         self.return_indices = return_indices
         self.register_buffer("_random_samples", _random_samples)
         self.output_size = None if output_size is None else ntuple(output_size, self.dims)
         self.output_ratio = None if output_ratio is None else ntuple(output_ratio, self.dims)
         if self.output_size is None and self.output_ratio is None:
-            raise ValueError(
-                f"{name} requires specifying either an output size, or a pooling ratio"
+            raise told(
+                ValueError, f"{name} requires specifying either an output size, or a pooling ratio"
             )
         if self.output_size is not None and self.output_ratio is not None:
-            raise ValueError("only one of output_size and output_ratio may be specified")
+            raise told(ValueError, "only one of output_size and output_ratio may be specified")
         if self.output_ratio is not None and not all(0 < r < 1 for r in self.output_ratio):
-            raise ValueError(f"output_ratio must be between 0 and 1 (got {output_ratio})")
+            raise told(ValueError, f"output_ratio must be between 0 and 1 (got {output_ratio})")
 
     def forward(self, input: Any) -> Any:
         """Return the largest element of each window."""

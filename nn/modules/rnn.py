@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_like.graph import result_type
+from tinygrad_like.lines import told
 from tinygrad_like.nn import functional as F
 from tinygrad_like.nn import init
 from tinygrad_like.nn.module import Module
@@ -29,7 +30,7 @@ _KINDS = ("weight_ih", "weight_hh", "bias_ih", "bias_hh", "weight_hr")
 
 
 def _type_error(name: str, kind: str, value: Any) -> TypeError:
-    return TypeError(f"{name} should be of type {kind}, got: {type(value).__name__}")
+    return told(TypeError, f"{name} should be of type {kind}, got: {type(value).__name__}")
 
 
 class RNNBase(Module):
@@ -107,9 +108,10 @@ class RNNBase(Module):
             or not 0 <= dropout <= 1  # type: ignore[operator]
             or isinstance(dropout, bool)
         ):
-            raise ValueError(
+            raise told(
+                ValueError,
                 "dropout should be a number in range [0, 1] representing the probability of an "
-                "element being zeroed"
+                "element being zeroed",
             )
         if self.dropout > 0 and self.num_layers == 1:
             warnings.warn(
@@ -128,15 +130,15 @@ class RNNBase(Module):
                 raise _type_error(name, kind.__name__, getattr(self, name))
         for name in ("input_size", "hidden_size", "num_layers"):
             if getattr(self, name) <= 0:
-                raise ValueError(f"{name} must be greater than zero")
+                raise told(ValueError, f"{name} must be greater than zero")
         if self.proj_size < 0:
-            raise ValueError(
-                "proj_size should be a positive integer or zero to disable projections"
+            raise told(
+                ValueError, "proj_size should be a positive integer or zero to disable projections"
             )
         if self.proj_size >= self.hidden_size:
-            raise ValueError("proj_size has to be smaller than hidden_size")
+            raise told(ValueError, "proj_size has to be smaller than hidden_size")
         if self.mode not in _GATES:
-            raise ValueError(f"Unrecognized RNN mode: {self.mode}")
+            raise told(ValueError, f"Unrecognized RNN mode: {self.mode}")
 
     def reset_parameters(self) -> None:
         """Draw all parameters uniformly from ±1/sqrt(hidden_size)."""
@@ -173,16 +175,18 @@ class RNNBase(Module):
     def _check_input(self, input: Any, dims: int) -> None:
         dtype = self.weight_ih_l0.dtype
         if input.dtype != dtype:
-            raise ValueError(
+            raise told(
+                ValueError,
                 f"RNN input dtype ({input.dtype}) does not match weight dtype ({dtype}). "
-                f"Convert input: input.to({dtype}), or convert model: model.to({input.dtype})"
+                f"Convert input: input.to({dtype}), or convert model: model.to({input.dtype})",
             )
         if input.ndim != dims:
-            raise RuntimeError(f"input must have {dims} dimensions, got {input.ndim}")
+            raise told(RuntimeError, f"input must have {dims} dimensions, got {input.ndim}")
         if input.shape[-1] != self.input_size:
-            raise RuntimeError(
+            raise told(
+                RuntimeError,
                 f"input.size(-1) must be equal to input_size. Expected {self.input_size}, got "
-                f"{input.shape[-1]}"
+                f"{input.shape[-1]}",
             )
 
     def _check_dims(self, states: Sequence[Any], batched: bool) -> None:
@@ -194,9 +198,10 @@ class RNNBase(Module):
         both = "hx and cx" if self.mode == "LSTM" else "hx"
         got = ", ".join(f"{d}-D" for d in dims)
         got = f"({got}) tensors" if self.mode == "LSTM" else f"{got} tensor"
-        raise RuntimeError(
+        raise told(
+            RuntimeError,
             f"For {'' if batched else 'un'}batched {wanted}-D input, {both} should also be {wanted}-D "
-            f"but got {got}"
+            f"but got {got}",
         )
 
     def _states(self, states: Sequence[Any] | None, batch: int, dtype: Any) -> Sequence[Any]:
@@ -214,7 +219,9 @@ class RNNBase(Module):
         for index, (state, shape) in enumerate(zip(states, shapes, strict=True)):
             if tuple(state.shape) != shape:
                 which = f"[{index}]" if self.mode == "LSTM" else ""
-                raise RuntimeError(f"Expected hidden{which} size {shape}, got {list(state.shape)}")
+                raise told(
+                    RuntimeError, f"Expected hidden{which} size {shape}, got {list(state.shape)}"
+                )
         return states
 
     def _through_layers(
@@ -284,7 +291,9 @@ class RNNBase(Module):
         batched = input.ndim == 3
         if not batched and input.ndim != 2:
             kind = self.mode.partition("_")[0]
-            raise ValueError(f"{kind}: Expected input to be 2D or 3D, got {input.ndim}D instead")
+            raise told(
+                ValueError, f"{kind}: Expected input to be 2D or 3D, got {input.ndim}D instead"
+            )
         if states is not None:
             self._check_dims(states, batched)
         if not batched:
@@ -296,7 +305,7 @@ class RNNBase(Module):
         steps, batch, features = input.shape
         states = self._states(states, batch, input.array.dtype)
         if not steps:
-            raise RuntimeError("Expected sequence length to be larger than 0 in RNN")
+            raise told(RuntimeError, "Expected sequence length to be larger than 0 in RNN")
         rows = reshape(input, (steps * batch, features))
         out, ends = self._through_layers(rows, states, (batch,) * steps)
         out = reshape(out, (steps, batch, out.shape[1]))
@@ -331,8 +340,8 @@ class RNN(RNNBase):
     ) -> None:
         _refuse_projection(kwargs)
         if nonlinearity not in ("tanh", "relu"):
-            raise ValueError(
-                f"Unknown nonlinearity '{nonlinearity}'. Select from 'tanh' or 'relu'."
+            raise told(
+                ValueError, f"Unknown nonlinearity '{nonlinearity}'. Select from 'tanh' or 'relu'."
             )
         mode = f"RNN_{nonlinearity.upper()}"
         super().__init__(mode, input_size, hidden_size, num_layers, *args, **kwargs)
@@ -412,4 +421,4 @@ class GRU(RNNBase):
 
 def _refuse_projection(options: dict[str, Any]) -> None:
     if "proj_size" in options:
-        raise ValueError("proj_size argument is only supported for LSTM, not RNN or GRU")
+        raise told(ValueError, "proj_size argument is only supported for LSTM, not RNN or GRU")

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_like.graph import result_type
+from tinygrad_like.lines import told
 from tinygrad_like.nn import init
 from tinygrad_like.nn.module import Module
 from tinygrad_like.nn.parameter import Parameter
@@ -78,30 +79,36 @@ class RNNCellBase(Module):
     def _check_sizes(self, x: Any, states: Sequence[Any]) -> None:
         batch, features = x.shape
         if features != self.input_size:
-            raise RuntimeError(
-                f"input has inconsistent input_size: got {features} expected {self.input_size}"
+            raise told(
+                RuntimeError,
+                f"input has inconsistent input_size: got {features} expected {self.input_size}",
             )
         for index, state in enumerate(states):
             if state.shape[0] != batch:
-                raise RuntimeError(
-                    f"Input batch size {batch} doesn't match hidden{index} batch size {state.shape[0]}"
+                raise told(
+                    RuntimeError,
+                    f"Input batch size {batch} doesn't match hidden{index} batch size {state.shape[0]}",
                 )
             if state.shape[1] != self.hidden_size:
-                raise RuntimeError(
+                raise told(
+                    RuntimeError,
                     f"hidden{index} has inconsistent hidden_size: got {state.shape[1]}, expected "
-                    f"{self.hidden_size}"
+                    f"{self.hidden_size}",
                 )
 
     def _step(self, input: Any, states: Sequence[Any] | None) -> list[Any]:
         """Return the states after a step from those before it, None for zeros."""
         name = type(self).__name__
         if input.ndim not in (1, 2):
-            raise ValueError(f"{name}: Expected input to be 1D or 2D, got {input.ndim}D instead")
+            raise told(
+                ValueError, f"{name}: Expected input to be 1D or 2D, got {input.ndim}D instead"
+            )
         for index, state in enumerate(states or ()):
             if state.ndim not in (1, 2):
                 which = f"hx[{index}]" if len(states or ()) > 1 else "hidden"
-                raise ValueError(
-                    f"{name}: Expected {which} to be 1D or 2D, got {state.ndim}D instead"
+                raise told(
+                    ValueError,
+                    f"{name}: Expected {which} to be 1D or 2D, got {state.ndim}D instead",
                 )
         single = input.ndim == 1
         x = unsqueeze(input, 0) if single else input
@@ -153,7 +160,7 @@ class RNNCell(RNNCellBase):
 
     def _layer(self, x: Any, states: Sequence[Any], weights: Sequence[Any], sizes: Any) -> Any:
         if self.nonlinearity not in ("tanh", "relu"):
-            raise RuntimeError(f"Unknown nonlinearity: {self.nonlinearity}")
+            raise told(RuntimeError, f"Unknown nonlinearity: {self.nonlinearity}")
         return rnn_layer(x, *states, *weights, sizes, False, self.nonlinearity == "relu")
 
     def forward(self, input: Any, hx: Any = None) -> Any:

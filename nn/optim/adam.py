@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from tinygrad_like.lines import told
 from tinygrad_like.nn.optim.blocks import BlockOptimizer
 from tinygrad_like.nn.optim.optimizer import Params, refuse, settings
 from tinygrad_like.nn.optim.rules import elementwise
@@ -91,15 +92,15 @@ class Adam(BlockOptimizer):
     ) -> None:
         options = settings(locals()) | {"betas": tuple(betas)}
         if isinstance(lr, Tensor) and foreach and not capturable:
-            raise ValueError(
-                "lr as a Tensor is not supported for capturable=False and foreach=True"
+            raise told(
+                ValueError, "lr as a Tensor is not supported for capturable=False and foreach=True"
             )
         refuse(lr=lr, eps=eps, betas=betas, weight_decay=weight_decay)
         if not any(all(isinstance(beta, kind) for beta in betas) for kind in (float, Tensor)):
-            raise ValueError("betas must be either both floats or both Tensors")
+            raise told(ValueError, "betas must be either both floats or both Tensors")
         for index, beta in enumerate(betas):
             if isinstance(beta, Tensor) and beta.array.size != 1:
-                raise ValueError(f"Tensor betas[{index}] must be 1-element")
+                raise told(ValueError, f"Tensor betas[{index}] must be 1-element")
         super().__init__(params, options)
 
     def numbers(self, group: dict[str, Any], step: float, *scalars: Any) -> tuple[Any, ...]:

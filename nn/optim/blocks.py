@@ -14,7 +14,7 @@ import numpy as np
 
 from tinygrad_like import dtypes, jit
 from tinygrad_like.graph import result_type
-from tinygrad_like.lines import Line, here
+from tinygrad_like.lines import Line, here, told
 from tinygrad_like.modes import set_mode
 from tinygrad_like.nn.optim.layout import SMALL, Flags, Layout, number
 from tinygrad_like.nn.optim.optimizer import Optimizer
@@ -67,9 +67,9 @@ class BlockOptimizer(Optimizer):
 
     def __init__(self, params: Any, defaults: dict[str, Any]) -> None:
         if defaults.get("fused") and defaults.get("foreach"):
-            raise RuntimeError("`fused` and `foreach` cannot be `True` together.")
+            raise told(RuntimeError, "`fused` and `foreach` cannot be `True` together.")
         if defaults.get("fused") and defaults.get("differentiable"):
-            raise RuntimeError("`fused` does not support `differentiable`")
+            raise told(RuntimeError, "`fused` does not support `differentiable`")
         super().__init__(params, defaults)
         self._look()
 

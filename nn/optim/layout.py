@@ -24,7 +24,7 @@ from numpy.lib.array_utils import byte_bounds
 
 from tinygrad_like import dtypes, jit
 from tinygrad_like.graph import AccumulateGrad, result_type
-from tinygrad_like.lines import Line
+from tinygrad_like.lines import Line, told
 from tinygrad_like.nn.optim.passes import Flat, Kept, Rule, flats, parts
 from tinygrad_like.nn.optim.rules import LEAST
 from tinygrad_like.stamps import mark, noted, owner
@@ -585,14 +585,16 @@ def _refuse_shapes(
     for p in members:
         shape = p.array.shape
         if p._grad is not None and p._grad.array.shape != shape:
-            raise RuntimeError(
+            raise told(
+                RuntimeError,
                 f"{kind}: a gradient has shape {p._grad.array.shape}, its parameter {shape}; set "
-                ".grad to None when .data gets another shape"
+                ".grad to None when .data gets another shape",
             )
         for name in names:
             former = optimizer.state.get(p, _nothing).get(name)
             if former is not None and former.array.shape != shape:
-                raise RuntimeError(
+                raise told(
+                    RuntimeError,
                     f"{kind}: state {name!r} has shape {former.array.shape}, its parameter {shape}; "
-                    "drop the old state with optimizer.state.pop(parameter)"
+                    "drop the old state with optimizer.state.pop(parameter)",
                 )

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from tinygrad_like.graph import result_type
-from tinygrad_like.lines import here
+from tinygrad_like.lines import here, told
 from tinygrad_like.nn.optim.optimizer import Optimizer, Params, refuse, settings
 from tinygrad_like.stamps import stamp
 from tinygrad_like.tensor import Tensor
@@ -173,7 +173,7 @@ class LBFGS(Optimizer):
         refuse(lr=lr)
         super().__init__(params, options)
         if len(self.param_groups) != 1:
-            raise ValueError("LBFGS doesn't support per-parameter options (parameter groups)")
+            raise told(ValueError, "LBFGS doesn't support per-parameter options (parameter groups)")
 
     @property
     def _params(self) -> list[Tensor]:
@@ -212,7 +212,7 @@ class LBFGS(Optimizer):
             RuntimeError: if the line search is unknown.
         """
         if closure is None:
-            raise TypeError("LBFGS.step: a closure is needed that computes the loss anew")
+            raise told(TypeError, "LBFGS.step: a closure is needed that computes the loss anew")
         group = self.param_groups[0]
         lr, smallest = group["lr"], group["tolerance_change"]
         if isinstance(lr, Tensor):
@@ -246,7 +246,7 @@ class LBFGS(Optimizer):
             more = 0
             if group["line_search_fn"] is not None:
                 if group["line_search_fn"] != "strong_wolfe":
-                    raise RuntimeError("only 'strong_wolfe' is supported")
+                    raise told(RuntimeError, "only 'strong_wolfe' is supported")
                 values = [p.array.copy() for p in self._params]
 
                 def at(t: Any, d: Array = d, values: list[Array] = values) -> _Point:

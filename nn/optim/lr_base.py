@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Iterable, Sequence
 from typing import Any, TypeAlias
 
+from tinygrad_like.lines import told
 from tinygrad_like.nn.optim.optimizer import Optimizer
 from tinygrad_like.tensor import Tensor
 
@@ -43,9 +44,10 @@ def for_each_group(name: str, optimizer: Optimizer, value: Any) -> list[Any]:
     if not isinstance(value, list | tuple):
         value = [value] * count
     elif len(value) != count:
-        raise ValueError(
+        raise told(
+            ValueError,
             f"{name} must have the same length as optimizer.param_groups. {name} has {len(value)} "
-            f"values, param_groups has {count}."
+            f"values, param_groups has {count}.",
         )
     return [_copy(v) for v in value]
 
@@ -53,7 +55,7 @@ def for_each_group(name: str, optimizer: Optimizer, value: Any) -> list[Any]:
 def refuse_other(optimizer: Any) -> None:
     """Raise if `optimizer` is no optimizer."""
     if not isinstance(optimizer, Optimizer):
-        raise TypeError(f"{type(optimizer).__name__} is not an Optimizer")
+        raise told(TypeError, f"{type(optimizer).__name__} is not an Optimizer")
 
 
 def state_of(functions: Sequence[Any]) -> list[Any]:

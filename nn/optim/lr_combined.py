@@ -6,6 +6,7 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from typing import Any
 
+from tinygrad_like.lines import told
 from tinygrad_like.nn.optim.lr_base import LRScheduler, current, put
 from tinygrad_like.nn.optim.lr_plateau import ReduceLROnPlateau
 from tinygrad_like.nn.optim.optimizer import Optimizer
@@ -20,20 +21,22 @@ class _Combined(LRScheduler):
         name = type(self).__name__
         for index, scheduler in enumerate(schedulers):
             if not hasattr(scheduler, "optimizer"):
-                raise TypeError(
-                    f"{name} at index {index} should have `optimizer` as its attribute."
+                raise told(
+                    TypeError, f"{name} at index {index} should have `optimizer` as its attribute."
                 )
             if isinstance(scheduler, ReduceLROnPlateau):
-                raise ValueError(
+                raise told(
+                    ValueError,
                     f"{name} does not support `ReduceLROnPlateau` scheduler as it requires additional "
                     f"kwargs to be specified when calling `step`, but got one at index {index} in the "
-                    "given schedulers sequence."
+                    "given schedulers sequence.",
                 )
             if scheduler.optimizer is not optimizer:
-                raise ValueError(
+                raise told(
+                    ValueError,
                     f"{name} expects all schedulers to belong to the same optimizer, but got "
                     f"scheduler {type(scheduler).__name__} at index {index} has "
-                    f"{scheduler.optimizer}, which is different from {type(optimizer).__name__}."
+                    f"{scheduler.optimizer}, which is different from {type(optimizer).__name__}.",
                 )
 
     def state_dict(self) -> dict[str, Any]:
@@ -65,15 +68,17 @@ class SequentialLR(_Combined):
         last_epoch: int = -1,
     ) -> None:
         if len(schedulers) < 1:
-            raise ValueError(
-                f"{type(self).__name__} expects at least one scheduler, but got no scheduler."
+            raise told(
+                ValueError,
+                f"{type(self).__name__} expects at least one scheduler, but got no scheduler.",
             )
         self._check(schedulers, optimizer)
         if len(milestones) != len(schedulers) - 1:
-            raise ValueError(
+            raise told(
+                ValueError,
                 "Sequential Schedulers expects number of schedulers provided to be one more than the "
                 f"number of milestone points, but got number of schedulers {len(schedulers)} and the "
-                f"number of milestones to be equal to {len(milestones)}"
+                f"number of milestones to be equal to {len(milestones)}",
             )
         self._schedulers = schedulers
         self._milestones = milestones
@@ -118,9 +123,10 @@ class ChainedScheduler(_Combined):
         self, schedulers: Sequence[LRScheduler], optimizer: Optimizer | None = None
     ) -> None:
         if len(schedulers) < 1:
-            raise ValueError(
+            raise told(
+                ValueError,
                 f"{type(self).__name__} expects at least one scheduler to be chained, but got no "
-                "scheduler."
+                "scheduler.",
             )
         optimizer = optimizer or schedulers[0].optimizer
         self._check(schedulers, optimizer)

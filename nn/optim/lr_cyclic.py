@@ -7,6 +7,7 @@ import types
 from collections.abc import Callable
 from typing import Any
 
+from tinygrad_like.lines import told
 from tinygrad_like.nn.optim.lr_base import LRScheduler, current, for_each_group, put, refuse_other
 from tinygrad_like.nn.optim.optimizer import Optimizer
 
@@ -20,8 +21,9 @@ class _WithMomentum(LRScheduler):
         self, optimizer: Optimizer, base: Any, largest: Any, last_epoch: int
     ) -> tuple[list[float], list[float]]:
         if "momentum" not in optimizer.defaults and "betas" not in optimizer.defaults:
-            raise ValueError(
-                "optimizer must support momentum or beta1 with `cycle_momentum` option enabled"
+            raise told(
+                ValueError,
+                "optimizer must support momentum or beta1 with `cycle_momentum` option enabled",
             )
         self.use_beta1 = "betas" in optimizer.defaults
         bases = for_each_group("base_momentum", optimizer, base)
@@ -97,12 +99,15 @@ class OneCycleLR(_WithMomentum):
             self.total_steps = _positive("epochs", epochs)
             self.total_steps *= _positive("steps_per_epoch", steps_per_epoch)
         else:
-            raise ValueError("You must define either total_steps OR (epochs AND steps_per_epoch)")
+            raise told(
+                ValueError, "You must define either total_steps OR (epochs AND steps_per_epoch)"
+            )
         if not isinstance(pct_start, float) or pct_start < 0 or pct_start > 1:
-            raise ValueError(f"Expected float between 0 and 1 pct_start, but got {pct_start}")
+            raise told(ValueError, f"Expected float between 0 and 1 pct_start, but got {pct_start}")
         if anneal_strategy not in ("cos", "linear"):
-            raise ValueError(
-                f"anneal_strategy must be one of 'cos' or 'linear', instead got {anneal_strategy}"
+            raise told(
+                ValueError,
+                f"anneal_strategy must be one of 'cos' or 'linear', instead got {anneal_strategy}",
             )
         self._anneal_func_type = anneal_strategy
         rising = float(pct_start * self.total_steps)
@@ -138,8 +143,9 @@ class OneCycleLR(_WithMomentum):
         self.warn_outside_step()
         step = self.last_epoch
         if step > self.total_steps:
-            raise ValueError(
-                f"Tried to step {step} times. The specified number of total steps is {self.total_steps}"
+            raise told(
+                ValueError,
+                f"Tried to step {step} times. The specified number of total steps is {self.total_steps}",
             )
         start = 0.0
         for phase in self._schedule_phases[:-1]:
@@ -160,7 +166,7 @@ class OneCycleLR(_WithMomentum):
 
 def _positive(name: str, value: Any) -> int:
     if not isinstance(value, int) or value <= 0:
-        raise ValueError(f"Expected positive integer {name}, but got {value}")
+        raise told(ValueError, f"Expected positive integer {name}, but got {value}")
     return value
 
 
@@ -226,7 +232,7 @@ class CyclicLR(_WithMomentum):
         self.total_size = up + down
         self.step_ratio = up / self.total_size
         if mode not in ("triangular", "triangular2", "exp_range") and scale_fn is None:
-            raise ValueError("mode is invalid and scale_fn is None")
+            raise told(ValueError, "mode is invalid and scale_fn is None")
         self.mode = mode
         self.gamma = gamma
         self._scale_fn_custom = scale_fn
@@ -302,12 +308,13 @@ class CosineAnnealingWarmRestarts(LRScheduler):
         last_epoch: int = -1,
     ) -> None:
         if not isinstance(T_0, int) or T_0 <= 0:
-            raise ValueError(f"Expected positive integer T_0, but got {T_0}")
+            raise told(ValueError, f"Expected positive integer T_0, but got {T_0}")
         if not isinstance(T_mult, int) or T_mult < 1:
-            raise ValueError(f"Expected integer T_mult >= 1, but got {T_mult}")
+            raise told(ValueError, f"Expected integer T_mult >= 1, but got {T_mult}")
         if not isinstance(eta_min, float | int):
-            raise ValueError(
-                f"Expected float or int eta_min, but got {eta_min} of type {type(eta_min)}"
+            raise told(
+                ValueError,
+                f"Expected float or int eta_min, but got {eta_min} of type {type(eta_min)}",
             )
         self.T_0 = T_0
         self.T_i = T_0
@@ -337,7 +344,7 @@ class CosineAnnealingWarmRestarts(LRScheduler):
         else:
             epoch = 0 if epoch is None else epoch
             if epoch < 0:
-                raise ValueError(f"Expected non-negative epoch, but got {epoch}")
+                raise told(ValueError, f"Expected non-negative epoch, but got {epoch}")
             self._go_to(epoch)
         self.last_epoch = math.floor(epoch)
         self._get_lr_called_within_step = True

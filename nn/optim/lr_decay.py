@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeAlias
 
+from tinygrad_like.lines import told
 from tinygrad_like.nn.optim.lr_base import LRScheduler, current, state_of
 from tinygrad_like.nn.optim.optimizer import Optimizer
 
@@ -27,7 +28,7 @@ class _ByFunction(LRScheduler):
         count = len(optimizer.param_groups)
         if isinstance(lr_lambda, list | tuple):
             if len(lr_lambda) != count:
-                raise ValueError(f"Expected {count} lr_lambdas, but got {len(lr_lambda)}")
+                raise told(ValueError, f"Expected {count} lr_lambdas, but got {len(lr_lambda)}")
             self.lr_lambdas: list[Any] = list(lr_lambda)
         else:
             self.lr_lambdas = [lr_lambda] * count
@@ -74,8 +75,8 @@ class MultiplicativeLR(_ByFunction):
     ) -> None:
         for function in lr_lambda if isinstance(lr_lambda, list | tuple) else [lr_lambda]:
             if not callable(function):
-                raise TypeError(
-                    f"lr_lambda should be a function, but got {type(function).__name__}"
+                raise told(
+                    TypeError, f"lr_lambda should be a function, but got {type(function).__name__}"
                 )
         super().__init__(optimizer, lr_lambda, last_epoch)
 
@@ -151,7 +152,7 @@ class ConstantLR(LRScheduler):
         last_epoch: int = -1,
     ) -> None:
         if factor > 1.0 or factor < 0:
-            raise ValueError("Constant multiplicative factor expected to be between 0 and 1.")
+            raise told(ValueError, "Constant multiplicative factor expected to be between 0 and 1.")
         self.factor = factor
         self.total_iters = total_iters
         super().__init__(optimizer, last_epoch)
@@ -186,11 +187,12 @@ class LinearLR(LRScheduler):
         last_epoch: int = -1,
     ) -> None:
         if start_factor > 1.0 or start_factor <= 0:
-            raise ValueError(
-                "Starting multiplicative factor expected to be greater than 0 and less or equal to 1."
+            raise told(
+                ValueError,
+                "Starting multiplicative factor expected to be greater than 0 and less or equal to 1.",
             )
         if end_factor > 1.0 or end_factor < 0:
-            raise ValueError("Ending multiplicative factor expected to be between 0 and 1.")
+            raise told(ValueError, "Ending multiplicative factor expected to be between 0 and 1.")
         self.start_factor = start_factor
         self.end_factor = end_factor
         self.total_iters = total_iters

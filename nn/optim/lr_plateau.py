@@ -6,6 +6,7 @@ import math
 import warnings
 from typing import Any, SupportsFloat
 
+from tinygrad_like.lines import told
 from tinygrad_like.nn.optim.lr_base import EPOCH_WARNING, LRScheduler, current, put, refuse_other
 from tinygrad_like.nn.optim.optimizer import Optimizer
 
@@ -49,7 +50,7 @@ class ReduceLROnPlateau(LRScheduler):
         eps: float = 1e-8,
     ) -> None:
         if factor >= 1.0:
-            raise ValueError("Factor should be < 1.0.")
+            raise told(ValueError, "Factor should be < 1.0.")
         self.factor = factor
         refuse_other(optimizer)
         self.optimizer = optimizer
@@ -57,7 +58,7 @@ class ReduceLROnPlateau(LRScheduler):
         self.default_min_lr: float | None = None
         if isinstance(min_lr, list | tuple):
             if len(min_lr) != count:
-                raise ValueError(f"expected {count} min_lrs, got {len(min_lr)}")
+                raise told(ValueError, f"expected {count} min_lrs, got {len(min_lr)}")
             self.min_lrs = list(min_lr)
         else:
             self.default_min_lr = min_lr
@@ -68,9 +69,9 @@ class ReduceLROnPlateau(LRScheduler):
         self.last_epoch = 0
         self._last_lr = current(optimizer)
         if mode not in {"min", "max"}:
-            raise ValueError(f"mode {mode} is unknown!")
+            raise told(ValueError, f"mode {mode} is unknown!")
         if threshold_mode not in {"rel", "abs"}:
-            raise ValueError(f"threshold mode {threshold_mode} is unknown!")
+            raise told(ValueError, f"threshold mode {threshold_mode} is unknown!")
         self.mode_worse = math.inf if mode == "min" else -math.inf
         self.mode = mode
         self.threshold = threshold
@@ -120,11 +121,12 @@ class ReduceLROnPlateau(LRScheduler):
         groups = self.optimizer.param_groups
         if len(groups) != len(self.min_lrs):
             if self.default_min_lr is None:
-                raise RuntimeError(
+                raise told(
+                    RuntimeError,
                     f"The number of param groups in the `optimizer` ({len(groups)}) differs from when "
                     f"`ReduceLROnPlateau` was initialized ({len(self.min_lrs)}), usually due to a new "
                     "param group being added to the optimizer. Please modify the `min_lrs` field to "
-                    "match the length of the `optimizer` param groups."
+                    "match the length of the `optimizer` param groups.",
                 )
             self.min_lrs = [self.default_min_lr] * len(groups)
         for group, low in zip(groups, self.min_lrs, strict=True):

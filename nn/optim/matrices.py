@@ -10,7 +10,7 @@ import numpy as np
 
 from tinygrad_like import dtypes
 from tinygrad_like.graph import result_type
-from tinygrad_like.lines import here
+from tinygrad_like.lines import here, told
 from tinygrad_like.nn.optim.layout import number
 from tinygrad_like.nn.optim.optimizer import Group, Optimizer, Params, settings
 from tinygrad_like.stamps import stamp
@@ -58,12 +58,12 @@ def _refuse(*rules: tuple[Any, bool, str]) -> None:
     """Raise for the first option that is out of range."""
     for value, right, message in rules:
         if not right:
-            raise ValueError(message.format(value))
+            raise told(ValueError, message.format(value))
 
 
 def _refuse_lr(lr: Any) -> None:
     if isinstance(lr, Tensor) and lr.array.size != 1:
-        raise ValueError("Tensor lr must be 1-element")
+        raise told(ValueError, "Tensor lr must be 1-element")
     _refuse((lr, lr >= 0.0, "Learning rate should be >= 0 but is: {}"))
 
 
@@ -230,9 +230,10 @@ class Muon(_OneByOne):
         for group in self.param_groups:
             for p in group["params"]:
                 if p.ndim != 2:
-                    raise ValueError(
+                    raise told(
+                        ValueError,
                         "Muon only supports 2D parameters whereas we found a parameter with size: "
-                        f"{p.size()}"
+                        f"{p.size()}",
                     )
 
     def update(self, p: Array, g: Array, state: dict[str, Any], group: Group) -> None:
@@ -242,7 +243,7 @@ class Muon(_OneByOne):
             ValueError: if the gradient is no matrix, or options of the iteration make no sense.
         """
         if g.ndim != 2:
-            raise ValueError("Param gradient must be a 2D matrix")
+            raise told(ValueError, "Param gradient must be a 2D matrix")
         lr, momentum = number(group["lr"]), group["momentum"]
         buffer = _kept(state, "momentum_buffer", g)
         buffer += (1 - momentum) * (g - buffer)
@@ -262,9 +263,9 @@ def _orthogonal(
 ) -> Array:
     """Return about ``U V.T`` of a matrix ``U S V.T``, by Newton and Schulz's iteration."""
     if steps >= 100:
-        raise ValueError("Number of steps must be less than 100 for computational efficiency")
+        raise told(ValueError, "Number of steps must be less than 100 for computational efficiency")
     if len(coefficients) != 3:
-        raise ValueError("Coefficients must be a tuple of exactly 3 values")
+        raise told(ValueError, "Coefficients must be a tuple of exactly 3 values")
     a, b, c = coefficients
     x: Array = _short(g.astype(np.float32))
     tall = x.shape[0] > x.shape[1]

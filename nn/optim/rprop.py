@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from tinygrad_like.lines import told
 from tinygrad_like.nn.optim.blocks import BlockOptimizer
 from tinygrad_like.nn.optim.optimizer import Params, refuse, settings
 from tinygrad_like.nn.optim.rules import elementwise, where
@@ -72,7 +73,7 @@ class Rprop(BlockOptimizer):
     ) -> None:
         refuse(lr=lr)
         if not 0.0 < etas[0] < 1.0 < etas[1]:
-            raise ValueError(f"Invalid eta values: {etas[0]}, {etas[1]}")
+            raise told(ValueError, f"Invalid eta values: {etas[0]}, {etas[1]}")
         super().__init__(params, settings(locals()))
 
     def numbers(self, group: dict[str, Any], step: float, *scalars: Any) -> tuple[Any, ...]:

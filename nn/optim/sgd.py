@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
+from tinygrad_like.lines import told
 from tinygrad_like.nn.optim.blocks import BlockOptimizer
 from tinygrad_like.nn.optim.layout import SMALL
 from tinygrad_like.nn.optim.optimizer import Params, refuse, settings
@@ -81,7 +82,7 @@ class SGD(BlockOptimizer):
     ) -> None:
         refuse(lr=lr, momentum=momentum, weight_decay=weight_decay)
         if nesterov and (momentum <= 0 or dampening != 0):
-            raise ValueError("Nesterov momentum requires a momentum and zero dampening")
+            raise told(ValueError, "Nesterov momentum requires a momentum and zero dampening")
         super().__init__(params, settings(locals()))
 
     def whole_size(self) -> int:

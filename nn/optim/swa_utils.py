@@ -11,6 +11,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from tinygrad_like.autograd.grad_mode import no_grad
+from tinygrad_like.lines import told
 from tinygrad_like.nn.modules import Module
 from tinygrad_like.nn.modules.batchnorm import _BatchNorm
 from tinygrad_like.nn.optim.lr_base import LRScheduler, for_each_group
@@ -37,8 +38,9 @@ SeveralFunction: TypeAlias = Callable[[Sequence[Tensor], Sequence[Tensor], Any],
 
 def _refuse_decay(decay: float) -> None:
     if not 0.0 <= decay <= 1.0:
-        raise ValueError(
-            f"Invalid decay value {decay} provided. Please provide a value in [0,1] range."
+        raise told(
+            ValueError,
+            f"Invalid decay value {decay} provided. Please provide a value in [0,1] range.",
         )
 
 
@@ -252,12 +254,15 @@ class SWALR(LRScheduler):
         for group, rate in zip(optimizer.param_groups, rates, strict=True):
             group["swa_lr"] = rate
         if anneal_strategy not in ("cos", "linear"):
-            raise ValueError(
-                f"anneal_strategy must be one of 'cos' or 'linear', instead got {anneal_strategy}"
+            raise told(
+                ValueError,
+                f"anneal_strategy must be one of 'cos' or 'linear', instead got {anneal_strategy}",
             )
         self._anneal_strategy = anneal_strategy
         if not isinstance(anneal_epochs, int) or anneal_epochs < 0:
-            raise ValueError(f"anneal_epochs must be equal or greater than 0, got {anneal_epochs}")
+            raise told(
+                ValueError, f"anneal_epochs must be equal or greater than 0, got {anneal_epochs}"
+            )
         self.anneal_epochs = anneal_epochs
         super().__init__(optimizer, last_epoch)
 

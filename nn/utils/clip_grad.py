@@ -10,7 +10,7 @@ import numpy as np
 
 from tinygrad_like.autograd.grad_mode import no_grad
 from tinygrad_like.graph import Traced, result_type
-from tinygrad_like.lines import here
+from tinygrad_like.lines import here, told
 from tinygrad_like.stamps import mark, noted
 
 _SMALL = 4096  # elements; what is smaller is copied together, to call less
@@ -51,10 +51,11 @@ def get_total_norm(
     norms = np.array([_norm(vector, norm_type) for vector in _vectors(arrays, norm_type)], dtype)
     total = np.asarray(_norm(norms, norm_type), dtype)
     if error_if_nonfinite and not np.isfinite(total):
-        raise RuntimeError(
+        raise told(
+            RuntimeError,
             f"The total norm of order {norm_type} for gradients from `parameters` is non-finite, so it "
             "cannot be clipped. To disable this error and scale the gradients by the non-finite norm "
-            "anyway, set `error_if_nonfinite=False`"
+            "anyway, set `error_if_nonfinite=False`",
         )
     return result_type.make(total)
 

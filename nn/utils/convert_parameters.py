@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from tinygrad_like.graph import Traced
+from tinygrad_like.lines import told
 from tinygrad_like.nn.naming import typename
 from tinygrad_like.ops.joining import concatenate
 
@@ -29,15 +30,16 @@ def vector_to_parameters(vec: Any, parameters: Iterable[Any]) -> None:
         RuntimeError: if it has too few elements.
     """
     if not isinstance(vec, Traced):
-        raise TypeError(f"expected torch.Tensor, but got: {typename(vec)}")
+        raise told(TypeError, f"expected torch.Tensor, but got: {typename(vec)}")
     start = 0
     for parameter in parameters:
         count = parameter.array.size
         part = vec.array[start : start + count]
         if part.size != count:
-            raise RuntimeError(
+            raise told(
+                RuntimeError,
                 f"vector_to_parameters: vec has {vec.array.size} elements, fewer than the parameters; "
-                f"the one of shape {tuple(parameter.shape)} needs {count}"
+                f"the one of shape {tuple(parameter.shape)} needs {count}",
             )
         parameter.rebind(part.reshape(parameter.array.shape))
         start += count

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from typing import Any
 
+from tinygrad_like.lines import told
 from tinygrad_like.nn.module import Module
 from tinygrad_like.random import get_rng_state, set_rng_state
 
@@ -25,9 +26,9 @@ def skip_init(module_cls: Any, *args: Any, **kwargs: Any) -> Any:
     torch.Size([1, 5])
     """
     if not (isinstance(module_cls, type) and issubclass(module_cls, Module)):
-        raise RuntimeError(f"Expected a Module; got {module_cls}")
+        raise told(RuntimeError, f"Expected a Module; got {module_cls}")
     if "device" not in inspect.signature(module_cls).parameters:
-        raise RuntimeError("Module must support a 'device' arg to skip initialization")
+        raise told(RuntimeError, "Module must support a 'device' arg to skip initialization")
     state = get_rng_state()
     try:
         return module_cls(*args, **kwargs)

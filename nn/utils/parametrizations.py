@@ -9,6 +9,7 @@ import numpy as np
 import tinygrad_like as torch
 from tinygrad_like.autograd.grad_mode import no_grad
 from tinygrad_like.dtypes import finfo
+from tinygrad_like.lines import told
 from tinygrad_like.nn.module import Module
 from tinygrad_like.nn.utils.parametrize import register_parametrization
 from tinygrad_like.nn.utils.reweighting import (
@@ -27,7 +28,7 @@ __all__ = ["orthogonal", "spectral_norm", "weight_norm"]
 def _tensor_of(module: Module, name: str) -> Any:
     tensor = getattr(module, name, None)
     if not isinstance(tensor, Tensor):
-        raise ValueError(f"Module '{module}' has no parameter or buffer with name '{name}'")
+        raise told(ValueError, f"Module '{module}' has no parameter or buffer with name '{name}'")
     return tensor
 
 
@@ -87,14 +88,16 @@ class _SpectralNorm(Module):
     ) -> None:
         super().__init__()
         if not -weight.ndim <= dim < weight.ndim:
-            raise IndexError(
+            raise told(
+                IndexError,
                 "Dimension out of range (expected to be in range of "
-                f"[-{weight.ndim}, {weight.ndim - 1}] but got {dim})"
+                f"[-{weight.ndim}, {weight.ndim - 1}] but got {dim})",
             )
         if n_power_iterations <= 0:
-            raise ValueError(
+            raise told(
+                ValueError,
                 "Expected n_power_iterations to be positive, but got "
-                f"n_power_iterations={n_power_iterations}"
+                f"n_power_iterations={n_power_iterations}",
             )
         self.dim, self.eps = dim % weight.ndim, eps
         if weight.ndim > 1:
@@ -213,9 +216,10 @@ class _Orthogonal(Module):
 
     def right_inverse(self, wanted: Any) -> Any:
         if wanted.shape != self.shape:
-            raise ValueError(
+            raise told(
+                ValueError,
                 f"Expected a matrix or batch of matrices of shape {self.shape}. Got a tensor of "
-                f"shape {wanted.shape}."
+                f"shape {wanted.shape}.",
             )
         with no_grad():
             wide = wanted.shape[-2] < wanted.shape[-1]
@@ -234,9 +238,10 @@ class _Orthogonal(Module):
 
     def _inverse(self, matrix: Any) -> Any:
         if self.orthogonal_map != "householder":
-            raise NotImplementedError(
+            raise told(
+                NotImplementedError,
                 "It is not possible to assign to the matrix exponential or the Cayley "
-                "parametrizations when use_trivialization=False."
+                "parametrizations when use_trivialization=False.",
             )
         compact, tau = _reflections(matrix)
         signs = compact.diagonal(dim1=-2, dim2=-1).sign()
@@ -274,15 +279,17 @@ def orthogonal(
     """
     weight = _tensor_of(module, name)
     if weight.ndim < 2:
-        raise ValueError(
-            f"Expected a matrix or batch of matrices. Got a tensor of {weight.ndim} dimensions."
+        raise told(
+            ValueError,
+            f"Expected a matrix or batch of matrices. Got a tensor of {weight.ndim} dimensions.",
         )
     if orthogonal_map is None:
         orthogonal_map = "matrix_exp" if weight.shape[-2] == weight.shape[-1] else "householder"
     if orthogonal_map not in _MAPS:
-        raise ValueError(
+        raise told(
+            ValueError,
             'orthogonal_map has to be one of "matrix_exp", "cayley", "householder". Got: '
-            f"{orthogonal_map}"
+            f"{orthogonal_map}",
         )
     made = _Orthogonal(weight, orthogonal_map, use_trivialization=use_trivialization)
     return register_parametrization(module, name, made, unsafe=True)

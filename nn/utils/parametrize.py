@@ -14,6 +14,7 @@ from contextlib import contextmanager, suppress
 from typing import Any
 
 from tinygrad_like.autograd.grad_mode import no_grad
+from tinygrad_like.lines import told
 from tinygrad_like.nn.module import Module
 from tinygrad_like.nn.modules.container import ModuleDict, ModuleList
 from tinygrad_like.nn.parameter import Parameter
@@ -80,13 +81,16 @@ def _check_alike(made: Any, by: str, wanted: Any, of: str) -> None:
         ValueError: if it is not.
     """
     if not isinstance(made, Tensor):
-        raise ValueError(f"A parametrization must return a tensor. Got {type(made).__name__}.")
+        raise told(
+            ValueError, f"A parametrization must return a tensor. Got {type(made).__name__}."
+        )
     for what in ("dtype", "shape"):
         if getattr(made, what) != getattr(wanted, what):
-            raise ValueError(
+            raise told(
+                ValueError,
                 f"Registering a parametrization may not change the {what} of the tensor, unless "
                 f"`unsafe` flag is enabled.\n{of}.{what}: {getattr(wanted, what)}\n"
-                f"{by}.{what}: {getattr(made, what)}"
+                f"{by}.{what}: {getattr(made, what)}",
             )
 
 
@@ -109,7 +113,7 @@ class ParametrizationList(ModuleList):
 
     def __init__(self, modules: Sequence[Module], original: Any, unsafe: bool = False) -> None:
         if len(modules) == 0:
-            raise ValueError("ParametrizationList requires one or more modules.")
+            raise told(ValueError, "ParametrizationList requires one or more modules.")
         super().__init__(modules)
         self.unsafe = unsafe
         former = original.detach()
@@ -118,10 +122,11 @@ class ParametrizationList(ModuleList):
         if self.is_tensor:
             self.ntensors = 1
             if start.dtype != original.dtype:
-                raise ValueError(
+                raise told(
+                    ValueError,
                     "When `right_inverse` outputs one tensor, it may not change the dtype.\n"
                     f"original.dtype: {original.dtype}\n"
-                    f"right_inverse(original).dtype: {start.dtype}"
+                    f"right_inverse(original).dtype: {start.dtype}",
                 )
             original.data = start
             _register(self, "original", original)
@@ -129,10 +134,11 @@ class ParametrizationList(ModuleList):
             self.ntensors = len(start)
             for i, tensor in enumerate(start):
                 if not isinstance(tensor, Tensor):
-                    raise ValueError(
+                    raise told(
+                        ValueError,
                         "'right_inverse' must return a Tensor or a Sequence of tensors (list, "
                         f"tuple...). Got element {i} of the sequence with type "
-                        f"{type(tensor).__name__}."
+                        f"{type(tensor).__name__}.",
                     )
                 if isinstance(original, Parameter):
                     tensor = Parameter(tensor, original.requires_grad)
@@ -153,9 +159,10 @@ class ParametrizationList(ModuleList):
                     with suppress(NotImplementedError):
                         value = module.right_inverse(value)
         if not isinstance(value, Tensor | Sequence):
-            raise ValueError(
+            raise told(
+                ValueError,
                 "'right_inverse' must return a Tensor or a Sequence of tensors (list, tuple...). "
-                f"Got {type(value).__name__}"
+                f"Got {type(value).__name__}",
             )
         return value
 
@@ -174,30 +181,36 @@ class ParametrizationList(ModuleList):
         with no_grad():
             for module in reversed(list(self)):
                 if not hasattr(module, "right_inverse"):
-                    raise RuntimeError(
-                        f"parametrization {type(module).__name__} does not implement right_inverse."
+                    raise told(
+                        RuntimeError,
+                        f"parametrization {type(module).__name__} does not implement right_inverse.",
                     )
                 value = module.right_inverse(value)
         if self.is_tensor and not isinstance(value, Tensor):
-            raise ValueError(f"`right_inverse` should return a tensor. Got {type(value).__name__}")
+            raise told(
+                ValueError, f"`right_inverse` should return a tensor. Got {type(value).__name__}"
+            )
         values = [value] if self.is_tensor else value
         if not isinstance(values, Sequence):
-            raise ValueError(
-                f"'right_inverse' must return a sequence of tensors. Got {type(value).__name__}."
+            raise told(
+                ValueError,
+                f"'right_inverse' must return a sequence of tensors. Got {type(value).__name__}.",
             )
         if len(values) != self.ntensors:
-            raise ValueError(
+            raise told(
+                ValueError,
                 "'right_inverse' must return a sequence of tensors of length "
-                f"{self.ntensors}. Got a sequence of length {len(values)}."
+                f"{self.ntensors}. Got a sequence of length {len(values)}.",
             )
         originals = self._originals()
         for i, (tensor, original) in enumerate(zip(values, originals, strict=True)):
             got = tensor.dtype if isinstance(tensor, Tensor) else type(tensor).__name__
             if got != original.dtype:
                 name = "original" if self.is_tensor else f"original{i}"
-                raise ValueError(
+                raise told(
+                    ValueError,
                     f"The tensor returned by `right_inverse` has dtype {got} while `{name}` has "
-                    f"dtype {original.dtype}"
+                    f"dtype {original.dtype}",
                 )
         for tensor, original in zip(values, originals, strict=True):
             original.data = tensor.detach()
@@ -238,8 +251,9 @@ def _deepcopy(self: Any, memo: dict[int, Any]) -> Any:
 
 def _refuse_pickling(self: Any) -> Any:
     del self
-    raise RuntimeError(
-        "Serialization of parametrized modules is only supported through state_dict()."
+    raise told(
+        RuntimeError,
+        "Serialization of parametrized modules is only supported through state_dict().",
     )
 
 
@@ -331,9 +345,10 @@ def register_parametrization(
         stack.unsafe |= unsafe
         return module
     if tensor_name not in module._buffers and tensor_name not in module._parameters:
-        raise ValueError(
+        raise told(
+            ValueError,
             f"Module '{module}' does not have a parameter, a buffer, or a parametrized element with "
-            f"name '{tensor_name}'"
+            f"name '{tensor_name}'",
         )
     made = ParametrizationList([parametrization], getattr(module, tensor_name), unsafe=unsafe)
     delattr(module, tensor_name)
@@ -359,7 +374,7 @@ def remove_parametrizations(
         ValueError: if it is not parametrized, or has several originals and no value is kept.
     """
     if not is_parametrized(module, tensor_name):
-        raise ValueError(f"Module {module} does not have a parametrization on {tensor_name}")
+        raise told(ValueError, f"Module {module} does not have a parametrization on {tensor_name}")
     stack: Any = module.parametrizations[tensor_name]
     if stack.is_tensor:
         tensor = stack.original
@@ -370,9 +385,10 @@ def remove_parametrizations(
         tensor = getattr(module, tensor_name)
         tensor = Parameter(tensor.detach()) if tensor.requires_grad else tensor
     else:
-        raise ValueError(
+        raise told(
+            ValueError,
             "Cannot leave unparametrized (`leave_parametrized=False`) a tensor that is parametrized "
-            "in terms of a sequence of tensors."
+            "in terms of a sequence of tensors.",
         )
     del module.parametrizations[tensor_name]
     _set_class(module)

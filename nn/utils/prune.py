@@ -10,6 +10,7 @@ from typing import Any
 
 import tinygrad_like as torch
 from tinygrad_like.autograd.grad_mode import no_grad
+from tinygrad_like.lines import told
 from tinygrad_like.nn.module import Module
 from tinygrad_like.nn.utils.convert_parameters import parameters_to_vector
 
@@ -39,11 +40,12 @@ __all__ = [
 
 def _check_amount(amount: Any) -> None:
     if not isinstance(amount, numbers.Real):
-        raise TypeError(f"Invalid type for amount: {amount}. Must be int or float.")
+        raise told(TypeError, f"Invalid type for amount: {amount}. Must be int or float.")
     whole = isinstance(amount, numbers.Integral)
     if not 0.0 <= float(amount) <= (math.inf if whole else 1.0):
-        raise ValueError(
-            f"amount={amount} should either be a float in the range [0, 1] or a non-negative integer"
+        raise told(
+            ValueError,
+            f"amount={amount} should either be a float in the range [0, 1] or a non-negative integer",
         )
 
 
@@ -55,20 +57,22 @@ def _count(amount: Any, size: int) -> int:
     """
     count = int(amount) if isinstance(amount, numbers.Integral) else round(amount * size)
     if count > size:
-        raise ValueError(
-            f"amount={count} should be smaller than the number of parameters to prune={size}"
+        raise told(
+            ValueError,
+            f"amount={count} should be smaller than the number of parameters to prune={size}",
         )
     return count
 
 
 def _check_channels(tensor: Any, dim: int) -> None:
     if tensor.ndim <= 1:
-        raise ValueError(
+        raise told(
+            ValueError,
             "Structured pruning can only be applied to multidimensional tensors. Found tensor of "
-            f"shape {tuple(tensor.shape)} with {tensor.ndim} dims"
+            f"shape {tuple(tensor.shape)} with {tensor.ndim} dims",
         )
     if not -tensor.ndim <= dim < tensor.ndim:
-        raise IndexError(f"Invalid index {dim} for tensor of size {tuple(tensor.shape)}")
+        raise told(IndexError, f"Invalid index {dim} for tensor of size {tuple(tensor.shape)}")
 
 
 def _channels(tensor: Any, dim: int, which: Any) -> tuple[Any, ...]:
@@ -215,11 +219,12 @@ class PruningContainer(BasePruningMethod):
         if method is None:
             return
         if not isinstance(method, BasePruningMethod):
-            raise TypeError(f"{type(method)} is not a BasePruningMethod subclass")
+            raise told(TypeError, f"{type(method)} is not a BasePruningMethod subclass")
         if self._tensor_name != method._tensor_name:
-            raise ValueError(
+            raise told(
+                ValueError,
                 "Can only add pruning methods acting on the parameter named "
-                f"'{self._tensor_name}' to PruningContainer {self}. Found '{method._tensor_name}'"
+                f"'{self._tensor_name}' to PruningContainer {self}. Found '{method._tensor_name}'",
             )
         self._pruning_methods += (method,)
 
@@ -252,7 +257,7 @@ class PruningContainer(BasePruningMethod):
         elif kind == "global":
             left = (slice(None),) * t.ndim
         else:
-            raise ValueError(f"Unrecognized PRUNING_TYPE {kind}")
+            raise told(ValueError, f"Unrecognized PRUNING_TYPE {kind}")
         combined = mask.to(t.dtype).clone()
         with no_grad():
             chosen = method.compute_mask(t[left], default_mask=mask[left])
@@ -478,16 +483,17 @@ def global_unstructured(
     3
     """
     if not isinstance(parameters, Iterable):
-        raise TypeError("global_unstructured(): parameters is not an Iterable")
+        raise told(TypeError, "global_unstructured(): parameters is not an Iterable")
     pairs: list[Any] = list(parameters)
     scores = {} if importance_scores is None else importance_scores
     if not isinstance(scores, dict):
-        raise TypeError("global_unstructured(): importance_scores must be of type dict")
+        raise told(TypeError, "global_unstructured(): importance_scores must be of type dict")
     method = pruning_method(**kwargs)
     if method.PRUNING_TYPE != "unstructured":
-        raise TypeError(
+        raise told(
+            TypeError,
             'Only "unstructured" PRUNING_TYPE supported for the `pruning_method`. Found method '
-            f"{pruning_method} of type {method.PRUNING_TYPE}"
+            f"{pruning_method} of type {method.PRUNING_TYPE}",
         )
     tensors = [getattr(module, name) for module, name in pairs]
     masks = [
@@ -519,8 +525,9 @@ def remove(module: Module, name: str) -> Module:
     """
     key, method = _method_of(module, name)
     if method is None:
-        raise ValueError(
-            f"Parameter '{name}' of module {module} has to be pruned before pruning can be removed"
+        raise told(
+            ValueError,
+            f"Parameter '{name}' of module {module} has to be pruned before pruning can be removed",
         )
     method.remove(module)
     del module._forward_pre_hooks[key]

@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 
 import tinygrad_like as torch
 from tinygrad_like.autograd.grad_mode import no_grad
+from tinygrad_like.lines import told
 from tinygrad_like.nn.module import Module
 from tinygrad_like.nn.parameter import Parameter
 
@@ -89,8 +90,9 @@ class _Reweighting:
     def _check_new(self, module: Any) -> None:
         for hook in module._forward_pre_hooks.values():
             if isinstance(hook, type(self)) and hook.name == self.name:
-                raise RuntimeError(
-                    f"Cannot register two {self.title} hooks on the same parameter {self.name}"
+                raise told(
+                    RuntimeError,
+                    f"Cannot register two {self.title} hooks on the same parameter {self.name}",
                 )
 
     def member(self, module: Any, suffix: str) -> Any:
@@ -103,7 +105,7 @@ def _remove(kind: type[_Reweighting], module: Any, name: str, suffixes: str) -> 
     hooks = module._forward_pre_hooks.items()
     found = [(k, h) for k, h in hooks if isinstance(h, kind) and h.name == name]
     if not found:
-        raise ValueError(f"{kind.title} of '{name}' not found in {module}")
+        raise told(ValueError, f"{kind.title} of '{name}' not found in {module}")
     ((key, hook),) = found
     with no_grad():
         weight = hook.final_weight(module)
@@ -181,9 +183,10 @@ class _SpectralNorm(_Reweighting):
     def __init__(self, name: str, n_power_iterations: int, dim: int, eps: float) -> None:
         super().__init__(name)
         if n_power_iterations <= 0:
-            raise ValueError(
+            raise told(
+                ValueError,
                 "Expected n_power_iterations to be positive, but got "
-                f"n_power_iterations={n_power_iterations}"
+                f"n_power_iterations={n_power_iterations}",
             )
         self.n_power_iterations, self.dim, self.eps = n_power_iterations, dim, eps
 
@@ -233,7 +236,7 @@ def spectral_norm(
     made._check_new(module)
     weight = module._parameters[name]
     if weight is None:
-        raise ValueError(f"`SpectralNorm` cannot be applied as parameter `{name}` is None")
+        raise told(ValueError, f"`SpectralNorm` cannot be applied as parameter `{name}` is None")
     u, v = random_directions(as_matrix(weight.detach(), dim), eps)
     delattr(module, name)
     module.register_parameter(f"{name}_orig", weight)

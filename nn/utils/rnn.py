@@ -10,6 +10,7 @@ import numpy as np
 from tinygrad_like import dtypes
 from tinygrad_like.dtypes import I64
 from tinygrad_like.graph import Traced, as_array, result_type
+from tinygrad_like.lines import told
 from tinygrad_like.ops.creation import full
 from tinygrad_like.ops.joining import concatenate, stack
 from tinygrad_like.ops.scattering import index_select
@@ -178,31 +179,36 @@ def pack_padded_sequence(
 def _check_lengths(input: Any, counts: Any) -> None:
     """Raise RuntimeError if these lengths do not fit a padded ``(T, N, *)``."""
     if not input.array.size:
-        raise RuntimeError("Cannot pack empty tensors.")
+        raise told(RuntimeError, "Cannot pack empty tensors.")
     if counts.ndim != 1:
-        raise RuntimeError(
-            f"'lengths' argument should be a 1D CPU int64 tensor, but got {counts.ndim}D cpu Long tensor"
+        raise told(
+            RuntimeError,
+            f"'lengths' argument should be a 1D CPU int64 tensor, but got {counts.ndim}D cpu Long tensor",
         )
     longest, batch = input.shape[:2]
     if len(counts) != batch:
-        raise RuntimeError(
+        raise told(
+            RuntimeError,
             f"Expected `len(lengths)` to be equal to batch_size, but got {len(counts)} "
-            f"(batch_size={batch})"
+            f"(batch_size={batch})",
         )
     if (counts <= 0).any():
-        raise RuntimeError(
+        raise told(
+            RuntimeError,
             "Length of all samples has to be greater than 0, but found an element in 'lengths' that "
-            "is <= 0"
+            "is <= 0",
         )
     if (np.diff(counts) > 0).any():
-        raise RuntimeError(
+        raise told(
+            RuntimeError,
             "`lengths` array must be sorted in decreasing order when `enforce_sorted` is True. You "
             "can pass `enforce_sorted=False` to pack_padded_sequence and/or pack_sequence to sidestep "
-            "this requirement if you do not need ONNX exportability."
+            "this requirement if you do not need ONNX exportability.",
         )
     if counts[0] > longest:
-        raise RuntimeError(
-            f"pack_padded_sequence: the longest length is {counts[0]}, but the input has only {longest} steps"
+        raise told(
+            RuntimeError,
+            f"pack_padded_sequence: the longest length is {counts[0]}, but the input has only {longest} steps",
         )
 
 
@@ -234,9 +240,10 @@ def pad_packed_sequence(
     longest = len(batch_sizes)
     if total_length is not None:
         if total_length < longest:
-            raise ValueError(
+            raise told(
+                ValueError,
                 "Expected total_length to be at least the length of the longest sequence in input, but "
-                f"got total_length={total_length} and max sequence length being {longest}"
+                f"got total_length={total_length} and max sequence length being {longest}",
             )
         longest = total_length
     batch = int(batch_sizes[0])
@@ -307,29 +314,33 @@ def pad_sequence(
             [0, 0, 4]])
     """
     if not isinstance(sequences, Iterable):
-        raise RuntimeError(
-            f"pad_sequence: Expected iterable for input sequences, but got arg of type: {type(sequences)}"
+        raise told(
+            RuntimeError,
+            f"pad_sequence: Expected iterable for input sequences, but got arg of type: {type(sequences)}",
         )
     sequences = tuple(sequences)
     if not sequences:
-        raise RuntimeError("received an empty list of sequences")
+        raise told(RuntimeError, "received an empty list of sequences")
     if padding_side not in ("left", "right"):
-        raise RuntimeError(
-            f"Expected padding_side to be one of left or right, but got {padding_side}."
+        raise told(
+            RuntimeError,
+            f"Expected padding_side to be one of left or right, but got {padding_side}.",
         )
     for position, sequence in enumerate(sequences):
         if not isinstance(sequence, Traced):
-            raise TypeError(
-                f"expected Tensor as element {position} in argument 0, but got {type(sequence).__name__}"
+            raise told(
+                TypeError,
+                f"expected Tensor as element {position} in argument 0, but got {type(sequence).__name__}",
             )
     first = sequences[0]
     longest = max(sequence.shape[0] for sequence in sequences)
     filled = []
     for sequence in sequences:
         if tuple(sequence.shape[1:]) != tuple(first.shape[1:]):
-            raise RuntimeError(
+            raise told(
+                RuntimeError,
                 "pad_sequence: sequences must have equal sizes after the first, got "
-                f"{tuple(first.shape)} and {tuple(sequence.shape)}"
+                f"{tuple(first.shape)} and {tuple(sequence.shape)}",
             )
         missing = (longest - sequence.shape[0], *sequence.shape[1:])
         padding = full(missing, padding_value, dtype=first.dtype)

@@ -15,6 +15,7 @@ import numpy as np
 from tinygrad_like.autograd.grad_mode import enable_grad
 from tinygrad_like.backward import grad
 from tinygrad_like.graph import Traced, result_type
+from tinygrad_like.lines import told
 from tinygrad_like.ops.joining import stack
 
 __all__ = ["hessian", "hvp", "jacobian", "jvp", "vhp", "vjp"]
@@ -29,13 +30,15 @@ def _as_tuple(given: Any, argument: str, name: str) -> tuple[bool, Tensors]:
     for position, part in enumerate(parts):
         if not isinstance(part, Traced):
             if several:
-                raise TypeError(
+                raise told(
+                    TypeError,
                     f"The {argument} given to {name} must be either a Tensor or a tuple of Tensors but the "
-                    f"value at index {position} has type {type(part)}."
+                    f"value at index {position} has type {type(part)}.",
                 )
-            raise TypeError(
+            raise told(
+                TypeError,
                 f"The {argument} given to {name} must be either a Tensor or a tuple of Tensors but the "
-                f"given {argument} has type {type(part)}."
+                f"given {argument} has type {type(part)}.",
             )
     return several, parts
 
@@ -84,9 +87,10 @@ def _filled(found: Sequence[Any], wanted: Tensors, strict: bool, what: str) -> T
     """Return `found` with zeros where it is None, which is an error in strict mode."""
     for position, part in enumerate(found):
         if part is None and strict:
-            raise RuntimeError(
+            raise told(
+                RuntimeError,
                 f"{what} input {position}: it is not used. This is not allowed in strict mode; pass "
-                "strict=False to get zeros"
+                "strict=False to get zeros",
             )
     return tuple(
         _zeros_like(x) if part is None else part for part, x in zip(found, wanted, strict=True)
@@ -100,7 +104,7 @@ def _call(
     if strict:
         for position, out in enumerate(outputs):
             if not out.requires_grad:
-                raise RuntimeError(_STRICT.format(position, "does not require gradients"))
+                raise told(RuntimeError, _STRICT.format(position, "does not require gradients"))
     return several, outputs
 
 
@@ -108,22 +112,25 @@ def _vector(v: Any, like: Tensors, several: bool, name: str, of: str) -> Tensors
     """Return the vector to multiply by: ones where it may be left out."""
     if v is None:
         if len(like) != 1 or like[0].array.size != 1:
-            raise RuntimeError(
-                f"The vector v can only be None if {of} a single Tensor with a single element."
+            raise told(
+                RuntimeError,
+                f"The vector v can only be None if {of} a single Tensor with a single element.",
             )
         return (result_type.make(np.ones_like(like[0].array)),)
     _, parts = _as_tuple(v, "v", name)
     if len(parts) != len(like):
         if several:
-            raise RuntimeError(
-                f"v is a tuple of invalid length: should be {len(like)} but got {len(parts)}."
+            raise told(
+                RuntimeError,
+                f"v is a tuple of invalid length: should be {len(like)} but got {len(parts)}.",
             )
-        raise RuntimeError("The given v should contain a single Tensor.")
+        raise told(RuntimeError, "The given v should contain a single Tensor.")
     for position, (part, x) in enumerate(zip(parts, like, strict=True)):
         if part.shape != x.shape:
             entry = f"Entry {position} in " if several else ""
-            raise RuntimeError(
-                f"{entry}v has invalid size: should be {x.shape} but got {part.shape}."
+            raise told(
+                RuntimeError,
+                f"{entry}v has invalid size: should be {x.shape} but got {part.shape}.",
             )
     return parts
 
@@ -249,8 +256,9 @@ def jacobian(
             f"jacobian: strategy is {strategy!r}, expected 'forward-mode' or 'reverse-mode'"
         )
     if strict and vectorize:
-        raise RuntimeError(
-            "jacobian: strict=True and vectorize=True are not supported together; set one to False"
+        raise told(
+            RuntimeError,
+            "jacobian: strict=True and vectorize=True are not supported together; set one to False",
         )
     with enable_grad():
         several, given = _as_tuple(inputs, "inputs", "jacobian")
@@ -330,11 +338,12 @@ def hessian(
     def single(*given: Any) -> Any:
         _, outputs = _as_tuple(func(*given), "outputs of the user-provided function", "hessian")
         if len(outputs) != 1 or isinstance(outputs[0], tuple):
-            raise RuntimeError("The function given to hessian should return a single Tensor")
+            raise told(RuntimeError, "The function given to hessian should return a single Tensor")
         if outputs[0].array.size != 1:
-            raise RuntimeError(
+            raise told(
+                RuntimeError,
                 "The Tensor returned by the function given to hessian should contain a single element, got "
-                f"shape {tuple(outputs[0].shape)}"
+                f"shape {tuple(outputs[0].shape)}",
             )
         return outputs[0].squeeze()
 
@@ -343,9 +352,10 @@ def hessian(
         parts = found if several else (found,)
         for position, part in enumerate(parts):
             if strict and not part.requires_grad:
-                raise RuntimeError(
+                raise told(
+                    RuntimeError,
                     "hessian: the jacobian of the user-provided function with respect to input "
-                    f"{position} is independent of the inputs. This is not allowed in strict mode."
+                    f"{position} is independent of the inputs. This is not allowed in strict mode.",
                 )
         return found
 
@@ -360,10 +370,11 @@ def _second(
     start = _start(given, create_graph)
     several_out, outputs = _call(func, start, name, strict)
     if several_out:
-        raise RuntimeError(f"The function given to {name} should return a single Tensor")
+        raise told(RuntimeError, f"The function given to {name} should return a single Tensor")
     if outputs[0].array.size != 1:
-        raise RuntimeError(
-            f"The Tensor returned by the function given to {name} should contain a single element"
+        raise told(
+            RuntimeError,
+            f"The Tensor returned by the function given to {name} should contain a single element",
         )
     slopes = _filled(
         _gradients(outputs, start, None, True),

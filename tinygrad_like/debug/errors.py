@@ -14,19 +14,20 @@ one of
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from types import FrameType, TracebackType
 from typing import Any
 
 import numpy as np
 
-from tinygrad_like import dtypes
 from tinygrad_like.debug.advice import Situation, advice
 from tinygrad_like.graph import AccumulateGrad, Traced
 from tinygrad_like.lines import internal, located, recorded
 
 _LIMIT = 6  # operands told of; a list may have thousands
 _TOLD = "_told"
+_PYTHON = os.path.dirname(os.__file__) + os.sep  # such as copy.py, which is not where to look
 
 
 def text(error: BaseException) -> str:
@@ -90,7 +91,7 @@ def _tell(
         return
     error.__dict__[_TOLD] = True
     modules = _modules(frames)
-    user = next((f for f in frames if not internal[f.f_code.co_filename]), None)
+    user = next((f for f in frames if _is_users(f.f_code.co_filename)), None)
     ours = internal[frames[0].f_code.co_filename]
     if operands is None:
         operands = _arguments(frames) if ours else ()
@@ -110,6 +111,10 @@ def _tell(
     if ours:
         for line in advice(Situation(str(error), dict(operands), modules)):
             error.add_note(f"  {line}")
+
+
+def _is_users(filename: str) -> bool:
+    return not internal[filename] and (not filename.startswith(_PYTHON) or "-packages" in filename)
 
 
 # ----- Modules ------------------------------------------------------------------------------------
@@ -178,7 +183,7 @@ def _arguments(frames: list[FrameType]) -> list[tuple[str, Any]]:
 
 def _operand(o: Any, user: FrameType | None, modules: list[Any]) -> str:
     array = o.array if isinstance(o, Traced) else o
-    told = f"{dtypes.named(array.dtype).name} {tuple(array.shape)}"
+    told = f"{array.dtype.name} {tuple(array.shape)}"
     variable = _variable(o, user)
     if variable:
         told = f"`{variable}`, {told}"

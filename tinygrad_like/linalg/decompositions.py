@@ -8,6 +8,7 @@ import numpy as np
 
 from tinygrad_like import return_types
 from tinygrad_like.graph import result_type
+from tinygrad_like.lines import told
 from tinygrad_like.ops import decompositions as ops
 from tinygrad_like.ops.arguments import require_tensors
 from tinygrad_like.ops.comparison import unsupported
@@ -119,9 +120,10 @@ def qr(A: Any, mode: str = "reduced") -> Any:
     """
     require_tensors("linalg_qr", A=A)
     if mode not in ("reduced", "complete", "r"):
-        raise RuntimeError(
+        raise told(
+            RuntimeError,
             f"qr received unrecognized mode '{mode}' but expected one of 'reduced' (default), 'r', or "
-            "'complete'"
+            "'complete'",
         )
     return return_types.linalg_qr(*ops.qr(A, mode))
 
@@ -145,23 +147,28 @@ def householder_product(A: Any, tau: Any) -> Any:
     name = "torch.linalg.householder_product"
     needs_matrices(name, A.array)
     if tau.ndim != A.ndim - 1:
-        raise RuntimeError(
+        raise told(
+            RuntimeError,
             f"{name}: Expected tau to have one dimension less than input, but got tau of shape "
-            f"{tuple(tau.shape)} and input of shape {tuple(A.shape)}"
+            f"{tuple(tau.shape)} and input of shape {tuple(A.shape)}",
         )
     if tau.dtype is not A.dtype:
-        raise RuntimeError(f"{name}: tau dtype {tau.dtype} does not match input dtype {A.dtype}")
+        raise told(
+            RuntimeError, f"{name}: tau dtype {tau.dtype} does not match input dtype {A.dtype}"
+        )
     rows, columns = A.shape[-2:]
     if rows < columns:
-        raise RuntimeError(
+        raise told(
+            RuntimeError,
             f"{name}: input.shape[-2] must be greater than or equal to input.shape[-1], got {rows} and "
-            f"{columns}"
+            f"{columns}",
         )
     count = tau.shape[-1]
     if columns < count:
-        raise RuntimeError(
+        raise told(
+            RuntimeError,
             f"{name}: input.shape[-1] must be greater than or equal to tau.shape[-1], got {columns} and "
-            f"{count}"
+            f"{count}",
         )
     return reflections(A, tau, columns)
 
@@ -184,7 +191,7 @@ def reflections(A: Any, tau: Any, columns: int) -> Any:
 
 def _upper(UPLO: str) -> bool:
     if UPLO.upper() not in ("L", "U"):
-        raise RuntimeError(f"Expected UPLO argument to be 'L' or 'U', but got {UPLO}")
+        raise told(RuntimeError, f"Expected UPLO argument to be 'L' or 'U', but got {UPLO}")
     return UPLO.upper() == "U"
 
 
@@ -234,9 +241,10 @@ def _complex_only(name: str) -> Any:
     def refuse(A: Any, **options: Any) -> Any:
         """Raise: the results would be complex numbers, which this package does not have."""
         del A, options
-        raise NotImplementedError(
+        raise told(
+            NotImplementedError,
             f"linalg.{name}: eigenvalues of general matrices are complex numbers, which are not supported; "
-            "symmetric matrices have real ones: linalg.eigh, linalg.eigvalsh"
+            "symmetric matrices have real ones: linalg.eigh, linalg.eigvalsh",
         )
 
     refuse.__name__ = refuse.__qualname__ = name
@@ -251,9 +259,10 @@ eig, eigvals = _complex_only("eig"), _complex_only("eigvals")
 
 def _refuse_driver(name: str, driver: Any) -> None:
     if driver is not None:
-        raise RuntimeError(
+        raise told(
+            RuntimeError,
             f"{name}: keyword argument `driver=` is only supported on CUDA inputs with cuSOLVER backend; "
-            "leave it out"
+            "leave it out",
         )
 
 
@@ -296,7 +305,7 @@ def svdvals(A: Any, *, driver: Any = None) -> Any:
 
 def _refuse_without_pivots(name: str, pivot: bool) -> None:
     if not pivot:
-        raise RuntimeError(f"{name}: LU without pivoting is not implemented on the CPU")
+        raise told(RuntimeError, f"{name}: LU without pivoting is not implemented on the CPU")
 
 
 def lu_factor_ex(A: Any, *, pivot: bool = True, check_errors: bool = False) -> Any:
@@ -314,10 +323,11 @@ def lu_factor_ex(A: Any, *, pivot: bool = True, check_errors: bool = False) -> A
     info = info.astype(np.int32)
     if check_errors and info.any():
         at = int(info[info > 0].flat[0])
-        raise RuntimeError(
+        raise told(
+            RuntimeError,
             f"torch.linalg.lu_factor: U[{at},{at}] is zero and using it on lu_solve would result in a "
             "division by zero. If you still want to perform the factorization, consider calling "
-            "linalg.lu(A, pivot) or linalg.lu_factor_ex(A, pivot)"
+            "linalg.lu(A, pivot) or linalg.lu_factor_ex(A, pivot)",
         )
     return return_types.linalg_lu_factor_ex(LU, pivots, result_type.make(info))
 
@@ -388,8 +398,9 @@ def lu_solve(LU: Any, pivots: Any, B: Any, *, left: bool = True, adjoint: bool =
     require_tensors("linalg_lu_solve", LU=LU, pivots=pivots, B=B)
     needs_matrices("torch.linalg.lu_solve", LU.array, True, "LU")
     if B.ndim < 2 or B.shape[-2 if left else -1] != LU.shape[-1]:
-        raise RuntimeError(
-            f"torch.linalg.lu_solve: Incompatible shapes of A {tuple(LU.shape)} and B {tuple(B.shape)}"
+        raise told(
+            RuntimeError,
+            f"torch.linalg.lu_solve: Incompatible shapes of A {tuple(LU.shape)} and B {tuple(B.shape)}",
         )
     if not left:
         return ops.turned(lu_solve(LU, pivots, ops.turned(B), adjoint=not adjoint))

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from tinygrad_like import linalg
+from tinygrad_like.lines import told
 from tinygrad_like.ops.random import randn
 
 __all__ = ["pca_lowrank", "svd_lowrank"]
@@ -80,9 +81,10 @@ def pca_lowrank(
     if q is None:
         q = min(6, smaller)
     elif not 0 <= q <= smaller:
-        raise ValueError(
-            f"q(={q}) must be non-negative integer and not greater than min(m, n)={smaller}"
+        raise told(
+            ValueError,
+            f"q(={q}) must be non-negative integer and not greater than min(m, n)={smaller}",
         )
     if niter < 0:
-        raise ValueError(f"niter(={niter}) must be non-negative integer")
+        raise told(ValueError, f"niter(={niter}) must be non-negative integer")
     return svd_lowrank(A - A.mean(-2, keepdim=True) if center else A, q, niter)

@@ -11,6 +11,7 @@ from tinygrad_like import dtypes
 from tinygrad_like.graph import Traced
 from tinygrad_like.linalg.decompositions import svdvals
 from tinygrad_like.linalg.solving import inv_ex
+from tinygrad_like.lines import told
 from tinygrad_like.op import REGISTRY
 from tinygrad_like.ops.conversion import convert
 from tinygrad_like.ops.matrices import needs_float, needs_matrices
@@ -31,9 +32,10 @@ def _converted(name: str, x: Any, dtype: Any) -> Any:
         return x
     d = dtypes.of(dtype)
     if d.kind != "f" or x.array.dtype.kind != "f" or not np.can_cast(x.array.dtype, d):
-        raise RuntimeError(
+        raise told(
+            RuntimeError,
             f"{name}: the dtype of the input ({x.dtype}) should be convertible without narrowing to the "
-            f"specified dtype ({dtypes.named(d)})"
+            f"specified dtype ({dtypes.named(d)})",
         )
     return convert(x, d)
 
@@ -51,7 +53,7 @@ def vector_norm(
     tensor(5.)
     """
     if isinstance(ord, str):
-        raise TypeError(f"linalg.vector_norm: ord is {ord!r}, expected a number")
+        raise told(TypeError, f"linalg.vector_norm: ord is {ord!r}, expected a number")
     return _norm(_converted("linalg.vector_norm", x, dtype), float(ord), dim, keepdim)
 
 
@@ -89,24 +91,25 @@ def matrix_norm(
     """
     name = "linalg.matrix_norm"
     if not isinstance(dim, tuple | list):
-        raise TypeError(f"{name}: dim must be a tuple of two ints, got {dim!r}")
+        raise told(TypeError, f"{name}: dim must be a tuple of two ints, got {dim!r}")
     if A.ndim < 2:
-        raise RuntimeError(f"{name}: A must have at least 2 dimensions, got {A.ndim}")
+        raise told(RuntimeError, f"{name}: A must have at least 2 dimensions, got {A.ndim}")
     A = _converted(name, A, dtype)
     if A.array.dtype.kind != "f":
         needs_float(name, A.array)
     if len(dim) != 2:
-        raise RuntimeError(f"{name}: dim must be a 2-tuple. Got {tuple(dim)}")
+        raise told(RuntimeError, f"{name}: dim must be a 2-tuple. Got {tuple(dim)}")
     rows, columns = (axis_of(d, A.ndim) for d in dim)
     if rows == columns:
-        raise RuntimeError(f"{name}: dims must be different. Got {tuple(dim)}")
+        raise told(RuntimeError, f"{name}: dims must be different. Got {tuple(dim)}")
     if isinstance(ord, str):
         known = ord in ("fro", "nuc")
     else:
         known = abs(ord) in (1, 2, math.inf)
     if not known:
-        raise RuntimeError(
-            f"{name}: Order {ord} not supported, expected 'fro', 'nuc', inf, -inf, 1, -1, 2 or -2"
+        raise told(
+            RuntimeError,
+            f"{name}: Order {ord} not supported, expected 'fro', 'nuc', inf, -inf, 1, -1, 2 or -2",
         )
     if ord == "fro":
         return _norm(A, 2.0, (rows, columns), keepdim)
@@ -142,14 +145,16 @@ def norm(
         return vector_norm(A, 2, dims, keepdim, dtype=dtype)
     if dims is None:
         if A.ndim not in (1, 2) and not (isinstance(ord, str) and A.ndim < 1):
-            raise RuntimeError(
+            raise told(
+                RuntimeError,
                 "linalg.norm: If dim is not specified but ord is, the input must be 1D or 2D. Got "
-                f"{A.ndim}D."
+                f"{A.ndim}D.",
             )
         dims = tuple(range(A.ndim))
     if len(dims) not in (1, 2):
-        raise RuntimeError(
-            f"linalg.norm: If dim is specified, it must be of length 1 or 2. Got {list(dims)}"
+        raise told(
+            RuntimeError,
+            f"linalg.norm: If dim is specified, it must be of length 1 or 2. Got {list(dims)}",
         )
     if len(dims) == 1 and not isinstance(ord, str):
         return vector_norm(A, ord, dims, keepdim, dtype=dtype)
@@ -173,7 +178,7 @@ def cond(A: Any, p: Any = None) -> Any:
     p = 2 if p is None else p
     known = p in ("fro", "nuc") if isinstance(p, str) else abs(p) in (1, 2, math.inf)
     if isinstance(p, Traced) or not known:
-        raise RuntimeError(f"linalg.cond got an invalid norm type: {p}")
+        raise told(RuntimeError, f"linalg.cond got an invalid norm type: {p}")
     if A.ndim >= 2 and A.array.size == 0:
         return A.sum((-2, -1))
     if not isinstance(p, str) and abs(p) == 2:

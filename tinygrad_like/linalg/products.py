@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from tinygrad_like.lines import told
 from tinygrad_like.ops import diagonals, products
 from tinygrad_like.ops import linalg as ops
 from tinygrad_like.ops.arguments import require_tensors
@@ -63,7 +64,7 @@ def multi_dot(tensors: Any) -> Any:
     """
     given = list(tensors)
     if len(given) < 2:
-        raise RuntimeError(f"multi_dot(): expected at least 2 tensors but got {len(given)}")
+        raise told(RuntimeError, f"multi_dot(): expected at least 2 tensors but got {len(given)}")
     for position, x in enumerate(given):
         end = position in (0, len(given) - 1)
         if x.ndim != 2 and not (end and x.ndim == 1):
@@ -71,7 +72,9 @@ def multi_dot(tensors: Any) -> Any:
                 "first tensor" if not position else "last tensor" if end else f"tensor {position}"
             )
             allowed = "1D or 2D" if end else "2D"
-            raise RuntimeError(f"multi_dot(): the {where} must be {allowed} but got {x.ndim}D")
+            raise told(
+                RuntimeError, f"multi_dot(): the {where} must be {allowed} but got {x.ndim}D"
+            )
     shape: tuple[int, ...] = ()
     if given[0].ndim == 2:
         shape += (given[0].shape[0],)
@@ -83,9 +86,10 @@ def multi_dot(tensors: Any) -> Any:
         given[-1] = unsqueeze(given[-1], 1)
     for i in range(len(given) - 1):
         if given[i].shape[1] != given[i + 1].shape[0]:
-            raise RuntimeError(
+            raise told(
+                RuntimeError,
                 f"multi_dot(): tensors {i} and {i + 1} with shapes {list(given[i].shape)} and "
-                f"{list(given[i + 1].shape)} cannot be multiplied"
+                f"{list(given[i + 1].shape)} cannot be multiplied",
             )
     return reshape(products.chain_matmul(*given), shape)
 
@@ -103,12 +107,12 @@ def vander(x: Any, N: int | None = None) -> Any:
     """
     require_tensors("linalg_vander", x=x)
     if x.array.dtype.kind == "b":
-        raise RuntimeError("linalg.vander: x must be numbers, got torch.bool; use .long()")
+        raise told(RuntimeError, "linalg.vander: x must be numbers, got torch.bool; use .long()")
     if not x.ndim:
         x = reshape(x, (1,))
     count = x.shape[-1] if N is None else N
     if count < 2:
-        raise RuntimeError(f"linalg.vander: N must be greater than 1, got {count}")
+        raise told(RuntimeError, f"linalg.vander: N must be greater than 1, got {count}")
     return powers(x, count)
 
 
@@ -126,8 +130,9 @@ def vecdot(x: Any, y: Any, *, dim: int = -1) -> Any:
     if x.array.dtype.kind != "f":
         needs_float("linalg.vecdot", x.array)
     if x.array.dtype is not y.array.dtype:
-        raise RuntimeError(
+        raise told(
+            RuntimeError,
             f"linalg.vecdot: Expected x and y to have the same dtype, but found x of type {x.dtype} and y "
-            f"of type {y.dtype} instead"
+            f"of type {y.dtype} instead",
         )
     return (x * y).sum(dim)

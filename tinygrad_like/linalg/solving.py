@@ -9,6 +9,7 @@ import numpy as np
 
 from tinygrad_like import return_types
 from tinygrad_like.graph import Traced, as_array, result_type
+from tinygrad_like.lines import told
 from tinygrad_like.ops import decompositions as ops
 from tinygrad_like.ops.arguments import require_tensors
 from tinygrad_like.ops.expanding import broadcast_to
@@ -39,9 +40,10 @@ matrix_exp = ops.matrix_exp
 
 def _same_dtype(name: str, A: Any, B: Any) -> None:
     if A.array.dtype is not B.array.dtype:
-        raise RuntimeError(
+        raise told(
+            RuntimeError,
             f"{name}: Expected A and B to have the same dtype, but found A of type {A.dtype} and B of type "
-            f"{B.dtype} instead"
+            f"{B.dtype} instead",
         )
 
 
@@ -53,9 +55,10 @@ def _is_vector(A: Any, B: Any) -> bool:
 def _refuse_sizes(name: str, A: Any, B: Any, left: bool) -> None:
     size = A.shape[-1]
     if B.shape[-2 if left else -1] != size:
-        raise RuntimeError(
+        raise told(
+            RuntimeError,
             f"{name}: Incompatible shapes of A and B for the equation {'AX' if left else 'XA'} = B "
-            f"({size}x{size} and {B.shape[-2]}x{B.shape[-1]})"
+            f"({size}x{size} and {B.shape[-2]}x{B.shape[-1]})",
         )
 
 
@@ -157,7 +160,7 @@ def solve_triangular(
     name = "linalg.solve_triangular"
     needs_matrices(name, A.array, True)
     if B.ndim < 2:
-        raise RuntimeError(f"{name}: B must have at least 2 dimensions, got {B.ndim}")
+        raise told(RuntimeError, f"{name}: B must have at least 2 dimensions, got {B.ndim}")
     _same_dtype(name, A, B)
     _refuse_sizes(name, A, B, left)
     if left:
@@ -190,25 +193,28 @@ def lstsq(A: Any, B: Any, rcond: float | None = None, *, driver: str | None = No
     require_tensors("linalg_lstsq", A=A, B=B)
     name = "torch.linalg.lstsq"
     if A.ndim < 2:
-        raise RuntimeError(f"{name}: input must have at least 2 dimensions, got {A.ndim}")
+        raise told(RuntimeError, f"{name}: input must have at least 2 dimensions, got {A.ndim}")
     needs_float(name, A.array)
     _same_dtype(name, A, B)
     if driver is not None and driver not in _DRIVERS:
-        raise RuntimeError(
-            f"{name}: parameter `driver` should be one of (gels, gelsy, gelsd, gelss), got {driver!r}"
+        raise told(
+            RuntimeError,
+            f"{name}: parameter `driver` should be one of (gels, gelsy, gelsd, gelss), got {driver!r}",
         )
     vector = _is_vector(A, B)
     right = unsqueeze(B, B.ndim) if vector else B
     rows, columns = A.shape[-2:]
     if right.ndim < 2 or right.shape[-2] != rows:
-        raise RuntimeError(
+        raise told(
+            RuntimeError,
             f"{name}: input.size(-2) should match other.size(-2), got {tuple(A.shape)} and "
-            f"{tuple(B.shape)}"
+            f"{tuple(B.shape)}",
         )
     if not 0 <= A.ndim - B.ndim <= 1:
-        raise RuntimeError(
+        raise told(
+            RuntimeError,
             f"{name}: input.dim() must be greater or equal to other.dim() and (input.dim() - other.dim()) "
-            f"<= 1, got {tuple(A.shape)} and {tuple(B.shape)}"
+            f"<= 1, got {tuple(A.shape)} and {tuple(B.shape)}",
         )
     batch = np.broadcast_shapes(A.shape[:-2], right.shape[:-2])
     A = broadcast_to(A, (*batch, rows, columns))
@@ -391,12 +397,13 @@ def tensorinv(A: Any, ind: int = 2) -> Any:
     torch.Size([6, 2, 3])
     """
     if ind <= 0:
-        raise RuntimeError(f"Expected a strictly positive integer for 'ind', but got {ind}")
+        raise told(RuntimeError, f"Expected a strictly positive integer for 'ind', but got {ind}")
     first, rest = tuple(A.shape[:ind]), tuple(A.shape[ind:])
     if math.prod(first) != math.prod(rest):
-        raise RuntimeError(
+        raise told(
+            RuntimeError,
             "Expected self to satisfy the requirement prod(self.shape[ind:]) == prod(self.shape[:ind]), "
-            f"but got {math.prod(rest)} != {math.prod(first)}"
+            f"but got {math.prod(rest)} != {math.prod(first)}",
         )
     return reshape(inv(reshape(A, (math.prod(first), math.prod(rest)))), (*rest, *first))
 
@@ -424,8 +431,9 @@ def tensorsolve(A: Any, B: Any, dims: Any = None) -> Any:
     shape = tuple(A.shape[B.ndim :])
     size, other = math.prod(shape), math.prod(A.shape[: B.ndim])
     if size != other:
-        raise RuntimeError(
+        raise told(
+            RuntimeError,
             "Expected self to satisfy the requirement prod(self.shape[other.ndim:]) == "
-            f"prod(self.shape[:other.ndim]), but got {size} != {other}"
+            f"prod(self.shape[:other.ndim]), but got {size} != {other}",
         )
     return reshape(solve(reshape(A, (size, size)), reshape(B, (size,))), shape)

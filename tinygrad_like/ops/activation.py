@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_like.graph import Array, Traced
+from tinygrad_like.lines import told
 from tinygrad_like.op import op
 from tinygrad_like.ops.arithmetic import divide, subtract
 from tinygrad_like.ops.comparison import choose, unsupported
@@ -106,7 +107,7 @@ def celu(input: Any, alpha: float = 1.0, inplace: bool = False) -> Any:
         RuntimeError: if `alpha` is 0.
     """
     if alpha == 0:
-        raise RuntimeError("ZeroDivisionError: alpha cannot be 0 for CELU")
+        raise told(RuntimeError, "ZeroDivisionError: alpha cannot be 0 for CELU")
     return celu_(input, alpha) if inplace else _elu(input, alpha, 1.0, 1.0 / alpha)
 
 
@@ -269,15 +270,17 @@ def _glu(x: Array, dim: int) -> Any:
 
 def _halves(x: Any, dim: int) -> Any:
     if x.ndim == 0:
-        raise RuntimeError("glu does not support 0-dimensional tensors")
+        raise told(RuntimeError, "glu does not support 0-dimensional tensors")
     if not -x.ndim <= dim < x.ndim:
-        raise IndexError(
-            f"Dimension out of range (expected to be in range of [{-x.ndim}, {x.ndim - 1}], but got {dim})"
+        raise told(
+            IndexError,
+            f"Dimension out of range (expected to be in range of [{-x.ndim}, {x.ndim - 1}], but got {dim})",
         )
     size = x.shape[dim]
     if size % 2:
-        raise RuntimeError(
-            f"Halving dimension must be even, but dimension {dim % x.ndim} is size {size}"
+        raise told(
+            RuntimeError,
+            f"Halving dimension must be even, but dimension {dim % x.ndim} is size {size}",
         )
     before = (slice(None),) * (dim % x.ndim)
     return x[(*before, slice(None, size // 2))], x[(*before, slice(size // 2, None))]

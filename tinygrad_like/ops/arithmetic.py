@@ -8,6 +8,7 @@ import numpy as np
 
 from tinygrad_like import dtypes
 from tinygrad_like.graph import Array, Traced, as_array
+from tinygrad_like.lines import told
 from tinygrad_like.op import REGISTRY, UFUNCS, op
 from tinygrad_like.ops import single
 from tinygrad_like.ops.comparison import keep_where, swapped, tensor_first, unsupported
@@ -88,8 +89,9 @@ def _refuse_zero(y: Any) -> None:
     """Raise PyTorch's error for integers divided by zero, where NumPy would give 0."""
     d = y.dtype if hasattr(y, "dtype") else np.asarray(y).dtype
     if d.kind in "iu" and not np.all(y):
-        raise RuntimeError(
-            "ZeroDivisionError: an integer is divided by 0; convert one to float first"
+        raise told(
+            RuntimeError,
+            "ZeroDivisionError: an integer is divided by 0; convert one to float first",
         )
 
 
@@ -246,12 +248,13 @@ def pow(input: Any, exponent: Any) -> Any:
         if base == "f" or (kind is int and base != "b"):
             return _power_number(input, exponent)
         if kind is int and exponent < 0:
-            raise RuntimeError("Integers to negative integer powers are not allowed.")
+            raise told(RuntimeError, "Integers to negative integer powers are not allowed.")
     if kind is bool and isinstance(input, Traced) and input.array.dtype.kind == "b":
         return _power_number(input, exponent)
     if not isinstance(input, Traced | np.ndarray) and not isinstance(exponent, Traced | np.ndarray):
-        raise TypeError(
-            f"pow(): got ({type(input).__name__}, {kind.__name__}), expected at least one Tensor"
+        raise told(
+            TypeError,
+            f"pow(): got ({type(input).__name__}, {kind.__name__}), expected at least one Tensor",
         )
     return _power(input, exponent)
 
@@ -273,9 +276,10 @@ def _scaled(name: str, input: Any, other: Any, alpha: Any) -> Any:
     """Return ``alpha * other`` for `add` and `sub`."""
     for position, operand in enumerate((input, other)):
         if not isinstance(operand, Traced | np.ndarray | bool | int | float | np.generic):
-            raise TypeError(
+            raise told(
+                TypeError,
                 f"{name}(): argument '{('input', 'other')[position]}' (position {position + 1}) must be "
-                f"Tensor, not {type(operand).__name__}"
+                f"Tensor, not {type(operand).__name__}",
             )
     if type(alpha) is int and alpha == 1:
         return other
@@ -283,11 +287,12 @@ def _scaled(name: str, input: Any, other: Any, alpha: Any) -> Any:
     d = dtypes.result(operands)
     kind = d.kind
     if isinstance(alpha, bool) and kind != "b":
-        raise RuntimeError("Boolean alpha only supported for Boolean results.")
+        raise told(RuntimeError, "Boolean alpha only supported for Boolean results.")
     if isinstance(alpha, float) and kind != "f":
-        raise RuntimeError(
+        raise told(
+            RuntimeError,
             "For integral input tensors, argument alpha must not be a floating point number, got "
-            f"{alpha}"
+            f"{alpha}",
         )
     if kind == "b":
         return other if alpha else np.zeros_like(operands[1])
@@ -324,9 +329,10 @@ def sub(input: Any, other: Any, *, alpha: Any = 1) -> Any:
 
 def _refuse_bool(x: Any, y: Any) -> None:
     if _is_bool(x) or _is_bool(y):
-        raise RuntimeError(
+        raise told(
+            RuntimeError,
             "Subtraction, the `-` operator, with a bool tensor is not supported. If you are trying "
-            "to invert a mask, use the `~` or `logical_not()` operator instead."
+            "to invert a mask, use the `~` or `logical_not()` operator instead.",
         )
 
 
@@ -338,7 +344,9 @@ def _is_bool(value: Any) -> bool:
 def rsub(input: Any, other: Any, *, alpha: Any = 1) -> Any:
     """Return ``other - alpha * input``."""
     if not isinstance(input, Traced):
-        raise TypeError(f"rsub(): argument 'input' must be Tensor, not {type(input).__name__}")
+        raise told(
+            TypeError, f"rsub(): argument 'input' must be Tensor, not {type(input).__name__}"
+        )
     return sub(other, input, alpha=alpha)
 
 
@@ -363,9 +371,10 @@ def div(input: Any, other: Any, *, rounding_mode: str | None = None) -> Any:
         return _trunc_quotient(input, other)
     if rounding_mode == "floor":
         return _floor_quotient(input, other)
-    raise RuntimeError(
+    raise told(
+        RuntimeError,
         "div expected rounding_mode to be one of None, 'trunc', or 'floor' but found "
-        f"'{rounding_mode}'"
+        f"'{rounding_mode}'",
     )
 
 
@@ -411,9 +420,10 @@ def _power_operator(self: Any, other: Any) -> Any:
 
 def _float_power_into(self: Any, exponent: Any) -> Any:
     if self.array.dtype != dtypes.F64:
-        raise RuntimeError(
+        raise told(
+            RuntimeError,
             f"the base given to float_power_ has dtype {dtypes.named(self.array.dtype)} but the "
-            "operation's result requires dtype torch.float64; use float_power"
+            "operation's result requires dtype torch.float64; use float_power",
         )
     return float_power(self, exponent)
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from tinygrad_like import dtypes
 from tinygrad_like.graph import Array, Traced, as_array
+from tinygrad_like.lines import told
 from tinygrad_like.op import REGISTRY, op
 from tinygrad_like.ops.arguments import require_tensors
 from tinygrad_like.ops.expanding import broadcast_to
@@ -74,8 +75,8 @@ def _repeat(input: Any, *repeats: Any) -> Any:
     """
     sizes = sizes_of(repeats)
     if any(isinstance(n, float) for n in sizes):
-        raise TypeError(
-            f"repeat(): argument 'repeats' must be tuple of ints, not float: got {sizes}"
+        raise told(
+            TypeError, f"repeat(): argument 'repeats' must be tuple of ints, not float: got {sizes}"
         )
     return repeat(input, tuple(int(n) for n in sizes))
 
@@ -109,14 +110,17 @@ def repeat_interleave(
     del output_size
     counted = input if repeats is None else repeats
     if isinstance(counted, Traced) and counted.array.dtype not in (np.int32, np.int64):
-        raise NotImplementedError(
+        raise told(
+            NotImplementedError,
             "repeat_interleave: repeats must be int32 or int64, got "
-            f"{dtypes.named(counted.array.dtype)}; use .long()"
+            f"{dtypes.named(counted.array.dtype)}; use .long()",
         )
     if repeats is None:
         counts = as_array(input)
         if counts.ndim != 1:
-            raise RuntimeError(f"repeat_interleave: repeats must be 1-d, got shape {counts.shape}")
+            raise told(
+                RuntimeError, f"repeat_interleave: repeats must be 1-d, got shape {counts.shape}"
+            )
         return REGISTRY["repeat_indices"].call(input, counts.size)
     if dim is None:
         input, dim = reshape(input, (-1,)), 0
@@ -126,7 +130,7 @@ def repeat_interleave(
         repeats = int(repeats.array.item())
     if isinstance(repeats, int):
         if repeats < 0:
-            raise RuntimeError(f"repeats must be non-negative, got {repeats}")
+            raise told(RuntimeError, f"repeats must be non-negative, got {repeats}")
         shape = tuple(input.shape)
         wide = broadcast_to(
             unsqueeze(input, axis + 1), (*shape[: axis + 1], repeats, *shape[axis + 1 :])
@@ -134,9 +138,10 @@ def repeat_interleave(
         return reshape(wide, (*shape[:axis], size * repeats, *shape[axis + 1 :]))
     counts = as_array(repeats)
     if counts.ndim != 1 or counts.size != size:
-        raise RuntimeError(
+        raise told(
+            RuntimeError,
             "repeats must have the same size as input along dim, but got repeats.size(0) = "
-            f"{counts.size} and input.size({axis}) = {size}"
+            f"{counts.size} and input.size({axis}) = {size}",
         )
     indices = as_array(repeat_indices(repeats, size))
     return REGISTRY["take_index"].call(input, (slice(None),) * axis + (indices,))
@@ -175,11 +180,11 @@ def flip(input: Any, *dims: Any) -> Any:
     tensor([2., 1.])
     """
     if not dims:
-        raise TypeError('flip() missing 1 required positional arguments: "dims"')
+        raise told(TypeError, 'flip() missing 1 required positional arguments: "dims"')
     axes = tuple(axis_of(dim, input.ndim) for dim in sizes_of(dims))
     for axis in axes:
         if axes.count(axis) > 1:
-            raise RuntimeError(f"flip: dim {axis} appears multiple times in the list of dims")
+            raise told(RuntimeError, f"flip: dim {axis} appears multiple times in the list of dims")
     return _flip(input, axes)
 
 
@@ -190,7 +195,7 @@ def fliplr(input: Any) -> Any:
         RuntimeError: if there are fewer than two dimensions.
     """
     if input.ndim < 2:
-        raise RuntimeError(f"fliplr: Input must be >= 2-d, got {input.ndim}-d.")
+        raise told(RuntimeError, f"fliplr: Input must be >= 2-d, got {input.ndim}-d.")
     return _flip(input, (1,))
 
 
@@ -201,7 +206,7 @@ def flipud(input: Any) -> Any:
         RuntimeError: if there is no dimension.
     """
     if input.ndim < 1:
-        raise RuntimeError("flipud: Input must be >= 1-d, got 0-d.")
+        raise told(RuntimeError, "flipud: Input must be >= 1-d, got 0-d.")
     return _flip(input, (0,))
 
 
@@ -228,10 +233,11 @@ def roll(input: Any, shifts: Any, dims: Any = None) -> Any:
     moves = tuple(shifts) if isinstance(shifts, tuple | list) else (shifts,)
     given = () if dims is None else tuple(dims) if isinstance(dims, tuple | list) else (dims,)
     if not moves:
-        raise RuntimeError("roll: `shifts` required, got none")
+        raise told(RuntimeError, "roll: `shifts` required, got none")
     if len(given) != len(moves) and (given or len(moves) != 1):
-        raise RuntimeError(
-            f"shifts and dimensions must align. shifts: {len(moves)}, dims:{len(given)}"
+        raise told(
+            RuntimeError,
+            f"shifts and dimensions must align. shifts: {len(moves)}, dims:{len(given)}",
         )
     axes = tuple(axis_of(dim, input.ndim) for dim in given)
     return _roll(input, moves, axes if given and input.ndim else None)
@@ -245,13 +251,16 @@ def rot90(input: Any, k: int = 1, dims: Sequence[int] = (0, 1)) -> Any:
     """
     require_tensors("rot90", input=input)
     if len(dims) != 2:
-        raise RuntimeError(f"expected total rotation dims == 2, but got dims = {len(dims)}")
+        raise told(RuntimeError, f"expected total rotation dims == 2, but got dims = {len(dims)}")
     if input.ndim < 2:
-        raise RuntimeError(f"rot90 expects at least 2 dimensions, got shape {list(input.shape)}")
+        raise told(
+            RuntimeError, f"rot90 expects at least 2 dimensions, got shape {list(input.shape)}"
+        )
     first, second = (axis_of(dim, input.ndim) for dim in dims)
     if first == second:
-        raise RuntimeError(
-            f"expected rotation dims to be different, but got dim0 = {dims[0]} and dim1 = {dims[1]}"
+        raise told(
+            RuntimeError,
+            f"expected rotation dims to be different, but got dim0 = {dims[0]} and dim1 = {dims[1]}",
         )
     k %= 4
     if k == 0:
@@ -281,20 +290,23 @@ def meshgrid(*tensors: Any, indexing: str = "ij") -> tuple[Any, ...]:
     """
     given = sizes_of(tensors)
     if indexing not in ("ij", "xy"):
-        raise RuntimeError(
-            f'torch.meshgrid: indexing must be one of "xy" or "ij", but received: {indexing}'
+        raise told(
+            RuntimeError,
+            f'torch.meshgrid: indexing must be one of "xy" or "ij", but received: {indexing}',
         )
     if not given:
-        raise RuntimeError("meshgrid expects a non-empty TensorList")
+        raise told(RuntimeError, "meshgrid expects a non-empty TensorList")
     for x in given:
         if x.ndim > 1:
-            raise RuntimeError(
+            raise told(
+                RuntimeError,
                 "torch.meshgrid: Expected 0D or 1D tensor in the tensor list but got one of shape "
-                f"{tuple(x.shape)}"
+                f"{tuple(x.shape)}",
             )
         if x.dtype is not given[0].dtype:
-            raise RuntimeError(
-                f"meshgrid expects all tensors to have the same dtype, got {given[0].dtype} and {x.dtype}"
+            raise told(
+                RuntimeError,
+                f"meshgrid expects all tensors to have the same dtype, got {given[0].dtype} and {x.dtype}",
             )
     order = list(range(len(given)))
     if indexing == "xy" and len(order) > 1:
@@ -434,32 +446,39 @@ def fold_borders(x: Array, pad: tuple[int, ...], mode: str, shape: Any) -> Array
 def _check_borders(input: Any, pad: Sequence[int], mode: str) -> None:
     count = len(pad) // 2
     if input.ndim not in (count + 1, count + 2) or not 1 <= count <= 3:
-        raise NotImplementedError(
+        raise told(
+            NotImplementedError,
             f"Padding size {len(pad)} is not supported for {input.ndim}D input tensor: mode {mode!r} pads "
-            "the last 1, 2 or 3 dimensions of an input that has one or two dimensions more"
+            "the last 1, 2 or 3 dimensions of an input that has one or two dimensions more",
         )
     if mode != "circular" and as_array(input).dtype.kind == "b":
-        raise NotImplementedError(f"pad: mode {mode!r} is not implemented for bool; use .byte()")
+        raise told(
+            NotImplementedError, f"pad: mode {mode!r} is not implemented for bool; use .byte()"
+        )
     if mode != "circular" and 0 in input.shape[input.ndim - count - 1 :]:
-        raise RuntimeError(
-            f"pad: mode {mode!r} expects no dimension but the batch to be 0, got {list(input.shape)}"
+        raise told(
+            RuntimeError,
+            f"pad: mode {mode!r} expects no dimension but the batch to be 0, got {list(input.shape)}",
         )
     for axis in range(input.ndim - count, input.ndim):
         size = input.shape[axis]
         pair = tuple(pad[2 * (input.ndim - 1 - axis) :][:2])
         if mode == "reflect" and max(pair) >= size:
-            raise RuntimeError(
+            raise told(
+                RuntimeError,
                 "Padding size should be less than the corresponding input dimension, but got: padding "
-                f"{pair} at dimension {axis} of input {list(input.shape)}"
+                f"{pair} at dimension {axis} of input {list(input.shape)}",
             )
         if mode == "circular" and max(pair) > size:
-            raise RuntimeError(
+            raise told(
+                RuntimeError,
                 f"Padding value causes wrapping around more than once: padding {pair} at dimension "
-                f"{axis} of input {list(input.shape)}"
+                f"{axis} of input {list(input.shape)}",
             )
         if size + sum(pair) < 1:
-            raise RuntimeError(
-                f"pad: borders {pair} leave nothing of the {size} elements of dimension {axis}"
+            raise told(
+                RuntimeError,
+                f"pad: borders {pair} leave nothing of the {size} elements of dimension {axis}",
             )
 
 
@@ -480,21 +499,24 @@ def pad(input: Any, pad: Sequence[int], mode: str = "constant", value: float | N
     if not isinstance(input, Traced):
         require_tensors("pad", input=input)
     if not isinstance(pad, tuple | list):
-        raise TypeError(f"pad(): argument 'pad' must be tuple of ints, not {type(pad).__name__}")
+        raise told(
+            TypeError, f"pad(): argument 'pad' must be tuple of ints, not {type(pad).__name__}"
+        )
     borders = tuple(int(n) for n in pad)
     if len(borders) % 2:
-        raise RuntimeError(f"Padding length must be divisible by 2, got {list(borders)}")
+        raise told(RuntimeError, f"Padding length must be divisible by 2, got {list(borders)}")
     if len(borders) > 2 * input.ndim:
-        raise RuntimeError(
+        raise told(
+            RuntimeError,
             "Padding length should be less than or equal to two times the input dimension but got padding "
-            f"length {len(borders)} and input of dimension {input.ndim}"
+            f"length {len(borders)} and input of dimension {input.ndim}",
         )
     if mode == "constant":
         return constant_pad(input, borders, 0.0 if value is None else value)
     if mode not in ("reflect", "replicate", "circular"):
-        raise NotImplementedError(f"Unrecognised padding mode {mode}")
+        raise told(NotImplementedError, f"Unrecognised padding mode {mode}")
     if value is not None and value != 0:
-        raise RuntimeError(f'Padding mode "{mode}" doesn\'t take in value argument')
+        raise told(RuntimeError, f'Padding mode "{mode}" doesn\'t take in value argument')
     _check_borders(input, borders, mode)
     return copying_pad(input, borders, mode)
 

@@ -17,6 +17,7 @@ import numpy as np
 from tinygrad_like import dtypes
 from tinygrad_like.dtypes import F32
 from tinygrad_like.graph import Array, Traced, as_array
+from tinygrad_like.lines import told
 from tinygrad_like.op import op
 from tinygrad_like.ops.arranging import repeat_interleave
 from tinygrad_like.ops.attention_blocks import (
@@ -244,52 +245,64 @@ def _refuse(
     """Raise if attention of these is not defined."""
     for position, (name, x) in enumerate((("query", query), ("key", key), ("value", value))):
         if not isinstance(x, Traced | np.ndarray):
-            raise TypeError(
+            raise told(
+                TypeError,
                 f"scaled_dot_product_attention(): argument '{name}' (position {position + 1}) must be "
-                f"Tensor, not {type(x).__name__}"
+                f"Tensor, not {type(x).__name__}",
             )
     q, k, v = as_array(query), as_array(key), as_array(value)
     names = [dtypes.named(a.dtype).name for a in (q, k, v)]
     if len(set(names)) > 1:
-        raise RuntimeError(
+        raise told(
+            RuntimeError,
             "Expected query, key, and value to have the same dtype, but got query.dtype: "
-            f"{names[0]} key.dtype: {names[1]} and value.dtype: {names[2]} instead."
+            f"{names[0]} key.dtype: {names[1]} and value.dtype: {names[2]} instead.",
         )
     if q.dtype.kind != "f":
-        raise RuntimeError(
-            f"scaled_dot_product_attention: expected floating-point tensors, got {names[0]}"
+        raise told(
+            RuntimeError,
+            f"scaled_dot_product_attention: expected floating-point tensors, got {names[0]}",
         )
     if min(q.ndim, k.ndim, v.ndim) < 2:
-        raise RuntimeError(
+        raise told(
+            RuntimeError,
             "Expected query, key, and value to all be at least 2 dimensional, but got query.dim: "
-            f"{q.ndim} key.dim: {k.ndim} and value.dim: {v.ndim} instead."
+            f"{q.ndim} key.dim: {k.ndim} and value.dim: {v.ndim} instead.",
         )
     if q.shape[-1] != k.shape[-1] or k.shape[-2] != v.shape[-2]:
-        raise RuntimeError(
+        raise told(
+            RuntimeError,
             "scaled_dot_product_attention: expected query (..., L, E), key (..., S, E) and value "
-            f"(..., S, Ev), got {tuple(q.shape)}, {tuple(k.shape)} and {tuple(v.shape)}"
+            f"(..., S, Ev), got {tuple(q.shape)}, {tuple(k.shape)} and {tuple(v.shape)}",
         )
     if mask is not None:
         if not isinstance(mask, Traced | np.ndarray):
-            raise TypeError(
+            raise told(
+                TypeError,
                 "scaled_dot_product_attention(): argument 'attn_mask' must be Tensor, not "
-                f"{type(mask).__name__}"
+                f"{type(mask).__name__}",
             )
         if is_causal:
-            raise RuntimeError(
+            raise told(
+                RuntimeError,
                 "_scaled_dot_product_attention: Explicit attn_mask should not be set when "
-                "is_causal=True"
+                "is_causal=True",
             )
         d = as_array(mask).dtype
         if d.kind != "b" and d != F32 and d != q.dtype:
-            raise RuntimeError(
+            raise told(
+                RuntimeError,
                 "Expected attn_mask dtype to be bool or float or to match query dtype, but got "
-                f"attn_mask.dtype: {dtypes.named(d).name} and query.dtype: {names[0]} instead."
+                f"attn_mask.dtype: {dtypes.named(d).name} and query.dtype: {names[0]} instead.",
             )
     if isinstance(scale, str):
-        raise TypeError("scaled_dot_product_attention(): argument 'scale' must be float, not str")
+        raise told(
+            TypeError, "scaled_dot_product_attention(): argument 'scale' must be float, not str"
+        )
     if p > 1:
-        raise RuntimeError(f"dropout_p, a probability, has to be between 0 and 1, but got {p}")
+        raise told(
+            RuntimeError, f"dropout_p, a probability, has to be between 0 and 1, but got {p}"
+        )
 
 
 def _grouped(query: Any, key: Any, value: Any, mask: Any) -> tuple[Any, Any, Any, Any]:
@@ -298,12 +311,15 @@ def _grouped(query: Any, key: Any, value: Any, mask: Any) -> tuple[Any, Any, Any
     Queries become ``(..., H of keys, H of queries / H of keys, L, E)``.
     """
     if min(query.ndim, key.ndim, value.ndim) < 3:
-        raise IndexError("Dimension out of range (expected to be in range of [-2, 1], but got -3)")
+        raise told(
+            IndexError, "Dimension out of range (expected to be in range of [-2, 1], but got -3)"
+        )
     heads, shared, other = query.shape[-3], key.shape[-3], value.shape[-3]
     if not shared or not other or heads % shared or heads % other:
-        raise RuntimeError(
+        raise told(
+            RuntimeError,
             "Number of heads in key and value must divide the number of heads in query, got "
-            f"{shared}, {other} and {heads}"
+            f"{shared}, {other} and {heads}",
         )
     if shared != other:
         repeat = repeat_interleave

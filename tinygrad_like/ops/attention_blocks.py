@@ -11,6 +11,7 @@ import numpy as np
 
 from tinygrad_like.dtypes import F16, F32
 from tinygrad_like.jit import compiled
+from tinygrad_like.lines import told
 from tinygrad_like.ops.linalg import multiply_into
 from tinygrad_like.threads import split
 
@@ -43,8 +44,9 @@ def batch_of(*arrays: NumpyArray) -> tuple[int, ...]:
         return np.broadcast_shapes(*(a.shape[:-2] for a in arrays))
     except ValueError:
         shapes = ", ".join(str(a.shape) for a in arrays)
-        raise RuntimeError(
-            f"scaled_dot_product_attention: the batches of query, key and value don't broadcast: {shapes}"
+        raise told(
+            RuntimeError,
+            f"scaled_dot_product_attention: the batches of query, key and value don't broadcast: {shapes}",
         ) from None
 
 

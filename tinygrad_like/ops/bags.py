@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_like.graph import as_array, result_type
+from tinygrad_like.lines import told
 from tinygrad_like.ops.cross_entropy import title
 from tinygrad_like.ops.embedding import embedding, renormalize
 from tinygrad_like.ops.scattering import gather, index_add
@@ -24,30 +25,33 @@ def _bags(input: Any, offsets: Any, include_last_offset: bool) -> tuple[Any, Any
     """
     if input.ndim == 2:
         if offsets is not None:
-            raise ValueError(
+            raise told(
+                ValueError,
                 "embedding_bag: if input is 2D, then offsets has to be None, as input is treated is a "
-                f"mini-batch of fixed length sequences; got offsets of type {type(offsets).__name__}"
+                f"mini-batch of fixed length sequences; got offsets of type {type(offsets).__name__}",
             )
         count, length = input.shape
         return input.reshape(-1), np.arange(count + 1) * length
     if input.ndim != 1:
-        raise ValueError(
-            f"input has to be 1D or 2D Tensor, but got Tensor of dimension {input.ndim}"
+        raise told(
+            ValueError, f"input has to be 1D or 2D Tensor, but got Tensor of dimension {input.ndim}"
         )
     if offsets is None or as_array(offsets).ndim != 1:
-        raise ValueError("offsets has to be a 1D Tensor but got " + type(offsets).__name__)
+        raise told(ValueError, "offsets has to be a 1D Tensor but got " + type(offsets).__name__)
     starts = as_array(offsets).astype(np.int64)
     if not starts.size:
-        raise RuntimeError("embedding_bag: offsets is empty, expected at least one bag")
+        raise told(RuntimeError, "embedding_bag: offsets is empty, expected at least one bag")
     if starts[0] != 0:
-        raise RuntimeError(
+        raise told(
+            RuntimeError,
             "offsets[0] has to be 0, i.e., the first sequence in the mini-batch has to start from position "
-            f"0. However, got {starts[0]}"
+            f"0. However, got {starts[0]}",
         )
     if starts[-1] > len(input):
-        raise RuntimeError(
+        raise told(
+            RuntimeError,
             f"offsets[-1] can not be greater than input's length {len(input)} but got offsets[-1] of "
-            f"{starts[-1]}"
+            f"{starts[-1]}",
         )
     return input, np.append(starts[:-1] if include_last_offset else starts, len(input))
 
@@ -93,43 +97,50 @@ def embedding_bag(
     """
     del sparse
     if mode not in ("sum", "mean", "max"):
-        raise ValueError(f"embedding_bag: mode has to be one of sum, mean or max, got {mode}")
+        raise told(ValueError, f"embedding_bag: mode has to be one of sum, mean or max, got {mode}")
     if mode == "max" and scale_grad_by_freq:
-        raise ValueError("max mode does not support scaling the gradient by the frequency")
+        raise told(ValueError, "max mode does not support scaling the gradient by the frequency")
     indices = as_array(input)
     if weight.ndim != 2:
-        raise ValueError(
-            f"embedding_bag: weight has to be a 2D Tensor, but got Tensor of dimension {weight.ndim}"
+        raise told(
+            ValueError,
+            f"embedding_bag: weight has to be a 2D Tensor, but got Tensor of dimension {weight.ndim}",
         )
     if weight.array.dtype.kind != "f":
-        raise RuntimeError(
-            f"embedding_bag: weight must have a floating-point dtype, got {weight.dtype}; use .float()"
+        raise told(
+            RuntimeError,
+            f"embedding_bag: weight must have a floating-point dtype, got {weight.dtype}; use .float()",
         )
     if per_sample_weights is not None:
         if mode != "sum":
-            raise NotImplementedError(
-                f"embedding_bag: per_sample_weights is only supported for mode='sum' (got mode={mode!r})"
+            raise told(
+                NotImplementedError,
+                f"embedding_bag: per_sample_weights is only supported for mode='sum' (got mode={mode!r})",
             )
         if tuple(per_sample_weights.shape) != indices.shape:
-            raise ValueError(
+            raise told(
+                ValueError,
                 f"embedding_bag: If per_sample_weights ({tuple(per_sample_weights.shape)}) is not None, then "
-                f"it must have the same shape as the input ({indices.shape})"
+                f"it must have the same shape as the input ({indices.shape})",
             )
         if per_sample_weights.dtype != weight.dtype:
-            raise RuntimeError(
+            raise told(
+                RuntimeError,
                 f"embedding_bag: expected per_sample_weights of dtype {weight.dtype}, got "
-                f"{per_sample_weights.dtype}"
+                f"{per_sample_weights.dtype}",
             )
     if indices.dtype not in (np.int64, np.int32):
-        raise RuntimeError(
+        raise told(
+            RuntimeError,
             "Expected tensor for argument #1 'indices' to have one of the following scalar types: Long, "
-            f"Int; but got torch.{title(indices)}Tensor instead (while checking arguments for embedding_bag)"
+            f"Int; but got torch.{title(indices)}Tensor instead (while checking arguments for embedding_bag)",
         )
     flat, bounds = _bags(indices, offsets, include_last_offset)
     rows = weight.shape[0]
     if flat.size and not (flat.min() >= 0 and flat.max() < rows):
-        raise RuntimeError(
-            f"embedding_bag: indices must be from 0 to {rows - 1}, got {flat.min()} to {flat.max()}"
+        raise told(
+            RuntimeError,
+            f"embedding_bag: indices must be from 0 to {rows - 1}, got {flat.min()} to {flat.max()}",
         )
     if max_norm is not None:
         renormalize(weight, flat, max_norm, norm_type)  # a row for padding too
@@ -137,9 +148,10 @@ def embedding_bag(
     bag = np.repeat(np.arange(len(counts)), counts)
     if padding_idx is not None:
         if not -rows <= padding_idx < rows:
-            raise RuntimeError(
+            raise told(
+                RuntimeError,
                 f"padding_idx must be within the number of embeddings, -{rows} through {rows - 1}, but got "
-                f"{padding_idx}"
+                f"{padding_idx}",
             )
         counted = flat != padding_idx % rows
         flat, bag = flat[counted], bag[counted]

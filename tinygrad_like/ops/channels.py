@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from tinygrad_like.lines import told
 from tinygrad_like.ops.arguments import require_tensors
 from tinygrad_like.ops.shaping import clone, permute, reshape
 
@@ -14,9 +15,10 @@ FUNCTIONAL = __all__
 
 def _needs_image(name: str, input: Any) -> None:
     if input.ndim < 3:
-        raise RuntimeError(
+        raise told(
+            RuntimeError,
             f"{name} expects input to have at least 3 dimensions, but got input with {input.ndim} "
-            "dimension(s)"
+            "dimension(s)",
         )
 
 
@@ -37,12 +39,13 @@ def pixel_shuffle(input: Any, upscale_factor: int) -> Any:
     _needs_image("pixel_shuffle", input)
     r = upscale_factor
     if r <= 0:
-        raise RuntimeError(f"pixel_shuffle expects a positive upscale_factor, but got {r}")
+        raise told(RuntimeError, f"pixel_shuffle expects a positive upscale_factor, but got {r}")
     *lead, c, h, w = input.shape
     if c % (r * r):
-        raise RuntimeError(
+        raise told(
+            RuntimeError,
             "pixel_shuffle expects its input's 'channel' dimension to be divisible by the square of "
-            f"upscale_factor, but input.size(-3)={c} is not divisible by {r * r}"
+            f"upscale_factor, but input.size(-3)={c} is not divisible by {r * r}",
         )
     n = len(lead)
     split = reshape(input, (*lead, c // (r * r), r, r, h, w))
@@ -60,13 +63,16 @@ def pixel_unshuffle(input: Any, downscale_factor: int) -> Any:
     _needs_image("pixel_unshuffle", input)
     r = downscale_factor
     if r <= 0:
-        raise RuntimeError(f"pixel_unshuffle expects a positive downscale_factor, but got {r}")
+        raise told(
+            RuntimeError, f"pixel_unshuffle expects a positive downscale_factor, but got {r}"
+        )
     *lead, c, h, w = input.shape
     for side, size, index in (("height", h, -2), ("width", w, -1)):
         if size % r:
-            raise RuntimeError(
+            raise told(
+                RuntimeError,
                 f"pixel_unshuffle expects {side} to be divisible by downscale_factor, but "
-                f"input.size({index})={size} is not divisible by {r}"
+                f"input.size({index})={size} is not divisible by {r}",
             )
     n = len(lead)
     split = reshape(input, (*lead, c, h // r, r, w // r, r))
@@ -88,17 +94,20 @@ def channel_shuffle(input: Any, groups: int) -> Any:
     """
     require_tensors("channel_shuffle", input=input)
     if input.ndim <= 2:
-        raise RuntimeError(
-            f"channel_shuffle expects input with > 2 dims, but got input with sizes {list(input.shape)}"
+        raise told(
+            RuntimeError,
+            f"channel_shuffle expects input with > 2 dims, but got input with sizes {list(input.shape)}",
         )
     if groups <= 0:
-        raise RuntimeError(
-            f"Number of groups to divide channels in must be positive. Value of groups:{groups}"
+        raise told(
+            RuntimeError,
+            f"Number of groups to divide channels in must be positive. Value of groups:{groups}",
         )
     n, c = input.shape[:2]
     if c % groups:
-        raise RuntimeError(
-            f"Number of channels must be divisible by groups. Got {c} channels and {groups} groups."
+        raise told(
+            RuntimeError,
+            f"Number of channels must be divisible by groups. Got {c} channels and {groups} groups.",
         )
     split = reshape(input, (n, groups, c // groups, math.prod(input.shape[2:])))
     return reshape(clone(permute(split, (0, 2, 1, 3)), "C"), tuple(input.shape))

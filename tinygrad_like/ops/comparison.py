@@ -9,6 +9,7 @@ import numpy as np
 
 from tinygrad_like import dtypes
 from tinygrad_like.graph import Array, Traced, as_array, result_type
+from tinygrad_like.lines import told
 from tinygrad_like.op import REGISTRY, UFUNCS, implements, op
 from tinygrad_like.views import in_place
 
@@ -60,8 +61,9 @@ def swapped(name: str) -> Any:
 
 def unsupported(name: str, d: Any) -> NotImplementedError:
     """Return the error for elements that an op does not work on."""
-    return NotImplementedError(
-        f'"{name}" not implemented for {dtypes.named(d)!r}; convert the tensor to another dtype first'
+    return told(
+        NotImplementedError,
+        f'"{name}" not implemented for {dtypes.named(d)!r}; convert the tensor to another dtype first',
     )
 
 
@@ -213,9 +215,10 @@ def equal(input: Any, other: Any) -> bool:
     """
     for position, argument in enumerate((input, other)):
         if not isinstance(argument, Traced):
-            raise TypeError(
+            raise told(
+                TypeError,
                 f"equal(): argument '{('input', 'other')[position]}' (position {position + 1}) must be "
-                f"Tensor, not {type(argument).__name__}"
+                f"Tensor, not {type(argument).__name__}",
             )
     return input.array.shape == other.array.shape and bool(_equal(input, other).array.all())
 
@@ -283,9 +286,10 @@ UFUNCS[np.invert] = bitwise_not
 
 def _invert(self: Any) -> Any:
     if self.array.dtype.kind == "f":
-        raise TypeError(
+        raise told(
+            TypeError,
             "~ (operator.invert) is only implemented on integer and Boolean-type tensors, input is "
-            f"{dtypes.named(self.array.dtype)}"
+            f"{dtypes.named(self.array.dtype)}",
         )
     return bitwise_not(self)
 
@@ -362,9 +366,10 @@ def where(condition: Any, input: Any = None, other: Any = None) -> Any:
     tensor([1., 0.])
     """
     if not isinstance(condition, Traced | np.ndarray):
-        raise TypeError(
+        raise told(
+            TypeError,
             "where(): argument 'condition' (position 1) must be Tensor, not "
-            f"{type(condition).__name__}"
+            f"{type(condition).__name__}",
         )
     if input is None and other is None:
         return tuple(result_type.make(i) for i in as_array(condition).nonzero())

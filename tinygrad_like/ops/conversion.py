@@ -9,6 +9,7 @@ import numpy as np
 from tinygrad_like import dtypes
 from tinygrad_like.device import Device, check_device
 from tinygrad_like.graph import Traced
+from tinygrad_like.lines import told
 from tinygrad_like.op import REGISTRY
 from tinygrad_like.ops.shaping import axis_of, cast, discretise
 from tinygrad_like.stamps import owner
@@ -103,7 +104,7 @@ class ConversionMethods:
         d = kwargs.pop("dtype", None)
         other = kwargs.pop("other", None)
         if kwargs:
-            raise TypeError(f"to() got an unexpected keyword argument {next(iter(kwargs))!r}")
+            raise told(TypeError, f"to() got an unexpected keyword argument {next(iter(kwargs))!r}")
         for argument in args:
             if isinstance(argument, Traced):
                 other = argument
@@ -170,7 +171,7 @@ class ConversionMethods:
         if dim is None:
             return self.shape
         if self.array.ndim == 0:
-            raise IndexError("Dimension specified as 0 but tensor has no dimensions")
+            raise told(IndexError, "Dimension specified as 0 but tensor has no dimensions")
         return self.array.shape[axis_of(dim, self.array.ndim)]
 
     def stride(self, dim: Any = None) -> Any:

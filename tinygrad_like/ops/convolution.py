@@ -11,6 +11,7 @@ import numpy as np
 
 from tinygrad_like import dtypes
 from tinygrad_like.graph import Array, as_array
+from tinygrad_like.lines import told
 from tinygrad_like.op import op
 from tinygrad_like.ops import windows as _windows
 from tinygrad_like.ops.correlation import correlate, correlate_for_weight
@@ -119,49 +120,58 @@ def _check_operands(
     """Raise what PyTorch raises for operands that do not fit each other."""
     for position, (argument, value) in enumerate((("input", input), ("weight", weight)), 1):
         if not hasattr(value, "ndim"):
-            raise TypeError(
+            raise told(
+                TypeError,
                 f"{name}(): argument '{argument}' (position {position}) must be Tensor, not "
-                f"{type(value).__name__}"
+                f"{type(value).__name__}",
             )
     x, w = as_array(input), as_array(weight)
     if x.ndim not in (count + 1, count + 2):
-        raise RuntimeError(
+        raise told(
+            RuntimeError,
             f"Expected {count + 1}D (unbatched) or {count + 2}D (batched) input to {name}, but got "
-            f"input of size: {list(x.shape)}"
+            f"input of size: {list(x.shape)}",
         )
     if w.ndim != count + 2:
-        raise RuntimeError(
+        raise told(
+            RuntimeError,
             f"{name}: weight has shape {list(w.shape)}, expected {count + 2} dimensions "
-            + ("(C, O/groups, ...)" if transposed else "(O, C/groups, ...)")
+            + ("(C, O/groups, ...)" if transposed else "(O, C/groups, ...)"),
         )
     if x.dtype != w.dtype:
         if x.dtype.kind == "b":
-            raise NotImplementedError(f"{name}: not implemented for bool; convert with .to(dtype)")
-        raise RuntimeError(
+            raise told(
+                NotImplementedError, f"{name}: not implemented for bool; convert with .to(dtype)"
+            )
+        raise told(
+            RuntimeError,
             f"Input type ({dtypes.named(x.dtype)}) and weight type ({dtypes.named(w.dtype)}) should be "
-            "the same; convert one with .to(dtype)"
+            "the same; convert one with .to(dtype)",
         )
     if not w.shape[0]:
-        raise RuntimeError(
+        raise told(
+            RuntimeError,
             f"Given groups={groups}, expected weight to be at least 1 at dimension 0, but got weight of "
-            f"size {list(w.shape)} instead"
+            f"size {list(w.shape)} instead",
         )
     if groups <= 0:
-        raise RuntimeError(f"non-positive groups is not supported: got {groups}")
+        raise told(RuntimeError, f"non-positive groups is not supported: got {groups}")
     channels = x.shape[-count - 1]
     kind = f"Given transposed=1, weight of size {list(w.shape)}"
     if not transposed:
         kind = f"Given groups={groups}, weight of size {list(w.shape)}"
     if w.shape[0] % groups:
-        raise RuntimeError(
+        raise told(
+            RuntimeError,
             f"Given groups={groups}, expected weight to be divisible by {groups} at dimension 0, but "
-            f"got weight of size [{list(w.shape)}] instead"
+            f"got weight of size [{list(w.shape)}] instead",
         )
     wanted = w.shape[0] if transposed else w.shape[1] * groups
     if channels != wanted:
-        raise RuntimeError(
+        raise told(
+            RuntimeError,
             f"{kind}, expected input{list(x.shape)} to have {wanted} channels, but got {channels} "
-            "channels instead"
+            "channels instead",
         )
     if bias is None:
         return
@@ -169,14 +179,16 @@ def _check_operands(
     outputs = w.shape[1] * groups if transposed else w.shape[0]
     if b.shape != (outputs,):
         given = kind if transposed else f"Given weight of size {list(w.shape)}"
-        raise RuntimeError(
+        raise told(
+            RuntimeError,
             f"{given}, expected bias to be 1-dimensional with {outputs} elements, but got bias of size "
-            f"{list(b.shape)} instead"
+            f"{list(b.shape)} instead",
         )
     if b.dtype != x.dtype:
-        raise RuntimeError(
+        raise told(
+            RuntimeError,
             f"Input type ({dtypes.named(x.dtype)}) and bias type ({dtypes.named(b.dtype)}) should be "
-            "the same; convert one with .to(dtype)"
+            "the same; convert one with .to(dtype)",
         )
 
 
@@ -199,9 +211,10 @@ def _convolve(
     sizes = [n + sum(p) for n, p in zip(input.shape[2:], geometry.padding, strict=True)]
     reach = [d * (k - 1) + 1 for k, d in zip(weight.shape[2:], geometry.dilation, strict=True)]
     if any(n < k for n, k in zip(sizes, reach, strict=True)):
-        raise RuntimeError(
+        raise told(
+            RuntimeError,
             f"Calculated padded input size per channel: ({' x '.join(map(str, sizes))}). Kernel size: "
-            f"({' x '.join(map(str, reach))}). Kernel size can't be greater than actual input size"
+            f"({' x '.join(map(str, reach))}). Kernel size can't be greater than actual input size",
         )
     out = convolution(input, weight, bias, geometry)
     return out[0] if unbatched else out
@@ -225,9 +238,10 @@ def _convolve_transposed(
     if any(
         e >= s and e >= d for e, s, d in zip(extra, geometry.stride, geometry.dilation, strict=True)
     ):
-        raise RuntimeError(
+        raise told(
+            RuntimeError,
             "output padding must be smaller than either stride or dilation, but got output_padding="
-            f"{list(extra)}, stride={list(geometry.stride)}, dilation={list(geometry.dilation)}"
+            f"{list(extra)}, stride={list(geometry.stride)}, dilation={list(geometry.dilation)}",
         )
     unbatched = input.ndim == count + 1
     if unbatched:
@@ -245,9 +259,10 @@ def _convolve_transposed(
         )
     )
     if min(sizes) < 1:
-        raise RuntimeError(
+        raise told(
+            RuntimeError,
             f"Given input size per channel: {list(input.shape[2:])}. Calculated output size per "
-            f"channel: {list(sizes)}. Output size is too small"
+            f"channel: {list(sizes)}. Output size is too small",
         )
     out = convolution_input(input, weight, sizes, geometry)
     if bias is not None:

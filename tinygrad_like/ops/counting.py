@@ -9,6 +9,7 @@ import numpy as np
 
 from tinygrad_like import dtypes, return_types
 from tinygrad_like.graph import Traced, result_type
+from tinygrad_like.lines import told
 from tinygrad_like.op import REGISTRY
 from tinygrad_like.ops.arguments import require_tensor
 from tinygrad_like.ops.comparison import choose, unsupported
@@ -50,9 +51,11 @@ def diff(input: Any, n: int = 1, dim: int = -1, prepend: Any = None, append: Any
     """
     ndim = require_tensor("diff", "input", input).array.ndim
     if not ndim:
-        raise RuntimeError("diff expects input to be at least one-dimensional, got a 0-d tensor")
+        raise told(
+            RuntimeError, "diff expects input to be at least one-dimensional, got a 0-d tensor"
+        )
     if n < 0:
-        raise RuntimeError(f"diff: the order must be non-negative, got {n}")
+        raise told(RuntimeError, f"diff: the order must be non-negative, got {n}")
     axis = axis_of(dim, ndim)
     parts = [part for part in (prepend, input, append) if part is not None]
     shape = input.array.shape
@@ -62,9 +65,10 @@ def diff(input: Any, n: int = 1, dim: int = -1, prepend: Any = None, append: Any
             len(given) != ndim
             or given[:axis] + given[axis + 1 :] != shape[:axis] + shape[axis + 1 :]
         ):
-            raise RuntimeError(
+            raise told(
+                RuntimeError,
                 f"diff: prepend or append has shape {given}, expected that of input, {shape}, except "
-                f"along dimension {axis}"
+                f"along dimension {axis}",
             )
     out = cat(parts, axis) if len(parts) > 1 else input
     if not n:
@@ -101,10 +105,12 @@ def isin(
         isinstance(v, Traced | int | float | np.generic) for v in both
     ):
         kinds = ", ".join(type(v).__name__ for v in both)
-        raise TypeError(f"isin(): expected two tensors, or a tensor and a number, got {kinds}")
+        raise told(
+            TypeError, f"isin(): expected two tensors, or a tensor and a number, got {kinds}"
+        )
     given, tests = (v.array if isinstance(v, Traced) else np.asarray(v) for v in both)
     if "b" in (given.dtype.kind, tests.dtype.kind):
-        raise RuntimeError("Unsupported input type encountered for isin(): Bool")
+        raise told(RuntimeError, "Unsupported input type encountered for isin(): Bool")
     return result_type.make(np.asarray(np.isin(given, tests, invert=invert)))
 
 
@@ -121,19 +127,22 @@ def bincount(input: Any, weights: Any = None, minlength: int = 0) -> Any:
     """
     array = require_tensor("bincount", "input", input).array
     if minlength < 0:
-        raise RuntimeError(f"bincount: minlength should be >= 0, got {minlength}")
+        raise told(RuntimeError, f"bincount: minlength should be >= 0, got {minlength}")
     if array.dtype.kind not in "iu":
         raise unsupported("bincount_cpu", array.dtype)
     if array.ndim != 1 or (array.size and array.min() < 0):
         got = f"shape {array.shape}" if array.ndim != 1 else f"{array.min()} among them"
-        raise RuntimeError(f"bincount only supports 1-d non-negative integral inputs, got {got}")
+        raise told(
+            RuntimeError, f"bincount only supports 1-d non-negative integral inputs, got {got}"
+        )
     if weights is None or not array.size:
         return result_type.make(np.bincount(array.astype(np.int64, copy=False), None, minlength))
     given = require_tensor("bincount", "weights", weights).array
     if given.shape != array.shape:
-        raise RuntimeError(
+        raise told(
+            RuntimeError,
             f"bincount: weights should be 1-d and have the same length as input, got {given.shape} "
-            f"for {array.shape}"
+            f"for {array.shape}",
         )
     out = np.bincount(array, given, minlength)
     return result_type.make(out.astype(np.float32) if given.dtype is dtypes.F32 else out)
@@ -152,12 +161,13 @@ def unravel_index(indices: Any, shape: Any) -> tuple[Any, ...]:
     """
     array = require_tensor("unravel_index", "indices", indices).array
     if array.dtype.kind not in "iu":
-        raise TypeError(
-            f"expected 'indices' to be integer dtype, but got {dtypes.named(array.dtype)}"
+        raise told(
+            TypeError,
+            f"expected 'indices' to be integer dtype, but got {dtypes.named(array.dtype)}",
         )
     sizes = (shape,) if isinstance(shape, int) else tuple(int(n) for n in shape)
     if min(sizes, default=0) < 0:
-        raise ValueError(f"'shape' cannot have negative values, but got {sizes}")
+        raise told(ValueError, f"'shape' cannot have negative values, but got {sizes}")
     steps = [math.prod(sizes[axis + 1 :]) for axis in range(len(sizes))]
     # Places outside are counted round the tensor, as PyTorch does.
     return tuple(
@@ -174,7 +184,7 @@ def _ends(name: str, x: NumpyArray, low: float, high: float, margin: float) -> t
     if low == high and x.size:
         low, high = float(x.min()), float(x.max())
     if not (math.isfinite(low) and math.isfinite(high)):
-        raise RuntimeError(f"{name}: range of [{low}, {high}] is not finite")
+        raise told(RuntimeError, f"{name}: range of [{low}, {high}] is not finite")
     return (low - margin, high + margin) if low == high else (low, high)
 
 
@@ -182,7 +192,7 @@ def _require_bins(name: str, x: NumpyArray, bins: int) -> None:
     if x.dtype.kind != "f":
         raise unsupported(name, x.dtype)
     if bins <= 0:
-        raise RuntimeError(f"{name}: bins must be > 0, but got {bins}")
+        raise told(RuntimeError, f"{name}: bins must be > 0, but got {bins}")
 
 
 def histc(input: Any, bins: int = 100, min: float = 0, max: float = 0) -> Any:
@@ -201,7 +211,7 @@ def histc(input: Any, bins: int = 100, min: float = 0, max: float = 0) -> Any:
     array = require_tensor("histc", "input", input).array.reshape(-1)
     _require_bins("histc", array, bins)
     if max < min:
-        raise RuntimeError(f"histc: max must be larger than min, got {max} and {min}")
+        raise told(RuntimeError, f"histc: max must be larger than min, got {max} and {min}")
     low, high = _ends("torch.histc", array, min, max, 1.0)
     with np.errstate(invalid="ignore"):
         inside = array[(array >= low) & (array <= high)]
@@ -236,8 +246,8 @@ def histogram(
     if isinstance(bins, int):
         low, high = (0.0, 0.0) if range is None else range
         if low > high:
-            raise RuntimeError(
-                f"histogram: min should not exceed max, but got min {low} max {high}"
+            raise told(
+                RuntimeError, f"histogram: min should not exceed max, but got min {low} max {high}"
             )
         if range is None and not array.size:
             low, high = 0.0, 1.0
@@ -248,9 +258,10 @@ def histogram(
     weights = None
     if weight is not None:
         if require_tensor("histogram", "weight", weight).array.shape != input.array.shape:
-            raise RuntimeError(
+            raise told(
+                RuntimeError,
                 "histogram: if weight tensor is provided it should have the same shape as the input "
-                f"tensor, got {weight.array.shape} for {input.array.shape}"
+                f"tensor, got {weight.array.shape} for {input.array.shape}",
             )
         weights = weight.array.reshape(-1)
     inside = (array >= edges[0]) & (array <= edges[-1])
@@ -277,30 +288,35 @@ def _quantile(
     array = require_tensor(name, "input", input).array
     d = array.dtype
     if not array.size:
-        raise RuntimeError(f"{name}() input tensor must be non-empty")
+        raise told(RuntimeError, f"{name}() input tensor must be non-empty")
     if d not in (dtypes.F32, dtypes.F64):
-        raise RuntimeError(
-            f"{name}() input tensor must be either float or double dtype, got {dtypes.named(d)}"
+        raise told(
+            RuntimeError,
+            f"{name}() input tensor must be either float or double dtype, got {dtypes.named(d)}",
         )
     if interpolation not in (*_ROUNDINGS, "linear", "midpoint"):
-        raise RuntimeError(
+        raise told(
+            RuntimeError,
             f"{name}() interpolation must be one of linear, lower, higher, midpoint or nearest, but got "
-            f"{interpolation}"
+            f"{interpolation}",
         )
     if isinstance(q, int | float):
         q = result_type.make(np.asarray(q, d))
     shares = require_tensor(name, "q", q).array
     if shares.ndim > 1:
-        raise RuntimeError(f"{name}() q must be a scalar or 1D tensor, got shape {shares.shape}")
+        raise told(
+            RuntimeError, f"{name}() q must be a scalar or 1D tensor, got shape {shares.shape}"
+        )
     if shares.dtype is not d:
-        raise RuntimeError(
+        raise told(
+            RuntimeError,
             f"{name}() q tensor must be same dtype as the input tensor, got {dtypes.named(shares.dtype)} "
-            f"for {dtypes.named(d)}"
+            f"for {dtypes.named(d)}",
         )
     inside = (shares >= 0) & (shares <= 1)
     if not inside.all():
-        raise RuntimeError(
-            f"{name}() q values must be in the range [0, 1], got {shares[~inside][0]}"
+        raise told(
+            RuntimeError, f"{name}() q values must be in the range [0, 1], got {shares[~inside][0]}"
         )
 
     if dim is None:

@@ -25,6 +25,7 @@ from tinygrad_like.interchange import (
     frombuffer,
     to_array,
 )
+from tinygrad_like.lines import told
 from tinygrad_like.op import implements
 
 __all__ = [
@@ -54,7 +55,7 @@ def dtype_of(name: str, dtype: Any, otherwise: np.dtype[Any]) -> np.dtype[Any]:
     if dtype is None:
         return otherwise
     if isinstance(dtype, str):
-        raise TypeError(f"{name}(): argument 'dtype' must be torch.dtype, not str")
+        raise told(TypeError, f"{name}(): argument 'dtype' must be torch.dtype, not str")
     return dtypes.of(dtype)
 
 
@@ -72,13 +73,15 @@ def finish(
     if layout is not None:
         check_layout(name, layout)
     if pin_memory:
-        raise RuntimeError(
-            f"{name}: pin_memory=True needs a GPU; this framework computes on the CPU, leave it out"
+        raise told(
+            RuntimeError,
+            f"{name}: pin_memory=True needs a GPU; this framework computes on the CPU, leave it out",
         )
     if requires_grad and array.dtype.kind != "f":
-        raise RuntimeError(
+        raise told(
+            RuntimeError,
             "Only Tensors of floating point and complex dtype can require gradients: "
-            f"{name} made {dtypes.named(array.dtype)}; give dtype=torch.float32"
+            f"{name} made {dtypes.named(array.dtype)}; give dtype=torch.float32",
         )
     tensor_ = result_type.make(array)
     return tensor_.requires_grad_() if requires_grad else tensor_
@@ -93,10 +96,10 @@ def shape_from(name: str, size: tuple[Any, ...], keyword: Any = None) -> tuple[i
     """
     if keyword is not None:
         if size:
-            raise TypeError(f"{name}() got multiple values for argument 'size'")
+            raise told(TypeError, f"{name}() got multiple values for argument 'size'")
         size = (keyword,)
     elif not size:
-        raise TypeError(f'{name}() missing 1 required positional arguments: "size"')
+        raise told(TypeError, f'{name}() missing 1 required positional arguments: "size"')
     given: Any = size
     if len(size) == 1:
         (first,) = size
@@ -109,13 +112,15 @@ def shape_from(name: str, size: tuple[Any, ...], keyword: Any = None) -> tuple[i
         try:
             shape.append(operator.index(n))
         except TypeError:
-            raise TypeError(
+            raise told(
+                TypeError,
                 f"{name}(): argument 'size' must be tuple of ints, but found element of type "
-                f"{type(n).__name__} at pos {position + 1}"
+                f"{type(n).__name__} at pos {position + 1}",
             ) from None
         if shape[-1] < 0:
-            raise RuntimeError(
-                f"{name}: Dimension size must be non-negative: got {shape[-1]} at position {position}"
+            raise told(
+                RuntimeError,
+                f"{name}: Dimension size must be non-negative: got {shape[-1]} at position {position}",
             )
     return tuple(shape)
 
@@ -123,12 +128,13 @@ def shape_from(name: str, size: tuple[Any, ...], keyword: Any = None) -> tuple[i
 def number_of(value: Any, argument: str = "fill_value") -> Any:
     """Return a Python number for one given as a tensor or a NumPy scalar."""
     if isinstance(value, str):
-        raise TypeError(f"argument '{argument}' must be Number, not str")
+        raise told(TypeError, f"argument '{argument}' must be Number, not str")
     if isinstance(value, Traced):
         if value.array.ndim:
-            raise RuntimeError(
+            raise told(
+                RuntimeError,
                 f"argument '{argument}': expected a number or a 0-d tensor, got a tensor of shape "
-                f"{tuple(value.array.shape)}"
+                f"{tuple(value.array.shape)}",
             )
         return value.array.item()
     return value.item() if isinstance(value, np.generic) else value
@@ -208,9 +214,10 @@ def asarray(
         if copy is False and not (
             isinstance(source, np.ndarray) and np.may_share_memory(source, made.array)
         ):
-            raise ValueError(
+            raise told(
+                ValueError,
                 "asarray: can't alias the given object, since its elements have to be converted; "
-                "leave copy=False out"
+                "leave copy=False out",
             )
     if requires_grad != made.requires_grad:
         made = made.detach()
@@ -313,15 +320,16 @@ def size_keyword(name: str, keyword: dict[str, Any]) -> Any:
     """Return ``size=``, the one keyword that stands for the positional arguments."""
     size = keyword.pop("size", None)
     for unknown in keyword:
-        raise TypeError(f"{name}() got an unexpected keyword argument '{unknown}'")
+        raise told(TypeError, f"{name}() got an unexpected keyword argument '{unknown}'")
     return size
 
 
 def _refuse_format(name: str, memory_format: Any) -> None:
     if memory_format not in (None, contiguous_format, preserve_format):
-        raise RuntimeError(
+        raise told(
+            RuntimeError,
             f"{name}: memory_format={memory_format!r} is not supported; leave it out, or give "
-            "torch.contiguous_format or torch.preserve_format"
+            "torch.contiguous_format or torch.preserve_format",
         )
 
 
@@ -345,8 +353,9 @@ def full(
     tensor([7, 7])
     """
     if not isinstance(size, tuple | list):
-        raise TypeError(
-            f"full(): argument 'size' (position 1) must be tuple of ints, not {type(size).__name__}"
+        raise told(
+            TypeError,
+            f"full(): argument 'size' (position 1) must be tuple of ints, not {type(size).__name__}",
         )
     value = number_of(fill_value)
     array = _filled("full", shape_from("full", (size,)), value, _dtype_or_none("full", dtype))
@@ -361,8 +370,8 @@ def _filled(
     name: str, shape: tuple[int, ...], value: Any, d: np.dtype[Any] | None
 ) -> np.ndarray[Any, Any]:
     if not isinstance(value, bool | int | float):
-        raise TypeError(
-            f"{name}(): argument 'fill_value' must be Number, not {type(value).__name__}"
+        raise told(
+            TypeError, f"{name}(): argument 'fill_value' must be Number, not {type(value).__name__}"
         )
     array = np.empty(shape, dtypes.of_scalar(value) if d is None else d)
     array[...] = to_array(value, array.dtype)
@@ -388,9 +397,10 @@ def empty_strided(
     shape = shape_from("empty_strided", (size,))
     steps = shape_from("empty_strided", (stride,))
     if len(steps) != len(shape):
-        raise RuntimeError(
+        raise told(
+            RuntimeError,
             "mismatch in length of strides and shape: empty_strided got "
-            f"{len(shape)} sizes and {len(steps)} strides"
+            f"{len(shape)} sizes and {len(steps)} strides",
         )
     d = dtype_of("empty_strided", dtype, dtypes.default())
     extent = 1 + sum((n - 1) * s for n, s in zip(shape, steps, strict=True)) if all(shape) else 0
@@ -414,8 +424,9 @@ def _like(
     value: Any,
 ) -> Any:
     if not isinstance(input, Traced):
-        raise TypeError(
-            f"{name}(): argument 'input' (position 1) must be Tensor, not {type(input).__name__}"
+        raise told(
+            TypeError,
+            f"{name}(): argument 'input' (position 1) must be Tensor, not {type(input).__name__}",
         )
     _refuse_format(name, memory_format)
     order = "C" if memory_format is contiguous_format else "K"

@@ -357,8 +357,8 @@ def _check_classes(input: Any, target: Any, weight: Any) -> None:
             )
         if w.dtype != x.dtype:
             if x.dtype.kind != "f":
-                raise NotImplementedError(
-                    f"nll_loss: not implemented for '{title(x)}'; use .float()"
+                raise told(
+                    NotImplementedError, f"nll_loss: not implemented for '{title(x)}'; use .float()"
                 )
             raise told(
                 RuntimeError, f"weight: expected scalar type {title(x)} but found {title(w)}"
@@ -411,8 +411,9 @@ def cross_entropy(
             RuntimeError, "cross_entropy: input is a number, expected scores (C) or (N, C, ...)"
         )
     if x.dtype.kind != "f":
-        raise NotImplementedError(
-            f"cross_entropy: not implemented for '{title(x)}'; convert the input to a floating-point dtype"
+        raise told(
+            NotImplementedError,
+            f"cross_entropy: not implemented for '{title(x)}'; convert the input to a floating-point dtype",
         )
     if x.shape == t.shape:
         if ignore_index >= 0:

@@ -13,6 +13,7 @@ import numpy as np
 
 from tinygrad_like.graph import Array, Traced, result_type
 from tinygrad_like.jit import compiled
+from tinygrad_like.lines import told
 from tinygrad_like.op import op
 from tinygrad_like.ops.accumulating import add_along
 from tinygrad_like.ops.cross_entropy import check_reduction
@@ -106,7 +107,7 @@ def _backward(scores: Any, labels: Any, blank: int, input_lengths: Any, target_l
 
 def _no_second_derivative(g: Any) -> Any:
     del g
-    raise RuntimeError("ctc_loss: the derivative of its gradient is not implemented")
+    raise told(RuntimeError, "ctc_loss: the derivative of its gradient is not implemented")
 
 
 @op(x=_no_second_derivative, log_probs=_no_second_derivative, label="CtcLossBackward")
@@ -166,16 +167,18 @@ def _ctc_loss(
 def _lengths(name: str, given: Any, batch: int) -> Any:
     array = np.asarray(given.array if isinstance(given, Traced) else given)
     if array.dtype.kind not in "iu" and array.size:
-        raise RuntimeError(f"ctc_loss: {name} must be integers, got {array.dtype}")
+        raise told(RuntimeError, f"ctc_loss: {name} must be integers, got {array.dtype}")
     array = array.astype(np.int64).reshape(-1)
     if len(array) != batch:
-        raise RuntimeError(
+        raise told(
+            RuntimeError,
             f"ctc_loss: expected {name} to have value for every batch item, got {len(array)} for a batch "
-            f"of {batch}"
+            f"of {batch}",
         )
     if array.size and array.min() < 0:
-        raise RuntimeError(
-            f"ctc_loss: expected {name} to have value at least 0, but got {array.min()}"
+        raise told(
+            RuntimeError,
+            f"ctc_loss: expected {name} to have value at least 0, but got {array.min()}",
         )
     return array
 
@@ -213,41 +216,45 @@ def ctc_loss(
     reduction = check_reduction(None, None, reduction)
     single = log_probs.ndim == 2
     if log_probs.ndim not in (2, 3):
-        raise RuntimeError(
-            f"ctc_loss: expected log_probs (T, N, C) or (T, C), got shape {tuple(log_probs.shape)}"
+        raise told(
+            RuntimeError,
+            f"ctc_loss: expected log_probs (T, N, C) or (T, C), got shape {tuple(log_probs.shape)}",
         )
     frames = log_probs.unsqueeze(1) if single else log_probs
     steps, batch, classes = frames.shape
     if not 0 <= blank < classes:
-        raise RuntimeError(
-            f"ctc_loss: blank must be in label range 0 to {classes - 1}, got {blank}"
+        raise told(
+            RuntimeError, f"ctc_loss: blank must be in label range 0 to {classes - 1}, got {blank}"
         )
     inputs = _lengths("input_lengths", input_lengths, batch)
     counts = _lengths("target_lengths", target_lengths, batch)
     if inputs.size and inputs.max() > steps:
-        raise RuntimeError(
-            f"ctc_loss: expected input_lengths to have value at most {steps}, but got value {inputs.max()}"
+        raise told(
+            RuntimeError,
+            f"ctc_loss: expected input_lengths to have value at most {steps}, but got value {inputs.max()}",
         )
     labels = np.asarray(targets.array if isinstance(targets, Traced) else targets)
     if labels.dtype.kind not in "iu":
-        raise RuntimeError(f"ctc_loss: targets must be integers, got {labels.dtype}")
+        raise told(RuntimeError, f"ctc_loss: targets must be integers, got {labels.dtype}")
     longest = int(counts.max(initial=0))
     if single and labels.ndim == 1:
         labels = labels[None]
     elif labels.ndim == 1:
         if labels.size < counts.sum():
-            raise RuntimeError(
+            raise told(
+                RuntimeError,
                 f"ctc_loss: expected targets to hold {counts.sum()} labels, one sequence after the other, "
-                f"got {labels.size}"
+                f"got {labels.size}",
             )
         starts = np.cumsum(counts) - counts
         places = starts[:, None] + np.arange(longest)
         labels = labels[np.minimum(places, max(labels.size - 1, 0))] if labels.size else labels[:0]
         labels = labels.reshape(batch, longest)
     if labels.ndim != 2 or labels.shape[0] != batch or labels.shape[1] < longest:
-        raise RuntimeError(
+        raise told(
+            RuntimeError,
             f"ctc_loss: expected targets of shape ({batch}, {longest}) or larger for target_lengths of at "
-            f"most {longest}, got {tuple(labels.shape)}"
+            f"most {longest}, got {tuple(labels.shape)}",
         )
     labels = np.ascontiguousarray(labels[:, :longest]).astype(np.int64)
     losses = _ctc_loss(frames, labels, inputs, counts, blank, bool(zero_infinity))

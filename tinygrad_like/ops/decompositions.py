@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_like.graph import Array, as_array
+from tinygrad_like.lines import told
 from tinygrad_like.op import op
 from tinygrad_like.ops.comparison import unsupported
 from tinygrad_like.ops.diagonals import diag_embed, tril, triu
@@ -177,8 +178,9 @@ def _leave_one_out(s: Array) -> Array:
 
 def _refuse_second(g: Any) -> Any:
     del g
-    raise NotImplementedError(
-        "det: second derivatives of the determinant of a singular matrix are not implemented"
+    raise told(
+        NotImplementedError,
+        "det: second derivatives of the determinant of a singular matrix are not implemented",
     )
 
 
@@ -232,13 +234,15 @@ def _qr_rule(g: Any, out: Any, mode: str) -> Any:
     (q, r), (gq, gr) = out, g
     size, columns = q.shape[-1], r.shape[-1]
     if mode == "r":
-        raise RuntimeError(
-            "linalg.qr: the derivative depends on Q, which is not computed when mode='r'; use 'reduced'"
+        raise told(
+            RuntimeError,
+            "linalg.qr: the derivative depends on Q, which is not computed when mode='r'; use 'reduced'",
         )
     if mode == "complete" and q.shape[-2] > columns:
-        raise RuntimeError(
+        raise told(
+            RuntimeError,
             "The QR decomposition is not differentiable when mode='complete' and nrows > ncols; use "
-            "mode='reduced'"
+            "mode='reduced'",
         )
     square, of_square = r[..., :size], gr[..., :size]
     if columns > size:  # the columns to the right are Q^T times the input's

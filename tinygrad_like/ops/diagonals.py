@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_like.graph import Array, Traced, result_type
+from tinygrad_like.lines import told
 from tinygrad_like.op import REGISTRY, op
 from tinygrad_like.ops.arguments import require_tensors
 from tinygrad_like.ops.comparison import choose, keep_where
@@ -73,8 +74,9 @@ def diag_embed(input: Any, offset: int = 0, dim1: int = -2, dim2: int = -1) -> A
     ndim = input.ndim + 1
     first, second = axis_of(dim1, ndim), axis_of(dim2, ndim)
     if first == second:
-        raise RuntimeError(
-            f"diagonal dimensions dim1 and dim2 cannot be identical, got {dim1} and {dim2}"
+        raise told(
+            RuntimeError,
+            f"diagonal dimensions dim1 and dim2 cannot be identical, got {dim1} and {dim2}",
         )
     shape = list(input.shape[:-1])
     size = input.shape[-1] + abs(offset)
@@ -92,7 +94,7 @@ def diag(input: Any, diagonal: int = 0) -> Any:
     if input.ndim == 1:
         return diag_embed(input, diagonal)
     if input.ndim != 2:
-        raise RuntimeError(f"diag(): Supports 1D or 2D tensors. Got {input.ndim}D")
+        raise told(RuntimeError, f"diag(): Supports 1D or 2D tensors. Got {input.ndim}D")
     return REGISTRY["clone"].call(REGISTRY["diagonal"].call(input, diagonal, 0, 1))
 
 
@@ -106,7 +108,9 @@ def diagflat(input: Any, offset: int = 0) -> Any:
 
 def _matrix(x: Array, name: str) -> None:
     if x.ndim < 2:
-        raise RuntimeError(f"{name}: input tensor must have at least 2 dimensions, got {x.ndim}")
+        raise told(
+            RuntimeError, f"{name}: input tensor must have at least 2 dimensions, got {x.ndim}"
+        )
 
 
 def _lower(shape: tuple[int, ...], diagonal: int) -> Any:
@@ -181,15 +185,18 @@ class DiagonalMethods:
         """
         shape = self.array.shape  # type: ignore[attr-defined]
         if len(shape) < 2:
-            raise RuntimeError(
-                f"fill_diagonal_: got shape {shape}, expected at least two dimensions"
+            raise told(
+                RuntimeError, f"fill_diagonal_: got shape {shape}, expected at least two dimensions"
             )
         if len(shape) > 2 and len(set(shape)) > 1:
-            raise RuntimeError(
-                f"fill_diagonal_: got shape {shape}, expected all dimensions to be of equal length"
+            raise told(
+                RuntimeError,
+                f"fill_diagonal_: got shape {shape}, expected all dimensions to be of equal length",
             )
         if isinstance(fill_value, Traced):
-            raise TypeError("fill_diagonal_(): argument 'fill_value' must be a number, not Tensor")
+            raise told(
+                TypeError, "fill_diagonal_(): argument 'fill_value' must be a number, not Tensor"
+            )
 
         def fill() -> Any:
             mask = np.zeros(shape, bool)

@@ -11,6 +11,7 @@ import numpy as np
 from tinygrad_like import dtypes, jit
 from tinygrad_like.dtypes import F16
 from tinygrad_like.graph import Array, as_array
+from tinygrad_like.lines import told
 from tinygrad_like.op import op
 from tinygrad_like.ops.arguments import require_tensors
 from tinygrad_like.ops.comparison import SIGNED
@@ -278,19 +279,25 @@ def cdist(
     """
     require_tensors("cdist", x1=x1, x2=x2)
     if compute_mode not in _MODES:
-        raise ValueError(
-            f"{compute_mode} is not a valid value for compute_mode: expected one of {list(_MODES)}"
+        raise told(
+            ValueError,
+            f"{compute_mode} is not a valid value for compute_mode: expected one of {list(_MODES)}",
         )
     for name, x in (("X1", x1), ("X2", x2)):
         _refuse_whole("cdist", x, f", {name} got: {dtypes.named(as_array(x).dtype)}")
         if x.ndim < 2:
-            raise RuntimeError(f"cdist only supports at least 2D tensors, {name} got: {x.ndim}D")
+            raise told(
+                RuntimeError, f"cdist only supports at least 2D tensors, {name} got: {x.ndim}D"
+            )
     if x1.shape[-1] != x2.shape[-1]:
-        raise RuntimeError(
-            f"cdist: X1 and X2 must have the same number of columns. X1: {x1.shape[-1]} X2: {x2.shape[-1]}"
+        raise told(
+            RuntimeError,
+            f"cdist: X1 and X2 must have the same number of columns. X1: {x1.shape[-1]} X2: {x2.shape[-1]}",
         )
     if x1.array.dtype is not x2.array.dtype:
-        raise RuntimeError(f"cdist: expected X2 to be {x1.dtype} as X1 is, but found {x2.dtype}")
+        raise told(
+            RuntimeError, f"cdist: expected X2 to be {x1.dtype} as X1 is, but found {x2.dtype}"
+        )
     _refuse_negative("cdist", p)
     rows, others, size = x1.shape[-2], x2.shape[-2], x1.shape[-1]
     wanted = _MODES[compute_mode]
@@ -305,14 +312,14 @@ def cdist(
 def _refuse_whole(name: str, x: Any, shown: str = "") -> None:
     d = as_array(x).dtype
     if d.kind != "f":
-        raise RuntimeError(f"{name} only supports floating-point dtypes{shown}; use .float()")
+        raise told(RuntimeError, f"{name} only supports floating-point dtypes{shown}; use .float()")
     if d is F16:
-        raise NotImplementedError(f"\"{name}\" not implemented for 'Half'; use .float()")
+        raise told(NotImplementedError, f"\"{name}\" not implemented for 'Half'; use .float()")
 
 
 def _refuse_negative(name: str, p: float) -> None:
     if p < 0:
-        raise RuntimeError(f"{name} only supports non-negative p values, got {p}")
+        raise told(RuntimeError, f"{name} only supports non-negative p values, got {p}")
 
 
 # ----- Within one collection ----------------------------------------------------------------------
@@ -368,7 +375,7 @@ def pdist(input: Any, p: float = 2.0) -> Any:
     """
     require_tensors("pdist", input=input)
     if input.ndim != 2:
-        raise RuntimeError(f"pdist only supports 2D tensors, got: {input.ndim}D")
+        raise told(RuntimeError, f"pdist only supports 2D tensors, got: {input.ndim}D")
     _refuse_whole("pdist", input)
     _refuse_negative("pdist", p)
     return _pdist(input, float(p))

@@ -8,14 +8,16 @@ from typing import Any
 import numpy as np
 
 from tinygrad_like import dtypes
+from tinygrad_like.lines import told
 from tinygrad_like.random import Generator
 
 
 def refuse_whole(name: str, d: np.dtype[Any]) -> None:
     """Raise PyTorch's error for a dtype that is not a floating-point one."""
     if d.kind != "f":
-        raise NotImplementedError(
-            f'"{name}" not implemented for {dtypes.named(d)!r}; use a floating-point dtype'
+        raise told(
+            NotImplementedError,
+            f'"{name}" not implemented for {dtypes.named(d)!r}; use a floating-point dtype',
         )
 
 
@@ -147,22 +149,24 @@ def in_memory_order(
 def refuse_interval(name: str, low: float, high: float) -> None:
     """Raise if `low` is above `high`."""
     if not low <= high:
-        raise RuntimeError(
-            f"{name} expects to return a [from, to) range, but found from={low} > to={high}"
+        raise told(
+            RuntimeError,
+            f"{name} expects to return a [from, to) range, but found from={low} > to={high}",
         )
 
 
 def refuse_spread(name: str, std: float) -> None:
     """Raise if a standard deviation is negative."""
     if not std >= 0:
-        raise RuntimeError(f"{name} expects std >= 0.0, but found std {std}")
+        raise told(RuntimeError, f"{name} expects std >= 0.0, but found std {std}")
 
 
 def whole_numbers(generator: Generator, n: int, low: int, high: int) -> np.ndarray[Any, Any]:
     """Return `n` integers of ``[low, high)``."""
     if low >= high:
-        raise RuntimeError(
-            f"randint and random_ expect 'from' to be less than 'to', but got from={low} >= to={high}"
+        raise told(
+            RuntimeError,
+            f"randint and random_ expect 'from' to be less than 'to', but got from={low} >= to={high}",
         )
     width = high - low
     raw = generator.words(n) if width < 2**28 else generator.long_words(n)

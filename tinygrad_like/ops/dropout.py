@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_like.graph import Traced, result_type
+from tinygrad_like.lines import told
 from tinygrad_like.ops.arithmetic import add, multiply
 from tinygrad_like.ops.random import _coin_array
 from tinygrad_like.random import default_generator
@@ -29,10 +30,11 @@ _ALPHA = 1.7580993408473766
 
 def _refuse(input: Any, p: float, name: str) -> None:
     if not 0.0 <= p <= 1.0:
-        raise ValueError(f"dropout probability has to be between 0 and 1, but got {p}")
+        raise told(ValueError, f"dropout probability has to be between 0 and 1, but got {p}")
     if not isinstance(input, Traced):
-        raise TypeError(
-            f"{name}(): argument 'input' (position 1) must be Tensor, not {type(input).__name__}"
+        raise told(
+            TypeError,
+            f"{name}(): argument 'input' (position 1) must be Tensor, not {type(input).__name__}",
         )
 
 
@@ -40,9 +42,10 @@ def _kept(input: Any, p: float, shape: tuple[int, ...] | None = None) -> np.ndar
     """Return 1 where an element (or, given `shape`, a whole channel) stays and 0 elsewhere."""
     array = input.array
     if array.dtype.kind != "f":
-        raise RuntimeError(
+        raise told(
+            RuntimeError,
             f"result type Float can't be cast to the desired output type {input.dtype}: dropout needs "
-            "a floating-point input"
+            "a floating-point input",
         )
     if shape is None and not _batch_innermost(input):
         like = np.empty_like(array)
@@ -103,9 +106,10 @@ def _channels(input: Any) -> tuple[int, ...]:
     """Return the shape of one number per sample and channel."""
     array = input.array
     if array.ndim < 2:
-        raise RuntimeError(
+        raise told(
+            RuntimeError,
             "Feature dropout requires at least 2 dimensions in the input, got shape "
-            f"{tuple(array.shape)}"
+            f"{tuple(array.shape)}",
         )
     return (*array.shape[:2], *(1,) * (array.ndim - 2))
 
@@ -161,9 +165,10 @@ def dropout1d(input: Any, p: float = 0.5, training: bool = True, inplace: bool =
     _refuse(input, p, "dropout1d")
     ndim = input.array.ndim
     if ndim not in (2, 3):
-        raise RuntimeError(
+        raise told(
+            RuntimeError,
             f"dropout1d: Expected 2D or 3D input, but received a {ndim}D input; use dropout to zero "
-            "single elements"
+            "single elements",
         )
     return _batched(input, p, training, inplace, ndim == 3)
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from tinygrad_like import dtypes
 from tinygrad_like.graph import Array, Traced, as_tensor
+from tinygrad_like.lines import told
 from tinygrad_like.op import Arrays, op
 from tinygrad_like.ops.comparison import unsupported
 from tinygrad_like.ops.conversion import convert
@@ -141,7 +142,7 @@ def _pair(
 
 
 def _wrong(text: str) -> RuntimeError:
-    return RuntimeError(f"einsum(): {text}")
+    return told(RuntimeError, f"einsum(): {text}")
 
 
 def _parse(term: str, where: str) -> list[int | None]:
@@ -189,9 +190,10 @@ def _terms(args: Sequence[Any]) -> tuple[list[Any], list[list[int | None]], Any]
         inputs = [_parse_list(a) for a in lists]
         output = _parse_list(list(args[-1])) if len(args) % 2 else None
     if not operands:
-        raise ValueError(
+        raise told(
+            ValueError,
             "einsum(): must specify the equation string and at least one operand, or at least one operand "
-            "and its subscripts list"
+            "and its subscripts list",
         )
     if len(inputs) != len(operands):
         kind = "fewer" if len(operands) < len(inputs) else "more"
@@ -205,8 +207,9 @@ def _terms(args: Sequence[Any]) -> tuple[list[Any], list[list[int | None]], Any]
 def _parse_list(labels: list[Any]) -> list[int | None]:
     for label in labels:
         if label is not Ellipsis and not (isinstance(label, int) and 0 <= label < 52):
-            raise ValueError(
-                f"einsum(): subscript in subscript list is not within the valid range [0, 52): {label!r}"
+            raise told(
+                ValueError,
+                f"einsum(): subscript in subscript list is not within the valid range [0, 52): {label!r}",
             )
     if labels.count(Ellipsis) > 1:
         raise _wrong("found a second ellipsis in a list of subscripts")
@@ -293,12 +296,16 @@ def einsum(*args: Any) -> Any:
     tensor(5.)
     """
     if not args:
-        raise ValueError("einsum(): must specify the equation string and at least one operand")
+        raise told(
+            ValueError, "einsum(): must specify the equation string and at least one operand"
+        )
     given, terms, right = _terms(args)
     operands = []
     for position, x in enumerate(given):
         if not isinstance(x, Traced | np.ndarray):
-            raise TypeError(f"einsum(): operand {position} must be Tensor, not {type(x).__name__}")
+            raise told(
+                TypeError, f"einsum(): operand {position} must be Tensor, not {type(x).__name__}"
+            )
         operands.append(as_tensor(x))
     inputs: list[Labels] = []
     widest = 0

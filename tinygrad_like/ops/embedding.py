@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_like.graph import Array, as_array
+from tinygrad_like.lines import told
 from tinygrad_like.op import op
 from tinygrad_like.ops.accumulating import add_slices
 from tinygrad_like.ops.cross_entropy import title
@@ -60,8 +61,9 @@ def _refuse_outside(weight: Array, indices: Array) -> None:
     unsigned = indices.view(f"u{indices.dtype.itemsize}")
     if unsigned.size and unsigned.max() >= weight.shape[0]:
         outside = indices[unsigned >= weight.shape[0]][0]
-        raise IndexError(
-            f"index out of range in self: got {outside} for a weight of {weight.shape[0]} rows"
+        raise told(
+            IndexError,
+            f"index out of range in self: got {outside} for a weight of {weight.shape[0]} rows",
         )
 
 
@@ -122,13 +124,14 @@ def embedding(
     del sparse
     indices, table = as_array(input), as_array(weight)
     if indices.dtype not in (np.int64, np.int32):
-        raise RuntimeError(
+        raise told(
+            RuntimeError,
             "Expected tensor for argument #1 'indices' to have one of the following scalar types: "
             f"Long, Int; but got torch.{title(indices)}Tensor instead (while checking arguments for "
-            "embedding)"
+            "embedding)",
         )
     if table.ndim != 2:
-        raise RuntimeError(f"'weight' must be 2-D: embedding got shape {tuple(table.shape)}")
+        raise told(RuntimeError, f"'weight' must be 2-D: embedding got shape {tuple(table.shape)}")
     if padding_idx is not None:
         if not -table.shape[0] <= padding_idx < table.shape[0]:
             raise AssertionError(

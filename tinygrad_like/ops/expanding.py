@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_like.graph import Array
+from tinygrad_like.lines import told
 from tinygrad_like.op import REGISTRY, op
 from tinygrad_like.ops.arguments import require_tensor
 from tinygrad_like.ops.shaping import sizes_of
@@ -45,20 +46,22 @@ def broadcast_to(x: Array, shape: Any) -> Array:
 
 def _refuse_expand(shape: tuple[int, ...], wanted: Sequence[int]) -> RuntimeError:
     if len(wanted) < len(shape):
-        return RuntimeError(
+        return told(
+            RuntimeError,
             f"expand: the number of sizes provided ({len(wanted)}) must be greater or equal to the number "
-            f"of dimensions in the tensor ({len(shape)})"
+            f"of dimensions in the tensor ({len(shape)})",
         )
     offset = len(wanted) - len(shape)
     for dim in range(len(wanted) - 1, -1, -1):
         existing = shape[dim - offset] if dim >= offset else 1
         if existing not in (1, wanted[dim]):
-            return RuntimeError(
+            return told(
+                RuntimeError,
                 f"The expanded size of the tensor ({wanted[dim]}) must match the existing size "
                 f"({existing}) at non-singleton dimension {dim}.  Target sizes: {list(wanted)}.  "
-                f"Tensor sizes: {list(shape)}"
+                f"Tensor sizes: {list(shape)}",
             )
-    return RuntimeError(f"expand: sizes must not be negative, got {list(wanted)}")
+    return told(RuntimeError, f"expand: sizes must not be negative, got {list(wanted)}")
 
 
 def expand(input: Any, *size: Any, implicit: bool = False) -> Any:
@@ -74,15 +77,16 @@ def expand(input: Any, *size: Any, implicit: bool = False) -> Any:
     """
     del implicit
     if not size:
-        raise TypeError('expand() missing 1 required positional argument: "size"')
+        raise told(TypeError, 'expand() missing 1 required positional argument: "size"')
     wanted = list(sizes_of(size))
     offset = len(wanted) - input.ndim
     for dim, size_ in enumerate(wanted):
         if size_ == -1:
             if dim < offset:
-                raise RuntimeError(
+                raise told(
+                    RuntimeError,
                     "The expanded size of the tensor (-1) isn't allowed in a leading, non-existing "
-                    f"dimension {dim}"
+                    f"dimension {dim}",
                 )
             if offset >= 0:
                 wanted[dim] = input.shape[dim - offset]
@@ -103,9 +107,10 @@ def broadcast_shapes(*shapes: Any) -> Size:
         return Size(np.broadcast_shapes(*shapes))
     except ValueError:
         listed = ", ".join(str(list(s) if isinstance(s, tuple | list) else s) for s in shapes)
-        raise RuntimeError(
+        raise told(
+            RuntimeError,
             f"broadcast_shapes: the shapes {listed} do not broadcast: sizes must be equal or 1, counted "
-            "from the right"
+            "from the right",
         ) from None
 
 

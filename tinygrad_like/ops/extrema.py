@@ -10,6 +10,7 @@ import numpy as np
 from tinygrad_like import return_types
 from tinygrad_like.dtypes import I64
 from tinygrad_like.graph import Array, Traced
+from tinygrad_like.lines import told
 from tinygrad_like.op import REGISTRY, op
 from tinygrad_like.ops.reduction import axes_of, expand_reduced, keep_reduced, tie_share
 from tinygrad_like.ops.scanning import place_along
@@ -29,7 +30,9 @@ def refuse_empty(x: Array, name: str, dim: Any) -> None:
         return
     for axis in axes_of(dim, x.ndim):
         if x.shape[axis] == 0:
-            raise IndexError(f"{name}(): Expected reduction dim {axis} to have non-zero size.")
+            raise told(
+                IndexError, f"{name}(): Expected reduction dim {axis} to have non-zero size."
+            )
 
 
 # ----- Values -------------------------------------------------------------------------------------
@@ -90,7 +93,7 @@ def _min_of_all(x: Array) -> Array:
 
 def _place(arg: Any, name: str, x: Array, dim: Any, keepdim: bool) -> Array:
     if x.dtype.kind == "b" and name.startswith("arg"):
-        raise RuntimeError(f"{name}(): does not support bool input; convert it with .int()")
+        raise told(RuntimeError, f"{name}(): does not support bool input; convert it with .int()")
     if x.size == 0:
         refuse_empty(x, name, dim)
     if dim is None:
@@ -186,7 +189,7 @@ def _extremum(
     if dim is None:
         return REGISTRY[f"{name}_of_all"].call(input)
     if isinstance(dim, tuple | list):
-        raise TypeError(f"{name}(): dim must be an int, got {dim}; use a{name}() for several")
+        raise told(TypeError, f"{name}(): dim must be an int, got {dim}; use a{name}() for several")
     found = REGISTRY[name].call(input, dim, keepdim or keepdims)
     return getattr(return_types, name)(*found)
 
@@ -247,11 +250,12 @@ def aminmax(input: Any, *, dim: int | None = None, keepdim: bool = False) -> Any
     (tensor(1.), tensor(3.))
     """
     if dim is None and math.prod(input.shape) == 0:
-        raise RuntimeError(
-            "aminmax(): cannot compute aminmax over an empty dimension as the operation has no identity."
+        raise told(
+            RuntimeError,
+            "aminmax(): cannot compute aminmax over an empty dimension as the operation has no identity.",
         )
     if isinstance(dim, tuple | list):
-        raise TypeError(f"aminmax(): dim must be an int, got {dim}")
+        raise told(TypeError, f"aminmax(): dim must be an int, got {dim}")
     dims = () if dim is None else dim
     return return_types.aminmax(amin(input, dims, keepdim), amax(input, dims, keepdim))
 

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_like.graph import Traced, result_type
+from tinygrad_like.lines import told
 from tinygrad_like.ops.pool_kernels import gather_planes
 from tinygrad_like.ops.random import rand
 from tinygrad_like.ops.shaping import reshape
@@ -38,14 +39,17 @@ def _starts(sample: Any, size: int, count: int, window: int) -> Any:
 def _sizes(name: str, input: Any, size: Any, ratio: Any, axes: int) -> tuple[int, ...]:
     """Return the output's size, from what was given of it."""
     if size is None and ratio is None:
-        raise ValueError(f"{name} requires specifying either an output_size or an output_ratio")
+        raise told(
+            ValueError, f"{name} requires specifying either an output_size or an output_ratio"
+        )
     given = size if size is not None else ratio
     if not isinstance(given, tuple | list):
         given = (given,) * axes
     if len(given) != axes:
-        raise ValueError(
+        raise told(
+            ValueError,
             f"{name} requires output_{'size' if ratio is None else 'ratio'} to "
-            f"either be a single Int or tuple of Ints of length {axes}, got {given}"
+            f"either be a single Int or tuple of Ints of length {axes}, got {given}",
         )
     if size is not None:
         return tuple(given)
@@ -76,7 +80,9 @@ def _pool(
 ) -> tuple[Any, Any]:
     """Return the largest elements of the windows of ``(N, C, ...)`` or ``(C, ...)``, and where they are."""
     if not isinstance(input, Traced):
-        raise TypeError(f"{name}(): argument 'input' must be Tensor, not {type(input).__name__}")
+        raise told(
+            TypeError, f"{name}(): argument 'input' must be Tensor, not {type(input).__name__}"
+        )
     counts = _sizes(name, input, size, ratio, axes)
     kernel = tuple(kernel) if isinstance(kernel, tuple | list) else (kernel,) * axes
     shape, d = input.array.shape, input.array.dtype
@@ -89,15 +95,17 @@ def _pool(
     for n, count, window in zip(inside, counts, kernel, strict=True):
         # PyTorch's wants one element more in three dimensions.
         if window <= 0 or count + window - 1 > n - (axes == 3):
-            raise RuntimeError(
-                f"{name}(): pool size {window} too large relative to input size {n} for {count} windows"
+            raise told(
+                RuntimeError,
+                f"{name}(): pool size {window} too large relative to input size {n} for {count} windows",
             )
     if samples is None:
         samples = rand(*planes, axes, dtype=d)
     elif tuple(samples.shape) != (*planes, axes) or samples.array.dtype is not d:
-        raise RuntimeError(
+        raise told(
+            RuntimeError,
             f"{name}(): Expect _random_samples of shape {[*planes, axes]} and dtype {d}, got "
-            f"{list(samples.shape)} and {samples.dtype}"
+            f"{list(samples.shape)} and {samples.dtype}",
         )
     numbers = samples.array
     corners: Any = 0

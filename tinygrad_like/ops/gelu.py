@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from tinygrad_like.lines import told
 from tinygrad_like.ops.pointwise import smooth
 from tinygrad_like.ops.special import erf
 from tinygrad_like.ops.unary import exp, tanh
@@ -123,4 +124,6 @@ def gelu(input: Any, *, approximate: str = "none") -> Any:
         return _gelu(input)
     if approximate == "tanh":
         return _gelu_by_tanh(input)
-    raise RuntimeError(f"approximate argument must be either none or tanh, but got {approximate!r}")
+    raise told(
+        RuntimeError, f"approximate argument must be either none or tanh, but got {approximate!r}"
+    )

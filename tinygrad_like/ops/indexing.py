@@ -138,9 +138,10 @@ class _Parsed(NamedTuple):
 def _not_an_index(item: Any) -> Exception:
     if isinstance(item, str):
         return TypeError("new(): invalid data type 'str'; a tensor has no names to index by")
-    return IndexError(
+    return told(
+        IndexError,
         "only integers, slices (`:`), ellipsis (`...`), None and long or byte Variables are valid indices "
-        f"(got {type(item).__name__})"
+        f"(got {type(item).__name__})",
     )
 
 
@@ -475,9 +476,10 @@ def _without_leading_ones(array: Any, ndim: int) -> Any:
 
 
 def _unexpandable(value: tuple[int, ...], shape: tuple[int, ...]) -> RuntimeError:
-    return RuntimeError(
+    return told(
+        RuntimeError,
         f"shape mismatch: the value's shape {list(value)} can't be expanded to the shape {list(shape)} "
-        "it is written to"
+        "it is written to",
     )
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from tinygrad_like import return_types
 from tinygrad_like.dtypes import default, named, of
 from tinygrad_like.graph import Array, result_type
+from tinygrad_like.lines import told
 from tinygrad_like.op import op
 from tinygrad_like.ops.arguments import require_tensor
 from tinygrad_like.ops.comparison import tensors_only, unsupported
@@ -136,8 +137,9 @@ def frexp(input: Any) -> Any:
     """
     array = require_tensor("frexp", "input", input).array
     if array.dtype.kind != "f":
-        raise RuntimeError(
-            f"torch.frexp() only supports floating-point dtypes, got {named(array.dtype)}"
+        raise told(
+            RuntimeError,
+            f"torch.frexp() only supports floating-point dtypes, got {named(array.dtype)}",
         )
     exponent = np.asarray(np.frexp(array)[1], np.int32)
     return return_types.frexp(mantissa(input), result_type.make(exponent))
@@ -163,11 +165,11 @@ def range(
         stacklevel=2,
     )
     if end is None:
-        raise TypeError("range() missing 1 required positional argument: 'end'")
+        raise told(TypeError, "range() missing 1 required positional argument: 'end'")
     if step == 0:
-        raise RuntimeError("range: step must be nonzero")
+        raise told(RuntimeError, "range: step must be nonzero")
     if (end - start) * step < 0:
-        raise RuntimeError("range: upper bound and lower bound inconsistent with step sign")
+        raise told(RuntimeError, "range: upper bound and lower bound inconsistent with step sign")
     count = int((end - start) / step) + 1
     d = default() if dtype is None else of(dtype)
     values = (np.arange(count) * step + start).astype(d)

@@ -302,20 +302,23 @@ def _refuse_list(xs: Sequence[Array], dim: int) -> RuntimeError:
     first = xs[0]
     for position, x in enumerate(xs):
         if x.ndim == 0:
-            return RuntimeError(
-                f"zero-dimensional tensor (at position {position}) cannot be concatenated; use stack()"
+            return told(
+                RuntimeError,
+                f"zero-dimensional tensor (at position {position}) cannot be concatenated; use stack()",
             )
         if x.ndim != first.ndim:
-            return RuntimeError(
-                f"Tensors must have same number of dimensions: got {first.ndim} and {x.ndim}"
+            return told(
+                RuntimeError,
+                f"Tensors must have same number of dimensions: got {first.ndim} and {x.ndim}",
             )
         for axis, (size, expected) in enumerate(zip(x.shape, first.shape, strict=True)):
             if axis != dim and size != expected:
-                return RuntimeError(
+                return told(
+                    RuntimeError,
                     f"Sizes of tensors must match except in dimension {dim}. Expected size {expected} "
-                    f"but got size {size} for tensor number {position} in the list."
+                    f"but got size {size} for tensor number {position} in the list.",
                 )
-    return RuntimeError(f"the tensors can't be joined along dimension {dim}")
+    return told(RuntimeError, f"the tensors can't be joined along dimension {dim}")
 
 
 def _joined_part(g: Array, i: int, xs_shapes: Any, starts: Sequence[int], dim: int) -> Array:

@@ -11,6 +11,7 @@ from tinygrad_like import dtypes
 from tinygrad_like.dtypes import F16, F32, F64
 from tinygrad_like.graph import Array, Traced
 from tinygrad_like.jit import compiled
+from tinygrad_like.lines import told
 from tinygrad_like.op import REGISTRY, UFUNCS, op
 from tinygrad_like.ops.arguments import require_tensors
 from tinygrad_like.ops.comparison import unsupported
@@ -118,15 +119,19 @@ def _for_blas(x: Array) -> Array:
 def _refuse_product(x: Array, y: Array, name: str = "matmul") -> None:
     """Raise if ``x @ y`` is not defined."""
     if x.dtype is not y.dtype:
-        raise RuntimeError(
+        raise told(
+            RuntimeError,
             f"expected m1 and m2 to have the same dtype, but got: {dtypes.named(x.dtype).name} != "
-            f"{dtypes.named(y.dtype).name}; convert one with .to(dtype)"
+            f"{dtypes.named(y.dtype).name}; convert one with .to(dtype)",
         )
     if x.dtype.kind == "b":
-        raise NotImplementedError(f"\"{name}\" not implemented for 'Bool'; use .int() or .float()")
+        raise told(
+            NotImplementedError, f"\"{name}\" not implemented for 'Bool'; use .int() or .float()"
+        )
     if not x.ndim or not y.ndim:
-        raise RuntimeError(
-            f"both arguments to {name} need to be at least 1D, but they are {x.ndim}D and {y.ndim}D"
+        raise told(
+            RuntimeError,
+            f"both arguments to {name} need to be at least 1D, but they are {x.ndim}D and {y.ndim}D",
         )
     inner = y.shape[-2] if y.ndim > 1 else y.shape[0]
     if x.shape[-1] != inner:
@@ -135,12 +140,13 @@ def _refuse_product(x: Array, y: Array, name: str = "matmul") -> None:
             hint = "; did you mean other.mT?"
         elif x.ndim > 1 and x.shape[-2] == inner:
             hint = "; did you mean input.mT?"
-        raise RuntimeError(f"inner sizes {x.shape[-1]} and {inner} differ{hint}")
+        raise told(RuntimeError, f"inner sizes {x.shape[-1]} and {inner} differ{hint}")
     try:
         np.broadcast_shapes(x.shape[:-2], y.shape[:-2])
     except ValueError:
-        raise RuntimeError(
-            f"the batch dimensions {tuple(x.shape[:-2])} and {tuple(y.shape[:-2])} do not broadcast"
+        raise told(
+            RuntimeError,
+            f"the batch dimensions {tuple(x.shape[:-2])} and {tuple(y.shape[:-2])} do not broadcast",
         ) from None
 
 
@@ -214,12 +220,13 @@ UFUNCS[np.matmul] = matmul
 def needs_dimensions(name: str, **wanted: tuple[Any, int]) -> None:
     for argument, (x, ndim) in wanted.items():
         if not hasattr(x, "ndim"):
-            raise TypeError(
-                f"{name}(): argument '{argument}' must be Tensor, not {type(x).__name__}"
+            raise told(
+                TypeError, f"{name}(): argument '{argument}' must be Tensor, not {type(x).__name__}"
             )
         if x.ndim != ndim:
-            raise RuntimeError(
-                f"{name}: {argument} must be {ndim}D, got {x.ndim}D of shape {tuple(x.shape)}"
+            raise told(
+                RuntimeError,
+                f"{name}: {argument} must be {ndim}D, got {x.ndim}D of shape {tuple(x.shape)}",
             )
 
 
@@ -241,9 +248,10 @@ def bmm(input: Any, mat2: Any) -> Any:
     """
     needs_dimensions("bmm", input=(input, 3), mat2=(mat2, 3))
     if input.shape[0] != mat2.shape[0]:
-        raise RuntimeError(
+        raise told(
+            RuntimeError,
             "bmm: expected equal numbers of matrices, got batches of shapes "
-            f"{tuple(input.shape)} and {tuple(mat2.shape)}"
+            f"{tuple(input.shape)} and {tuple(mat2.shape)}",
         )
     return matmul(input, mat2)
 
@@ -303,9 +311,10 @@ def inner(input: Any, other: Any) -> Any:
     if input.ndim == 0 or other.ndim == 0:
         return input * other
     if input.shape[-1] != other.shape[-1]:
-        raise RuntimeError(
+        raise told(
+            RuntimeError,
             "inner() the last dimension must match on both input tensors but got shapes "
-            f"{list(input.shape)} and {list(other.shape)}"
+            f"{list(input.shape)} and {list(other.shape)}",
         )
     return tensordot(input, other, ([input.ndim - 1], [other.ndim - 1]))
 
@@ -430,29 +439,32 @@ def linear(x: Array, weight: Array, bias: Array | None = None) -> Array:
 
 def _refuse_linear(x: Array, weight: Array, bias: Array | None) -> None:
     if not x.ndim or not weight.ndim:
-        raise RuntimeError(
-            f"both arguments to linear need to be at least 1D, but they are {x.ndim}D and {weight.ndim}D"
+        raise told(
+            RuntimeError,
+            f"both arguments to linear need to be at least 1D, but they are {x.ndim}D and {weight.ndim}D",
         )
     if weight.ndim > 2:
-        raise RuntimeError(
-            f"weight must be a matrix (out, in) or a vector (in,), got {weight.ndim}D"
+        raise told(
+            RuntimeError, f"weight must be a matrix (out, in) or a vector (in,), got {weight.ndim}D"
         )
     kinds = [a.dtype for a in (x, weight, bias) if a is not None]
     if any(d is not kinds[0] for d in kinds):
         names = ", ".join(dtypes.named(d).name for d in kinds)
-        raise RuntimeError(
+        raise told(
+            RuntimeError,
             f"expected input, weight and bias to have the same dtype, but got: {names}; convert with "
-            ".to(dtype)"
+            ".to(dtype)",
         )
     if x.shape[-1] != weight.shape[-1]:
         hint = ""
         if weight.ndim == 2 and weight.shape[0] == x.shape[-1]:
             hint = "; linear takes the weight as (out, in): did you mean weight.mT?"
-        raise RuntimeError(
+        raise told(
+            RuntimeError,
             f"the last size of input is {x.shape[-1]} and that of weight (out, in) is {weight.shape[-1]}, "
-            f"expected equal ones{hint}"
+            f"expected equal ones{hint}",
         )
-    raise RuntimeError("a bias needs a weight with two dimensions (out, in)")
+    raise told(RuntimeError, "a bias needs a weight with two dimensions (out, in)")
 
 
 def bilinear(input1: Any, input2: Any, weight: Any, bias: Any = None) -> Any:
@@ -463,16 +475,18 @@ def bilinear(input1: Any, input2: Any, weight: Any, bias: Any = None) -> Any:
     """
     require_tensors("bilinear", input1=input1, input2=input2, weight=weight)
     if input1.ndim != input2.ndim or tuple(input1.shape[:-1]) != tuple(input2.shape[:-1]):
-        raise RuntimeError(
+        raise told(
+            RuntimeError,
             f"bilinear(): input dimensions do not match: got {tuple(input1.shape)} and "
-            f"{tuple(input2.shape)}, expected equal sizes but for the last"
+            f"{tuple(input2.shape)}, expected equal sizes but for the last",
         )
     needs_dimensions("bilinear", weight=(weight, 3))
     for position, x in ((1, input1), (2, input2)):
         if x.shape[-1] != weight.shape[position]:
-            raise RuntimeError(
+            raise told(
+                RuntimeError,
                 f"bilinear(): input{position} size does not match weight size: got {x.shape[-1]} but "
-                f"expected {weight.shape[position]}"
+                f"expected {weight.shape[position]}",
             )
     features, first, second = weight.shape
     lead = tuple(input1.shape[:-1])
@@ -501,23 +515,27 @@ def tensordot(a: Any, b: Any, dims: Any = 2) -> Any:
         dims = dims.array.tolist()
     if isinstance(dims, int):
         if dims < 0:
-            raise RuntimeError(f"tensordot expects dims >= 0, but got dims={dims}")
+            raise told(RuntimeError, f"tensordot expects dims >= 0, but got dims={dims}")
         if dims > min(a.ndim, b.ndim):
-            raise RuntimeError(f"tensordot expects dims < ndim_a or ndim_b, but got dims={dims}")
+            raise told(
+                RuntimeError, f"tensordot expects dims < ndim_a or ndim_b, but got dims={dims}"
+            )
         first, second = list(range(a.ndim - dims, a.ndim)), list(range(dims))
     else:
         first, second = ([d] if isinstance(d, int) else list(d) for d in dims)
     if len(first) != len(second):
-        raise RuntimeError(
-            f"tensordot: both lists of dims should have same length, got {first} and {second}"
+        raise told(
+            RuntimeError,
+            f"tensordot: both lists of dims should have same length, got {first} and {second}",
         )
     first = [d % (a.ndim or 1) for d in first]
     second = [d % (b.ndim or 1) for d in second]
     for d, e in zip(first, second, strict=True):
         if a.shape[d] != b.shape[e]:
-            raise RuntimeError(
+            raise told(
+                RuntimeError,
                 f"contracted dimensions need to match, but first has size {a.shape[d]} in dim {d} and "
-                f"second has size {b.shape[e]} in dim {e}"
+                f"second has size {b.shape[e]} in dim {e}",
             )
     rest_a = [d for d in range(a.ndim) if d not in first]
     rest_b = [d for d in range(b.ndim) if d not in second]

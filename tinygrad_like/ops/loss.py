@@ -67,7 +67,7 @@ def _difference(x: Any, y: Any, name: str) -> Any:
         NotImplementedError: if the elements are no floating-point numbers.
     """
     if x.dtype.kind != "f":
-        raise NotImplementedError(f"\"{name}_cpu\" not implemented for '{title(x)}'")
+        raise told(NotImplementedError, f"\"{name}_cpu\" not implemented for '{title(x)}'")
     return x - y
 
 

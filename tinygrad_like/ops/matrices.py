@@ -10,6 +10,7 @@ import numpy as np
 
 from tinygrad_like import dtypes, jit
 from tinygrad_like.graph import Array
+from tinygrad_like.lines import told
 
 
 class LinAlgError(RuntimeError):
@@ -26,13 +27,15 @@ def needs_matrices(name: str, x: Array, square: bool = False, argument: str = "A
         RuntimeError: if it is not.
     """
     if x.ndim < 2:
-        raise RuntimeError(
-            f"{name}: The input tensor {argument} must have at least 2 dimensions, got {x.ndim}"
+        raise told(
+            RuntimeError,
+            f"{name}: The input tensor {argument} must have at least 2 dimensions, got {x.ndim}",
         )
     if square and x.shape[-1] != x.shape[-2]:
-        raise RuntimeError(
+        raise told(
+            RuntimeError,
             f"{name}: {argument} must be batches of square matrices, but they are {x.shape[-2]} by "
-            f"{x.shape[-1]} matrices"
+            f"{x.shape[-1]} matrices",
         )
     needs_float(name, x)
 
@@ -45,13 +48,15 @@ def needs_float(name: str, x: Array) -> None:
         NotImplementedError: if they are of float16.
     """
     if x.dtype.kind != "f":
-        raise RuntimeError(
+        raise told(
+            RuntimeError,
             f"{name}: Expected a floating point or complex tensor as input. Got "
-            f"{dtypes.named(x.dtype).name}; use .float()"
+            f"{dtypes.named(x.dtype).name}; use .float()",
         )
     if x.dtype is dtypes.F16:
-        raise NotImplementedError(
-            f"{name}: Low precision dtypes not supported. Got Half; use .float()"
+        raise told(
+            NotImplementedError,
+            f"{name}: Low precision dtypes not supported. Got Half; use .float()",
         )
 
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from tinygrad_like import return_types
 from tinygrad_like.graph import result_type
+from tinygrad_like.lines import told
 from tinygrad_like.ops import decompositions as ops
 from tinygrad_like.ops.arguments import require_tensors
 from tinygrad_like.ops.comparison import unsupported
@@ -220,16 +221,18 @@ def ormqr(input: Any, input2: Any, input3: Any, left: bool = True, transpose: bo
         RuntimeError: if sizes do not fit.
     """
     if input.ndim < 2:
-        raise RuntimeError(f"ormqr: input must have at least 2 dimensions, got {input.ndim}")
+        raise told(RuntimeError, f"ormqr: input must have at least 2 dimensions, got {input.ndim}")
     if not input.dtype is input2.dtype is input3.dtype:
-        raise RuntimeError(
+        raise told(
+            RuntimeError,
             "ormqr: Expected input, tau and other to have the same dtype, got "
-            f"{input.dtype}, {input2.dtype} and {input3.dtype}"
+            f"{input.dtype}, {input2.dtype} and {input3.dtype}",
         )
     if input2.ndim != input.ndim - 1 or input3.ndim != input.ndim:
-        raise RuntimeError(
+        raise told(
+            RuntimeError,
             "ormqr: Expected tau to have one dimension less than input and other, got "
-            f"{tuple(input.shape)}, {tuple(input2.shape)} and {tuple(input3.shape)}"
+            f"{tuple(input.shape)}, {tuple(input2.shape)} and {tuple(input3.shape)}",
         )
     q = importlib.import_module("tinygrad_like.linalg.decompositions").reflections(
         input, input2, input.shape[-2]
@@ -302,11 +305,11 @@ def vander(x: Any, N: int | None = None, increasing: bool = False) -> Any:
     """
     require_tensors("vander", x=x)
     if x.ndim != 1:
-        raise RuntimeError(
-            f"vander: x must be a one-dimensional tensor, got shape {tuple(x.shape)}"
+        raise told(
+            RuntimeError, f"vander: x must be a one-dimensional tensor, got shape {tuple(x.shape)}"
         )
     if N is not None and N < 0:
-        raise RuntimeError(f"vander: N must be non-negative, got {N}")
+        raise told(RuntimeError, f"vander: N must be non-negative, got {N}")
     out = powers(x, x.shape[0] if N is None else N)
     return out if increasing else out.flip(1)
 

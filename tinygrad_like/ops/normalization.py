@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_like.graph import Traced, as_array
+from tinygrad_like.lines import told
 from tinygrad_like.ops import embedding as _embedding
 from tinygrad_like.ops import norm_kernels as kernels
 from tinygrad_like.ops.arguments import require_tensors
@@ -32,33 +33,38 @@ def _check_normalized(input: Any, normalized_shape: Any, weight: Any, bias: Any,
         RuntimeError: if shapes do not fit.
     """
     if isinstance(normalized_shape, int):
-        raise TypeError(
-            f"{name}(): argument 'normalized_shape' (position 2) must be tuple of ints, not int"
+        raise told(
+            TypeError,
+            f"{name}(): argument 'normalized_shape' (position 2) must be tuple of ints, not int",
         )
     shape = tuple(int(n) for n in normalized_shape)
     if not shape:
-        raise RuntimeError(
+        raise told(
+            RuntimeError,
             "Expected normalized_shape to be at least 1-dimensional, i.e., containing at least one "
-            "element, but got normalized_shape = []"
+            "element, but got normalized_shape = []",
         )
     given = tuple(input.shape)
     if given[max(0, len(given) - len(shape)) :] != shape:
-        raise RuntimeError(
+        raise told(
+            RuntimeError,
             f"Given normalized_shape={list(shape)}, expected input with shape "
-            f"[*, {', '.join(map(str, shape))}], but got input of size{list(given)}"
+            f"[*, {', '.join(map(str, shape))}], but got input of size{list(given)}",
         )
     for argument, value in (("weight", weight), ("bias", bias)):
         if value is not None and not isinstance(value, Traced):
             require_tensors(name, **{argument: value})
         if value is not None and tuple(value.shape) != shape:
-            raise RuntimeError(
+            raise told(
+                RuntimeError,
                 f"Expected {argument} to be of same shape as normalized_shape, but got {argument} of "
-                f"shape {list(value.shape)} and normalized_shape = {list(shape)}"
+                f"shape {list(value.shape)} and normalized_shape = {list(shape)}",
             )
     x = as_array(input)
     if x.dtype.kind != "f":
-        raise NotImplementedError(
-            f"layer_norm: not implemented for '{title(x)}'; convert the input to a floating-point dtype"
+        raise told(
+            NotImplementedError,
+            f"layer_norm: not implemented for '{title(x)}'; convert the input to a floating-point dtype",
         )
     return len(shape)
 
@@ -144,11 +150,14 @@ def batch_norm(
         require_tensors("batch_norm", input=input)
     shape = tuple(input.shape)
     if len(shape) < 2:
-        raise RuntimeError(f"batch_norm: expected (N, C, ...), got input of shape {list(shape)}")
+        raise told(
+            RuntimeError, f"batch_norm: expected (N, C, ...), got input of shape {list(shape)}"
+        )
     if as_array(input).dtype.kind != "f":
-        raise NotImplementedError(
+        raise told(
+            NotImplementedError,
             f"batch_norm: not implemented for '{title(as_array(input))}'; convert the input to a "
-            "floating-point dtype"
+            "floating-point dtype",
         )
     named = (
         ("running_mean", running_mean),
@@ -160,21 +169,23 @@ def batch_norm(
         if value is not None and not isinstance(value, Traced):
             require_tensors("batch_norm", **{name: value})
         if value is not None and as_array(value).shape != shape[1:2]:
-            raise RuntimeError(
-                f"batch_norm: {name} should contain {shape[1]} elements not {math.prod(value.shape)}"
+            raise told(
+                RuntimeError,
+                f"batch_norm: {name} should contain {shape[1]} elements not {math.prod(value.shape)}",
             )
     if training:
         if math.prod(shape) == shape[1]:
-            raise ValueError(
+            raise told(
+                ValueError,
                 "Expected more than 1 value per channel when training, got input size "
-                f"torch.Size({list(shape)})"
+                f"torch.Size({list(shape)})",
             )
         if math.prod(shape):
             return kernels.batch_norm(input, weight, bias, running_mean, running_var, momentum, eps)
         running_mean, running_var = (np.zeros(shape[1]) for _ in range(2))  # nothing is learned
     for name, value in named[:2]:
         if value is None and not training:
-            raise RuntimeError(f"{name} must be defined in evaluation mode")
+            raise told(RuntimeError, f"{name} must be defined in evaluation mode")
     d = as_array(input).dtype
     mean = as_array(running_mean).astype(d)  # a copy: the statistics may move before backward
     rstd = (1 / np.sqrt(as_array(running_var) + as_array(running_var).dtype.type(eps))).astype(d)
@@ -200,26 +211,30 @@ def group_norm(
         require_tensors("group_norm", input=input)
     shape = tuple(input.shape)
     if len(shape) < 2:
-        raise RuntimeError(
-            f"Expected at least 2 dimensions for input tensor but received {len(shape)}"
+        raise told(
+            RuntimeError,
+            f"Expected at least 2 dimensions for input tensor but received {len(shape)}",
         )
     if num_groups <= 0 or shape[1] % num_groups:
-        raise RuntimeError(
+        raise told(
+            RuntimeError,
             "Expected number of channels in input to be divisible by num_groups, but got input of shape "
-            f"{list(shape)} and num_groups={num_groups}"
+            f"{list(shape)} and num_groups={num_groups}",
         )
     for name, value in (("weight", weight), ("bias", bias)):
         if value is not None and not isinstance(value, Traced):
             require_tensors("group_norm", **{name: value})
         if value is not None and tuple(value.shape) != (shape[1],):
-            raise RuntimeError(
+            raise told(
+                RuntimeError,
                 f"Expected {name} to be a vector of size equal to the number of channels in input, but "
-                f"got {name} of shape {list(value.shape)} and input of shape {list(shape)}"
+                f"got {name} of shape {list(value.shape)} and input of shape {list(shape)}",
             )
     if math.prod(shape[2:]) * shape[0] * (shape[1] // num_groups) == 1:
-        raise ValueError(
+        raise told(
+            ValueError,
             "Expected more than 1 value per channel when training, got input size "
-            f"torch.Size({list(shape)})"
+            f"torch.Size({list(shape)})",
         )
     return kernels.group_norm(input, weight, bias, num_groups, eps)
 
@@ -246,14 +261,16 @@ def instance_norm(
     require_tensors("instance_norm", input=input)
     if not use_input_stats:
         if running_mean is None or running_var is None:
-            raise RuntimeError(
-                "Expected running_mean and running_var to be defined when use_input_stats is false"
+            raise told(
+                RuntimeError,
+                "Expected running_mean and running_var to be defined when use_input_stats is false",
             )
         return batch_norm(input, running_mean, running_var, weight, bias, False, momentum, eps)
     shape = tuple(input.shape)
     if math.prod(shape[2:]) == 1:
-        raise ValueError(
-            f"Expected more than 1 spatial element when training, got input size torch.Size({list(shape)})"
+        raise told(
+            ValueError,
+            f"Expected more than 1 spatial element when training, got input size torch.Size({list(shape)})",
         )
     out = group_norm(input, shape[1], weight, bias, eps)
     if running_mean is not None:
@@ -286,11 +303,13 @@ def local_response_norm(
         RuntimeError: if `size` is not positive.
     """
     if input.ndim < 3:
-        raise ValueError(
-            f"Expected 3D or higher dimensionality input (got {input.ndim} dimensions)"
+        raise told(
+            ValueError, f"Expected 3D or higher dimensionality input (got {input.ndim} dimensions)"
         )
     if size <= 0:
-        raise RuntimeError(f"local_response_norm: size should be greater than zero, got {size}")
+        raise told(
+            RuntimeError, f"local_response_norm: size should be greater than zero, got {size}"
+        )
     channels = input.shape[1]
     steps = np.arange(channels)
     apart = steps[None, :] - steps[:, None]

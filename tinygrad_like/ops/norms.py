@@ -10,6 +10,7 @@ import numpy as np
 from tinygrad_like import dtypes
 from tinygrad_like.dtypes import F16, F32
 from tinygrad_like.graph import Array, Traced
+from tinygrad_like.lines import told
 from tinygrad_like.op import op
 from tinygrad_like.ops.conversion import convert
 from tinygrad_like.ops.reduction import axes_of, expand_reduced, keep_reduced, tie_share, total
@@ -50,9 +51,10 @@ def _norm(x: Array, p: float, dim: Any, keepdim: bool) -> Array:
 
 def _norm_of(x: Array, p: float, dim: Any, keepdim: bool) -> Array:
     if x.dtype.kind != "f":
-        raise RuntimeError(
+        raise told(
+            RuntimeError,
             "linalg.vector_norm: Expected a floating point or complex tensor as input. Got "
-            f"{dtypes.named(x.dtype)}; use .float()"
+            f"{dtypes.named(x.dtype)}; use .float()",
         )
     axes = tuple(range(x.ndim)) if dim is None else axes_of(dim, x.ndim)
     if p == 2:
@@ -66,9 +68,10 @@ def _norm_of(x: Array, p: float, dim: Any, keepdim: bool) -> Array:
     if p == 1:
         return total(size, axes, keepdim)
     if (math.isinf(p) or p < 0) and math.prod(x.shape[axis] for axis in axes) == 0:
-        raise RuntimeError(
+        raise told(
+            RuntimeError,
             f"linalg.vector_norm cannot compute the {p} norm on an empty tensor because the operation "
-            "does not have an identity"
+            "does not have an identity",
         )
     if math.isinf(p):
         reduce: Any = np.maximum.reduce if p > 0 else np.minimum.reduce
@@ -103,7 +106,7 @@ def norm(
             input, "nuc", (-2, -1) if dims is None else axes_of(dims, input.ndim), keepdim
         )
     if isinstance(p, str):
-        raise RuntimeError(f"norm: p is {p!r}, expected a number, 'fro' or 'nuc'")
+        raise told(RuntimeError, f"norm: p is {p!r}, expected a number, 'fro' or 'nuc'")
     return _norm(input, float(p), dim, keepdim)
 
 
@@ -111,7 +114,7 @@ def dist(input: Any, other: Any, p: float = 2) -> Any:
     """Return the p-norm of ``input - other``."""
     for operand in (input, other):
         if not isinstance(operand, Traced):
-            raise TypeError(f"dist(): expected two Tensors, got a {type(operand).__name__}")
+            raise told(TypeError, f"dist(): expected two Tensors, got a {type(operand).__name__}")
     return _norm(input - other, float(p), None, False)
 
 

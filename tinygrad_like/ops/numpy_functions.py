@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_like.graph import as_array, as_tensor
+from tinygrad_like.lines import told
 from tinygrad_like.op import REGISTRY, implements
 from tinygrad_like.ops import (
     arranging,
@@ -26,7 +27,7 @@ from tinygrad_like.ops import (
 @implements(np.reshape)
 def _reshape(a: Any, shape: Any, order: str = "C") -> Any:
     if order != "C":
-        raise TypeError(f"np.reshape: order={order!r} is not supported for tensors; use 'C'")
+        raise told(TypeError, f"np.reshape: order={order!r} is not supported for tensors; use 'C'")
     return shaping.reshape(a, shape)
 
 
@@ -59,8 +60,9 @@ def _moveaxis(a: Any, source: Any, destination: Any) -> Any:
 def _squeeze(a: Any, axis: Any = None) -> Any:
     for d in () if axis is None else axis if isinstance(axis, tuple) else (axis,):
         if a.shape[d] != 1:
-            raise ValueError(
-                f"np.squeeze: axis {d} has size {a.shape[d]}, and only axes of size 1 can go"
+            raise told(
+                ValueError,
+                f"np.squeeze: axis {d} has size {a.shape[d]}, and only axes of size 1 can go",
             )
     return shaping.squeeze(a, axis)
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_like.graph import as_array
+from tinygrad_like.lines import told
 from tinygrad_like.ops.comparison import unsupported
 from tinygrad_like.ops.cross_entropy import title
 from tinygrad_like.ops.pool_kernels import (
@@ -60,22 +61,25 @@ def _per_dimension(value: Any, count: int, name: str, argument: str) -> tuple[in
     values = (value,) if isinstance(value, int | np.integer) else tuple(value)
     if len(values) not in (1, count):
         words = {1: "one int", 2: "two ints", 3: "three ints"}[count]
-        raise RuntimeError(
-            f"{name}: {argument} must either be a single int, or a tuple of {words}; got {values}"
+        raise told(
+            RuntimeError,
+            f"{name}: {argument} must either be a single int, or a tuple of {words}; got {values}",
         )
     return tuple(int(v) for v in values) * (count if len(values) == 1 else 1)
 
 
 def _check_input(name: str, count: int, input: Any) -> None:
     if not hasattr(input, "ndim"):
-        raise TypeError(
-            f"{name}(): argument 'input' (position 1) must be Tensor, not {type(input).__name__}"
+        raise told(
+            TypeError,
+            f"{name}(): argument 'input' (position 1) must be Tensor, not {type(input).__name__}",
         )
     shape = list(input.shape)
     if input.ndim not in (count + 1, count + 2) or 0 in shape[input.ndim - count - 1 :]:
-        raise RuntimeError(
+        raise told(
+            RuntimeError,
             f"{name}: Expected {count + 1}D or {count + 2}D (batch mode) tensor with optional 0 dim "
-            f"batch size for input, but got:{shape}"
+            f"batch size for input, but got:{shape}",
         )
 
 
@@ -104,18 +108,21 @@ def _pool_of(
     before = _per_dimension(padding, count, name, "padding")
     spread = _per_dimension(dilation, count, name, "dilation")
     if min(kernel) <= 0:
-        raise RuntimeError(f"{name}: kernel size should be greater than zero, but got {kernel}")
+        raise told(
+            RuntimeError, f"{name}: kernel size should be greater than zero, but got {kernel}"
+        )
     if min(steps) <= 0:
-        raise RuntimeError(f"{name}: stride should not be zero, got {steps}")
+        raise told(RuntimeError, f"{name}: stride should not be zero, got {steps}")
     if min(spread) <= 0:
-        raise RuntimeError(f"{name}: dilation should be greater than zero, but got {spread}")
+        raise told(RuntimeError, f"{name}: dilation should be greater than zero, but got {spread}")
     if min(before) < 0:
-        raise RuntimeError(f"{name}: pad must be non-negative, but got pad: {min(before)}")
+        raise told(RuntimeError, f"{name}: pad must be non-negative, but got pad: {min(before)}")
     for p, k, d in zip(before, kernel, spread, strict=True):
         if p > (d * (k - 1) + 1) // 2:
-            raise RuntimeError(
+            raise told(
+                RuntimeError,
                 f"{name}: pad should be at most half of effective kernel size, but got pad={p}, "
-                f"kernel_size={k} and dilation={d}"
+                f"kernel_size={k} and dilation={d}",
             )
     sizes = []
     inputs = tuple(input.shape[input.ndim - count :])
@@ -128,10 +135,11 @@ def _pool_of(
         sizes.append(size)
     if min(sizes) < 1:
         channels = input.shape[input.ndim - count - 1]
-        raise RuntimeError(
+        raise told(
+            RuntimeError,
             f"{name}: Given input size: ({'x'.join(map(str, (channels, *inputs)))}). Calculated output "
             f"size: ({'x'.join(map(str, (channels, *sizes)))}). Output size is too small for a "
-            f"kernel_size of {tuple(kernel)}"
+            f"kernel_size of {tuple(kernel)}",
         )
     starts = (-p for p in before)
     return tuple(map(Axis, kernel, starts, steps, spread, sizes))
@@ -175,7 +183,7 @@ def _avg_pool(
     divisor_override: int | None,
 ) -> Any:
     if divisor_override == 0:
-        raise RuntimeError(f"{name}: divisor must be not zero, got {divisor_override}")
+        raise told(RuntimeError, f"{name}: divisor must be not zero, got {divisor_override}")
     pool = _pool_of(name, count, input, kernel_size, stride, padding, 1, ceil_mode)
     x, unbatched = _batched(count, input)
     out = avg_pool(x, pool, Mean(count_include_pad, divisor_override))
@@ -188,12 +196,15 @@ def _adaptive_sizes(name: str, count: int, input: Any, output_size: Any) -> tupl
     if len(wanted) == 1:
         wanted *= count
     if len(wanted) != count:
-        raise RuntimeError(f"{name}: output_size must have {count} elements, but got {wanted}")
+        raise told(
+            RuntimeError, f"{name}: output_size must have {count} elements, but got {wanted}"
+        )
     inputs = input.shape[input.ndim - count :]
     sizes = tuple(int(n if w is None else w) for n, w in zip(inputs, wanted, strict=True))
     if min(sizes) < 0:
-        raise RuntimeError(
-            f"{name}: elements of output_size must be greater than or equal to 0 but received {sizes}"
+        raise told(
+            RuntimeError,
+            f"{name}: elements of output_size must be greater than or equal to 0 but received {sizes}",
         )
     return sizes
 
@@ -471,26 +482,29 @@ def _make_max_unpool(count: int) -> Any:
         if output_size is not None:
             wanted = tuple(int(n) for n in output_size)[-count:]
             if any(abs(w - n) >= s for w, n, s in zip(wanted, sizes, steps, strict=True)):
-                raise ValueError(
+                raise told(
+                    ValueError,
                     f"invalid output_size {wanted} ({name}: dimensions must be less than the stride "
-                    f"{steps} away from {sizes})"
+                    f"{steps} away from {sizes})",
                 )
             sizes = wanted
         numbers = as_array(indices)
         if numbers.dtype != np.int64:
-            raise RuntimeError(
-                f"elements in indices should be type int64 but got: {title(numbers)}"
+            raise told(
+                RuntimeError, f"elements in indices should be type int64 but got: {title(numbers)}"
             )
         if numbers.shape != tuple(input.shape):
-            raise RuntimeError(
+            raise told(
+                RuntimeError,
                 f"{name}: expected shape of indices to be same as that of the input tensor "
-                f"{list(input.shape)} but got indices tensor with shape: {list(numbers.shape)}"
+                f"{list(input.shape)} but got indices tensor with shape: {list(numbers.shape)}",
             )
         outside = (numbers < 0) | (numbers >= math.prod(sizes))
         if outside.any():
-            raise RuntimeError(
+            raise told(
+                RuntimeError,
                 f"{name}: Found an invalid max index: {numbers[outside][0]} (output volumes are of size "
-                f"{'x'.join(map(str, sizes))})"
+                f"{'x'.join(map(str, sizes))})",
             )
         out = scatter_planes(x, _batched(count, indices)[0], sizes)
         return out[0] if unbatched else out

@@ -8,6 +8,7 @@ import numpy as np
 
 from tinygrad_like import dtypes
 from tinygrad_like.graph import Array, Traced
+from tinygrad_like.lines import told
 from tinygrad_like.op import REGISTRY, op
 from tinygrad_like.ops.arguments import require_tensors
 from tinygrad_like.ops.comparison import keep_where, unsupported
@@ -39,9 +40,10 @@ __all__ = [
 def _added(name: str, input: Any, made: Any, beta: Any, alpha: Any) -> Any:
     """Return ``beta * input + alpha * made``; what is multiplied by 0 does not matter, not even nan."""
     if input.dtype is not made.dtype:
-        raise RuntimeError(
+        raise told(
+            RuntimeError,
             f"{name}: input and the product must have the same dtype, but got {input.dtype} and "
-            f"{made.dtype}"
+            f"{made.dtype}",
         )
     scaled = made if alpha == 1 else made * alpha
     shape = tuple(made.shape)
@@ -92,9 +94,10 @@ def _refuse_batches(name: str, batch1: Any, batch2: Any) -> None:
     needs_dimensions(name, batch1=(batch1, 3), batch2=(batch2, 3))
     batch, _, inner_size = batch1.shape
     if tuple(batch2.shape[:2]) != (batch, inner_size):
-        raise RuntimeError(
+        raise told(
+            RuntimeError,
             f"{name}: batch1 is {tuple(batch1.shape)} and batch2 {tuple(batch2.shape)}: expected batch2 to "
-            f"start with {(batch, inner_size)}"
+            f"start with {(batch, inner_size)}",
         )
 
 
@@ -136,7 +139,9 @@ def kron(input: Any, other: Any) -> Any:
     """
     for name, x in (("input", input), ("other", other)):
         if not isinstance(x, Traced):
-            raise TypeError(f"kron(): argument '{name}' must be Tensor, not {type(x).__name__}")
+            raise told(
+                TypeError, f"kron(): argument '{name}' must be Tensor, not {type(x).__name__}"
+            )
     ndim = max(input.ndim, other.ndim)
     first = (1,) * (ndim - input.ndim) + tuple(input.shape)
     second = (1,) * (ndim - other.ndim) + tuple(other.shape)
@@ -202,27 +207,32 @@ def cross(input: Any, other: Any, dim: int | None = None) -> Any:
     """
     require_tensors("cross", input=input, other=other)
     if input.ndim != other.ndim:
-        raise RuntimeError(
+        raise told(
+            RuntimeError,
             "linalg.cross: inputs must have the same number of dimensions, got "
-            f"{input.ndim} and {other.ndim}"
+            f"{input.ndim} and {other.ndim}",
         )
     if dim is None:
         dim = next((i for i, size in enumerate(input.shape) if size == 3), None)
         if dim is None:
-            raise RuntimeError(f"no dimension of size 3 in input, which is {tuple(input.shape)}")
+            raise told(
+                RuntimeError, f"no dimension of size 3 in input, which is {tuple(input.shape)}"
+            )
     if not input.ndim:
-        raise IndexError(f"Dimension specified as {dim} but tensor has no dimensions")
+        raise told(IndexError, f"Dimension specified as {dim} but tensor has no dimensions")
     dim = axis_of(dim, input.ndim)
     if input.shape[dim] != 3 or other.shape[dim] != 3:
-        raise RuntimeError(
+        raise told(
+            RuntimeError,
             f"linalg.cross: inputs dimension {dim} must have length 3. Got {input.shape[dim]} and "
-            f"{other.shape[dim]}"
+            f"{other.shape[dim]}",
         )
     if input.array.dtype.kind == "b":
         raise unsupported("cross", input.array.dtype)
     if input.array.dtype != other.array.dtype:
-        raise RuntimeError(
-            f"linalg.cross: expected scalar type {input.dtype} but found {other.dtype}; convert one"
+        raise told(
+            RuntimeError,
+            f"linalg.cross: expected scalar type {input.dtype} but found {other.dtype}; convert one",
         )
     return cross_of(input, other, dim)
 
@@ -275,12 +285,14 @@ def matrix_power(input: Any, n: int) -> Any:
     """
     require_tensors("matrix_power", input=input)
     if input.ndim < 2 or input.shape[-1] != input.shape[-2]:
-        raise RuntimeError(
-            f"linalg.matrix_power: A must be batches of square matrices, but they are {tuple(input.shape)}"
+        raise told(
+            RuntimeError,
+            f"linalg.matrix_power: A must be batches of square matrices, but they are {tuple(input.shape)}",
         )
     if isinstance(n, bool) or not isinstance(n, int):
-        raise TypeError(
-            f"matrix_power(): argument 'n' (position 2) must be int, not {type(n).__name__}"
+        raise told(
+            TypeError,
+            f"matrix_power(): argument 'n' (position 2) must be int, not {type(n).__name__}",
         )
     if n < 0:
         input, n = REGISTRY["inverse"].call(input), -n

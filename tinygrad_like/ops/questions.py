@@ -8,6 +8,7 @@ import numpy as np
 
 from tinygrad_like import dtypes
 from tinygrad_like.graph import Traced
+from tinygrad_like.lines import told
 
 __all__ = ["is_complex", "is_floating_point", "is_tensor", "numel", "result_type"]
 
@@ -24,8 +25,9 @@ def is_tensor(obj: Any) -> bool:
 
 def _array_of(name: str, input: Any) -> np.ndarray[Any, Any]:
     if not isinstance(input, Traced):
-        raise TypeError(
-            f"{name}(): argument 'input' (position 1) must be Tensor, not {type(input).__name__}"
+        raise told(
+            TypeError,
+            f"{name}(): argument 'input' (position 1) must be Tensor, not {type(input).__name__}",
         )
     return input.array
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_like import dtypes
+from tinygrad_like.lines import told
 from tinygrad_like.ops.creation import dtype_of, finish, number_of
 
 __all__ = ["arange", "eye", "linspace", "logspace", "tril_indices", "triu_indices"]
@@ -37,8 +38,9 @@ def arange(
     tensor([1.0000, 1.2500, 1.5000, 1.7500])
     """
     if len(bounds) > 3 or (not bounds and end is None):
-        raise TypeError(
-            f"arange() takes end, start and end, or both and step: got {len(bounds)} arguments"
+        raise told(
+            TypeError,
+            f"arange() takes end, start and end, or both and step: got {len(bounds)} arguments",
         )
     if len(bounds) == 1 and end is None:
         end = bounds[0]
@@ -50,14 +52,15 @@ def arange(
     whole = not any(isinstance(v, float) for v in (start, end, step))
     d = dtype_of("arange", dtype, dtypes.I64 if whole else dtypes.default())
     if d.kind == "b":
-        raise NotImplementedError("\"arange_cpu\" not implemented for 'Bool'")
+        raise told(NotImplementedError, "\"arange_cpu\" not implemented for 'Bool'")
     if step == 0:
-        raise RuntimeError("arange: step must be nonzero, got 0")
+        raise told(RuntimeError, "arange: step must be nonzero, got 0")
     if not (math.isfinite(start) and math.isfinite(end)):
-        raise RuntimeError(f"arange: unsupported range: {start} -> {end}")
+        raise told(RuntimeError, f"arange: unsupported range: {start} -> {end}")
     if (end - start) * step < 0:
-        raise RuntimeError(
-            f"upper bound and lower bound inconsistent with step sign: arange({start}, {end}, {step})"
+        raise told(
+            RuntimeError,
+            f"upper bound and lower bound inconsistent with step sign: arange({start}, {end}, {step})",
         )
     if d.kind != "f":
         array = np.arange(int(start), int(end), int(step), dtype=np.int64).astype(d, copy=False)
@@ -73,7 +76,7 @@ def arange(
 def _steps(name: str, steps: Any) -> int:
     count = operator.index(steps)
     if count < 0:
-        raise RuntimeError(f"number of steps must be non-negative: {name} got {count}")
+        raise told(RuntimeError, f"number of steps must be non-negative: {name} got {count}")
     return count
 
 
@@ -167,9 +170,11 @@ def eye(
     """
     for letter, size in (("n", n), ("m", m)):
         if not hasattr(size, "__index__") and size is not None:
-            raise TypeError(f"eye(): argument '{letter}' must be int, not {type(size).__name__}")
+            raise told(
+                TypeError, f"eye(): argument '{letter}' must be int, not {type(size).__name__}"
+            )
         if size is not None and size < 0:
-            raise RuntimeError(f"{letter} must be greater or equal to 0, got {size}")
+            raise told(RuntimeError, f"{letter} must be greater or equal to 0, got {size}")
     array = np.eye(n, m, dtype=dtype_of("eye", dtype, dtypes.default()))
     return finish("eye", array, requires_grad, device, layout, pin_memory)
 
@@ -177,7 +182,9 @@ def eye(
 def _refuse_negative(row: int, col: int) -> None:
     for name, size in (("row", row), ("col", col)):
         if size < 0:
-            raise RuntimeError(f"{name}, a size of the matrix, must be non-negative, got {size}")
+            raise told(
+                RuntimeError, f"{name}, a size of the matrix, must be non-negative, got {size}"
+            )
 
 
 def tril_indices(

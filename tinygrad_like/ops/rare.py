@@ -10,6 +10,7 @@ import numpy as np
 
 from tinygrad_like import return_types
 from tinygrad_like.graph import Array, Traced, result_type
+from tinygrad_like.lines import told
 from tinygrad_like.nn import functional as F
 from tinygrad_like.op import REGISTRY, op
 from tinygrad_like.ops import arranging, diagonals, expanding, joining, shaping
@@ -79,8 +80,9 @@ def _method_of(name: str) -> Any:
 
     def function(input: Any, *args: Any, **kwargs: Any) -> Any:
         if not isinstance(input, Traced):
-            raise TypeError(
-                f"{name}(): argument 'input' (position 1) must be Tensor, not {type(input).__name__}"
+            raise told(
+                TypeError,
+                f"{name}(): argument 'input' (position 1) must be Tensor, not {type(input).__name__}",
             )
         return getattr(input, name)(*args, **kwargs)
 
@@ -97,11 +99,12 @@ def _dropping(name: str, drop: Callable[..., Any], whole: bool, inplace: bool) -
 
     def function(input: Any, p: float, train: bool) -> Any:
         if not isinstance(input, Traced):
-            raise TypeError(
-                f"{name}(): argument 'input' (position 1) must be Tensor, not {type(input).__name__}"
+            raise told(
+                TypeError,
+                f"{name}(): argument 'input' (position 1) must be Tensor, not {type(input).__name__}",
             )
         if not 0 <= p <= 1:
-            raise RuntimeError(f"dropout probability has to be between 0 and 1, but got {p}")
+            raise told(RuntimeError, f"dropout probability has to be between 0 and 1, but got {p}")
         return drop(input, p, inplace, _channels(input) if whole else None) if train else input
 
     function.__name__ = function.__qualname__ = name
@@ -142,7 +145,9 @@ def grid_sampler(
     """
     for what, number in (("interpolation", interpolation_mode), ("padding", padding_mode)):
         if number not in (0, 1, 2):
-            raise RuntimeError(f"grid_sampler(): no {what} mode has the number {number}: 0, 1 or 2")
+            raise told(
+                RuntimeError, f"grid_sampler(): no {what} mode has the number {number}: 0, 1 or 2"
+            )
     mode, padding = _MODES[interpolation_mode], _PADDINGS[padding_mode]
     return F.grid_sample(input, grid, mode, padding, align_corners)
 
@@ -183,7 +188,7 @@ def embedding_bag(
         RuntimeError: for a number that is no mode.
     """
     if mode not in (0, 1, 2):
-        raise RuntimeError(f"embedding_bag(): no mode has the number {mode}: 0, 1 or 2")
+        raise told(RuntimeError, f"embedding_bag(): no mode has the number {mode}: 0, 1 or 2")
     out = F.embedding_bag(
         indices,
         weight,
@@ -228,7 +233,9 @@ def nonzero_static(input: Any, *, size: int, fill_value: int = -1) -> Any:
             [-1]])
     """
     if size < 0:
-        raise RuntimeError(f"nonzero_static: 'size' must be an non-negative integer, got {size}")
+        raise told(
+            RuntimeError, f"nonzero_static: 'size' must be an non-negative integer, got {size}"
+        )
     found = np.argwhere(input.array)[:size]
     room = np.full((size, input.array.ndim), fill_value, np.int64)
     room[: len(found)] = found
@@ -249,8 +256,9 @@ def convolution(
     """Return a convolution, or a transposed one, over as many dimensions as `weight` says."""
     axes = weight.ndim - 2
     if not 1 <= axes <= 3:
-        raise RuntimeError(
-            f"convolution: weight should have three to five dimensions, got shape {tuple(weight.shape)}"
+        raise told(
+            RuntimeError,
+            f"convolution: weight should have three to five dimensions, got shape {tuple(weight.shape)}",
         )
     if transposed:
         turned = getattr(F, f"conv_transpose{axes}d")
@@ -290,9 +298,10 @@ def histogramdd(
         raise unsupported("histogramdd", d)
     counts = [bins] * axes if isinstance(bins, int) else list(bins)
     if len(counts) != axes or (range is not None and len(range) != 2 * axes):
-        raise RuntimeError(
+        raise told(
+            RuntimeError,
             f"histogramdd: for points of {axes} coordinates there must be {axes} numbers of bins, or vectors "
-            f"of edges, and twice as many ends in a range; got {len(counts)} and {range}"
+            f"of edges, and twice as many ends in a range; got {len(counts)} and {range}",
         )
     edges = []
     for axis, count in enumerate(counts):
@@ -346,7 +355,7 @@ def poisson(input: Any, generator: Any = None) -> Any:
     if array.dtype.kind != "f":
         raise unsupported("poisson_cpu", array.dtype)
     if not np.all(array >= 0):
-        raise RuntimeError("invalid Poisson rate, expected rate to be non-negative")
+        raise told(RuntimeError, "invalid Poisson rate, expected rate to be non-negative")
     return _poisson(input, generator)
 
 
@@ -365,16 +374,18 @@ def binomial(count: Any, prob: Any, generator: Any = None) -> Any:
 
     a, b = count.array, prob.array
     if a.dtype.kind != "f":
-        raise ValueError(
-            f"binomial only supports floating-point dtypes for count, got: {count.dtype}"
+        raise told(
+            ValueError,
+            f"binomial only supports floating-point dtypes for count, got: {count.dtype}",
         )
     if a.dtype is not b.dtype:
-        raise RuntimeError(f"binomial: Found dtype {prob.dtype} but expected {count.dtype}")
+        raise told(RuntimeError, f"binomial: Found dtype {prob.dtype} but expected {count.dtype}")
     try:
         return result_type.make(binomial_counts(a, b, generator))
     except ValueError:
-        raise RuntimeError(
-            f"binomial: shapes of count, {a.shape}, and prob, {b.shape}, do not broadcast"
+        raise told(
+            RuntimeError,
+            f"binomial: shapes of count, {a.shape}, and prob, {b.shape}, do not broadcast",
         ) from None
 
 

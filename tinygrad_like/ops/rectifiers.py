@@ -9,6 +9,7 @@ import numpy as np
 from tinygrad_like import jit
 from tinygrad_like.dtypes import F16, F32, F64
 from tinygrad_like.graph import Array, Traced, result_type
+from tinygrad_like.lines import told
 from tinygrad_like.op import op
 from tinygrad_like.ops.arithmetic import multiply
 from tinygrad_like.ops.comparison import SIGNED, choose, keep_where
@@ -118,7 +119,7 @@ def hardtanh(input: Any, min_val: float = -1.0, max_val: float = 1.0, inplace: b
         ValueError: if the lower limit is above the upper one.
     """
     if min_val > max_val:
-        raise ValueError("min_val cannot be greater than max_val")
+        raise told(ValueError, "min_val cannot be greater than max_val")
     return hardtanh_(input, min_val, max_val) if inplace else _hardtanh(input, min_val, max_val)
 
 
@@ -169,22 +170,25 @@ def prelu(input: Any, weight: Any) -> Any:
     """
     for position, argument in enumerate((input, weight)):
         if not isinstance(argument, Traced):
-            raise TypeError(
+            raise told(
+                TypeError,
                 f"prelu(): argument '{('input', 'weight')[position]}' (position {position + 1}) must be "
-                f"Tensor, not {type(argument).__name__}"
+                f"Tensor, not {type(argument).__name__}",
             )
     ndim, size = weight.array.ndim, weight.array.size
     if ndim > 1:
-        raise RuntimeError(
-            f"prelu: Expected `weight` to be a scalar or 1D tensor, but got: ndim = {ndim}"
+        raise told(
+            RuntimeError,
+            f"prelu: Expected `weight` to be a scalar or 1D tensor, but got: ndim = {ndim}",
         )
     if size != 1:
         if input.array.ndim == 0:
-            raise RuntimeError("prelu: Not allow zero-dim input tensor.")
+            raise told(RuntimeError, "prelu: Not allow zero-dim input tensor.")
         channels = input.array.shape[1] if input.array.ndim > 1 else 1
         if channels != size:
-            raise RuntimeError(
-                f"prelu: weight has {size} elements, expected 1 or as many as input has channels, {channels}"
+            raise told(
+                RuntimeError,
+                f"prelu: weight has {size} elements, expected 1 or as many as input has channels, {channels}",
             )
     if ndim and input.array.ndim != 1:
         shape = (1, size, *(1,) * (input.array.ndim - 2)) if input.array.ndim > 1 else ()
@@ -308,8 +312,9 @@ def softshrink(input: Any, lambd: float = 0.5) -> Any:
         RuntimeError: if `lambd` is negative.
     """
     if lambd < 0:
-        raise RuntimeError(
-            f"softshrink: lambda must be greater or equal to 0, but found to be {lambd}."
+        raise told(
+            RuntimeError,
+            f"softshrink: lambda must be greater or equal to 0, but found to be {lambd}.",
         )
     return _softshrink(input, lambd)
 

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_like.graph import Array, result_type
+from tinygrad_like.lines import told
 from tinygrad_like.op import REGISTRY, op
 from tinygrad_like.ops.arguments import require_tensor
 from tinygrad_like.ops.comparison import choose, keep_where, unsupported
@@ -143,8 +144,9 @@ def scatter_reduce(
     tensor([2., 0., 3.])
     """
     if reduce not in _REDUCTIONS:
-        raise RuntimeError(
-            f"reduce argument must be either sum, prod, mean, amax or amin, got {reduce}"
+        raise told(
+            RuntimeError,
+            f"reduce argument must be either sum, prod, mean, amax or amin, got {reduce}",
         )
     x, axis, array = _along("scatter_reduce", input, dim, index)
     y = _source("scatter_reduce", input, array, src)
@@ -177,12 +179,13 @@ def index_reduce(
     tensor([1., 8.])
     """
     if reduce not in _REDUCTIONS[1:]:
-        raise RuntimeError(
-            f"index_reduce(): Expected reduce to be one of prod, mean, amax or amin but got {reduce}."
+        raise told(
+            RuntimeError,
+            f"index_reduce(): Expected reduce to be one of prod, mean, amax or amin but got {reduce}.",
         )
     shape = require_tensor("index_reduce", "input", input).array.shape
     if require_tensor("index_reduce", "index", index).array.size and index.array.min() < 0:
-        raise IndexError("index_reduce(): index out of range: it must not be negative")
+        raise told(IndexError, "index_reduce(): index out of range: it must not be negative")
     axis, array = _slices("index_reduce", input, dim, index)
     y = _slices_source("index_add", input, axis, array, source)
     if not shape:

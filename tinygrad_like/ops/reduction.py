@@ -11,6 +11,7 @@ import numpy as np
 from tinygrad_like import dtypes
 from tinygrad_like.dtypes import F16, F32, F64, I64
 from tinygrad_like.graph import Array
+from tinygrad_like.lines import told
 from tinygrad_like.op import op
 from tinygrad_like.ops.conversion import convert
 from tinygrad_like.ops.expanding import broadcast_to
@@ -53,7 +54,7 @@ def axes_of(dim: Any, ndim: int) -> tuple[int, ...]:
     for d in dim if isinstance(dim, list | tuple) else (dim,):
         axis = axis_of(d, ndim)
         if axis in axes:
-            raise RuntimeError(f"dim {axis} appears multiple times in the list of dims")
+            raise told(RuntimeError, f"dim {axis} appears multiple times in the list of dims")
         axes.append(axis)
     return tuple(sorted(axes)) if ndim else ()
 
@@ -281,14 +282,17 @@ def nanmean(input: Any, dim: Any = None, keepdim: bool = False, *, dtype: Any = 
     tensor(1.5000)
     """
     if input.array.dtype.kind != "f":
-        raise RuntimeError(
+        raise told(
+            RuntimeError,
             "nanmean(): expected input to have floating point or complex dtype but got "
-            f"{dtypes.named(input.array.dtype)}"
+            f"{dtypes.named(input.array.dtype)}",
         )
     if dtype is not None:
         d = dtypes.of(dtype)
         if d.kind != "f":
-            raise RuntimeError(f"nanmean(): expected a floating-point dtype, got {dtypes.named(d)}")
+            raise told(
+                RuntimeError, f"nanmean(): expected a floating-point dtype, got {dtypes.named(d)}"
+            )
         input = convert(input, d)
     return _nansum(input, dim, keepdim) / _sum(input == input, dim, keepdim)
 
@@ -346,7 +350,9 @@ def prod(
     """
     dim = dim if axis is None else axis
     if isinstance(dim, tuple | list):
-        raise TypeError(f"prod(): dim must be an int or None, got {dim}; call it once for each")
+        raise told(
+            TypeError, f"prod(): dim must be an int or None, got {dim}; call it once for each"
+        )
     if dtype is None:
         return _prod(input, dim, keepdim or keepdims)
     d = dtypes.of(dtype)
@@ -377,9 +383,10 @@ def _var(x: Array, dim: Any, correction: float, keepdim: bool) -> Array:
 
 def _variance(x: Array, dim: Any, correction: float, keepdim: bool) -> Array:
     if x.dtype.kind != "f":
-        raise RuntimeError(
+        raise told(
+            RuntimeError,
             "std and var only support floating point and complex dtypes, got "
-            f"{dtypes.named(x.dtype)}; use .float()"
+            f"{dtypes.named(x.dtype)}; use .float()",
         )
     axes = tuple(range(x.ndim)) if dim is None else axes_of(dim, x.ndim)
     count = _count(x.shape, dim)
@@ -421,11 +428,11 @@ def _spread_arguments(dim: Any, unbiased: Any, correction: Any, axis: Any) -> tu
     if isinstance(dim, bool):
         dim, unbiased = None, dim
     if unbiased is not None and correction is not None:
-        raise TypeError("var and std take unbiased or correction, not both")
+        raise told(TypeError, "var and std take unbiased or correction, not both")
     if unbiased is not None:
         correction = 1 if unbiased else 0
     if isinstance(correction, str):
-        raise TypeError("var and std: argument 'correction' must be a number, not str")
+        raise told(TypeError, "var and std: argument 'correction' must be a number, not str")
     return (dim if axis is None else axis), 1 if correction is None else correction
 
 

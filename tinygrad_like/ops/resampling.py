@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_like.graph import Array, Traced, result_type
+from tinygrad_like.lines import told
 from tinygrad_like.op import op
 from tinygrad_like.ops.arguments import require_tensors
 from tinygrad_like.ops.comparison import unsupported
@@ -199,19 +200,21 @@ def _target(
     dims = input.ndim - 2
     if (size is None) == (scale_factor is None):
         which = "only one of" if size is not None else "either"
-        raise ValueError(f"interpolate: {which} size or scale_factor should be defined")
+        raise told(ValueError, f"interpolate: {which} size or scale_factor should be defined")
     given = size if size is not None else scale_factor
     values = list(given) if isinstance(given, list | tuple) else [given] * dims
     if len(values) != dims:
         name = "output size" if size is not None else "scale_factor"
-        raise ValueError(
+        raise told(
+            ValueError,
             f"Input and {name} must have the same number of spatial dimensions: got input of shape "
-            f"{list(input.shape)} and {name} {values}"
+            f"{list(input.shape)} and {name} {values}",
         )
     if size is not None:
         if recompute:
-            raise ValueError(
-                "recompute_scale_factor is not meaningful with an explicit size: leave it out"
+            raise told(
+                ValueError,
+                "recompute_scale_factor is not meaningful with an explicit size: leave it out",
             )
         return [int(v) for v in values], [None] * dims
     sizes = [math.floor(n * v) for n, v in zip(input.shape[2:], values, strict=True)]
@@ -251,25 +254,28 @@ def interpolate(
     tensor([[[1.0000, 1.5000, 2.0000]]])
     """
     if align_corners is not None and mode in ("nearest", "area", "nearest-exact"):
-        raise ValueError(
+        raise told(
+            ValueError,
             "align_corners option can only be set with the interpolating modes: linear | bilinear | "
-            f"bicubic | trilinear, got mode {mode!r}"
+            f"bicubic | trilinear, got mode {mode!r}",
         )
     dims = input.ndim - 2
     fits = _LINEAR.get(mode) == dims or (mode == "bicubic" and dims == 2)
     if not (1 <= dims <= 3 and (fits or mode in ("nearest", "area", "nearest-exact"))):
-        raise NotImplementedError(
+        raise told(
+            NotImplementedError,
             "Input Error: Only 3D, 4D and 5D input Tensors supported (got "
             f"{input.ndim}D) for the modes: nearest | linear | bilinear | bicubic | trilinear | area | "
-            f"nearest-exact (got {mode})"
+            f"nearest-exact (got {mode})",
         )
     if antialias:
-        raise NotImplementedError("interpolate: antialias=True is not supported; blur first")
+        raise told(NotImplementedError, "interpolate: antialias=True is not supported; blur first")
     sizes, scales = _target(input, size, scale_factor, recompute_scale_factor)
     if min(sizes) <= 0 or min(input.shape[1:]) <= 0:
-        raise RuntimeError(
+        raise told(
+            RuntimeError,
             f"Input and output sizes should be greater than 0, but got input {list(input.shape[2:])} and "
-            f"output {sizes}"
+            f"output {sizes}",
         )
     bytes_fit = input.array.dtype == np.uint8 and mode.startswith("nearest")
     if input.array.dtype.kind != "f" and not bytes_fit:
@@ -356,18 +362,20 @@ def affine_grid(theta: Any, size: Sequence[int], align_corners: bool | None = No
     sizes = [int(n) for n in size]
     dims = len(sizes) - 2
     if not theta.is_floating_point():
-        raise ValueError(f"Expected theta to have floating point type, but got {theta.dtype}")
+        raise told(ValueError, f"Expected theta to have floating point type, but got {theta.dtype}")
     if dims not in (2, 3):
-        raise NotImplementedError(
-            f"affine_grid only supports 4D and 5D sizes, for images and volumes, got size {sizes}"
+        raise told(
+            NotImplementedError,
+            f"affine_grid only supports 4D and 5D sizes, for images and volumes, got size {sizes}",
         )
     if tuple(theta.shape[1:]) != (dims, dims + 1) or len(theta.shape) != 3:
-        raise ValueError(
+        raise told(
+            ValueError,
             f"affine_grid: expected theta of shape (N, 2, 3) for a size of 4 numbers or (N, 3, 4) for 5, "
-            f"got theta of shape {tuple(theta.shape)} for size {sizes}"
+            f"got theta of shape {tuple(theta.shape)} for size {sizes}",
         )
     if min(sizes) <= 0:
-        raise ValueError(f"Expected non-zero, positive output size. Got {sizes}")
+        raise told(ValueError, f"Expected non-zero, positive output size. Got {sizes}")
     if align_corners is None:
         _warn_of_corners("affine_grid")
     d = theta.array.dtype if isinstance(theta, Traced) else theta.dtype
@@ -453,13 +461,15 @@ def grid_sample(
     """
     require_tensors("grid_sampler", input=input, grid=grid)
     if mode not in ("bilinear", "nearest", "bicubic"):
-        raise ValueError(
-            f"nn.functional.grid_sample(): expected mode to be 'bilinear', 'nearest' or 'bicubic', but got: '{mode}'"
+        raise told(
+            ValueError,
+            f"nn.functional.grid_sample(): expected mode to be 'bilinear', 'nearest' or 'bicubic', but got: '{mode}'",
         )
     if padding_mode not in ("zeros", "border", "reflection"):
-        raise ValueError(
+        raise told(
+            ValueError,
             "nn.functional.grid_sample(): expected padding_mode to be 'zeros', 'border', or 'reflection', "
-            f"but got: '{padding_mode}'"
+            f"but got: '{padding_mode}'",
         )
     if align_corners is None:
         _warn_of_corners("grid_sample")
@@ -472,15 +482,17 @@ def grid_sample(
         or (mode == "bicubic" and dims != 2)
         or min(input.shape[2:]) == 0
     ):
-        raise RuntimeError(
+        raise told(
+            RuntimeError,
             "grid_sampler(): expected input (N, C, H, W) and grid (N, H, W, 2), or input (N, C, D, H, W) "
             f"and grid (N, D, H, W, 3), not bicubic, with equal batch sizes and no empty image; got input of shape "
-            f"{tuple(input.shape)}, grid of shape {tuple(grid.shape)} and mode {mode!r}"
+            f"{tuple(input.shape)}, grid of shape {tuple(grid.shape)} and mode {mode!r}",
         )
     if input.dtype != grid.dtype:
-        raise RuntimeError(
+        raise told(
+            RuntimeError,
             "grid_sampler(): expected input and grid to have same dtype, but input has "
-            f"{input.dtype} and grid has {grid.dtype}"
+            f"{input.dtype} and grid has {grid.dtype}",
         )
     aligned = bool(align_corners)
     n, c, *sizes = input.shape

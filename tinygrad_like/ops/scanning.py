@@ -10,6 +10,7 @@ import numpy as np
 from tinygrad_like import dtypes, jit, return_types, threads
 from tinygrad_like.dtypes import F16, F32, I64
 from tinygrad_like.graph import Array, as_array
+from tinygrad_like.lines import told
 from tinygrad_like.op import REGISTRY, op
 from tinygrad_like.ops.accumulating import along
 from tinygrad_like.ops.comparison import unsupported
@@ -78,9 +79,10 @@ def _within(name: str, function: Any) -> Any:
 
     def checked(self: Any, dim: int, *, dtype: Any = None) -> Any:
         if dtype is not None and dtypes.of(dtype) != self.array.dtype:
-            raise RuntimeError(
+            raise told(
+                RuntimeError,
                 f"Bad in-place call: input tensor dtype {self.dtype} and output tensor dtype "
-                f"{dtypes.named(dtypes.of(dtype))} should match; leave dtype out of {name}"
+                f"{dtypes.named(dtypes.of(dtype))} should match; leave dtype out of {name}",
             )
         return function(self, dim, dtype=self.array.dtype)
 

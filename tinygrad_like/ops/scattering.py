@@ -482,7 +482,9 @@ def untake(x: Array, index: Any, shape: Any) -> Array:
 
 def _outside(name: str, index: Any, size: int) -> IndexError:
     got = index[(index >= size) | (index < -size)][0]
-    return IndexError(f"{name}(): index {got} is out of range for a tensor of {size} elements")
+    return told(
+        IndexError, f"{name}(): index {got} is out of range for a tensor of {size} elements"
+    )
 
 
 def _refuse_short(name: str, index: Any) -> None:

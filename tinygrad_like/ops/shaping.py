@@ -125,18 +125,19 @@ def _refuse_shape(x: Array, shape: Any) -> RuntimeError:
     """Return what is wrong with asking for `x` in `shape`."""
     wanted = list(shape) if isinstance(shape, tuple | list) else [shape]
     if wanted.count(-1) > 1:
-        return RuntimeError("only one dimension can be inferred, got -1 more than once")
+        return told(RuntimeError, "only one dimension can be inferred, got -1 more than once")
     for index, size in enumerate(wanted):
         if size < -1:
-            return RuntimeError(
-                f"invalid shape dimension {size} at index {index} of shape {wanted}"
+            return told(
+                RuntimeError, f"invalid shape dimension {size} at index {index} of shape {wanted}"
             )
     if x.size == 0 and -1 in wanted:
-        return RuntimeError(
+        return told(
+            RuntimeError,
             f"cannot reshape tensor of 0 elements into shape {wanted} because the unspecified dimension "
-            "size -1 can be any value and is ambiguous"
+            "size -1 can be any value and is ambiguous",
         )
-    return RuntimeError(f"shape '{wanted}' is invalid for input of size {x.size}")
+    return told(RuntimeError, f"shape '{wanted}' is invalid for input of size {x.size}")
 
 
 def _reshaped(x: Array, shape: Any) -> Array:

@@ -9,6 +9,7 @@ import numpy as np
 from tinygrad_like import return_types
 from tinygrad_like.dtypes import I64
 from tinygrad_like.graph import Array, as_array, result_type
+from tinygrad_like.lines import told
 from tinygrad_like.op import op
 from tinygrad_like.ops.comparison import unsupported
 from tinygrad_like.ops.extrema import refuse_empty, return_along
@@ -162,7 +163,7 @@ def topk(input: Any, k: int, dim: int = -1, largest: bool = True, sorted: bool =
     tensor([3., 2.])
     """
     if not hasattr(k, "__index__"):
-        raise TypeError(f"topk(): argument 'k' must be int, not {type(k).__name__}")
+        raise told(TypeError, f"topk(): argument 'k' must be int, not {type(k).__name__}")
     return return_types.topk(*_topk(input, int(k), dim, largest, sorted))
 
 
@@ -356,9 +357,10 @@ def _selected(parts: Any, inverse: bool, counts: bool) -> Any:
 
 def _check_slices(name: str, shape: tuple[int, ...], axis: int | None) -> None:
     if axis is not None and 0 in shape[:axis] + shape[axis + 1 :]:
-        raise RuntimeError(
+        raise told(
+            RuntimeError,
             f"{name}: there are 0 sized dimensions that aren't selected, so it cannot be applied: "
-            f"dim {axis} of shape {shape}"
+            f"dim {axis} of shape {shape}",
         )
 
 
@@ -381,7 +383,9 @@ def unique(
     (tensor([1, 3]), tensor([1, 2]))
     """
     if not isinstance(sorted, bool):
-        raise TypeError(f"unique(): argument 'sorted' must be bool, not {type(sorted).__name__}")
+        raise told(
+            TypeError, f"unique(): argument 'sorted' must be bool, not {type(sorted).__name__}"
+        )
     x = as_array(input)
     axis = None if dim is None else axis_of(dim, x.ndim)
     _check_slices("unique", x.shape, axis)
@@ -461,24 +465,27 @@ def searchsorted(
     if sorter is not None:
         order = as_array(sorter)
         if order.shape != rows.shape:
-            raise RuntimeError(
+            raise told(
+                RuntimeError,
                 f"searchsorted: sorter has shape {order.shape}, expected that of sorted_sequence, "
-                f"{rows.shape}"
+                f"{rows.shape}",
             )
         if order.size and not 0 <= order.min() <= order.max() < rows.shape[-1]:
-            raise RuntimeError(
+            raise told(
+                RuntimeError,
                 f"searchsorted: sorter index out of range: got {order.min()} to {order.max()} for rows of "
-                f"{rows.shape[-1]}"
+                f"{rows.shape[-1]}",
             )
         rows = np.take_along_axis(rows, order, -1)
     if side not in (None, "left", "right"):
-        raise RuntimeError(
-            f"torch.searchsorted(): side can only be 'left' or 'right' but got {side}"
+        raise told(
+            RuntimeError, f"torch.searchsorted(): side can only be 'left' or 'right' but got {side}"
         )
     if side == "left" and right:
-        raise RuntimeError(
+        raise told(
+            RuntimeError,
             "torch.searchsorted(): side and right can't be set to opposites, got side of left while right "
-            "was True"
+            "was True",
         )
     found = find_sorted(
         result_type.make(rows), result_type.make(as_array(input)), right or side == "right"
@@ -494,8 +501,9 @@ def bucketize(input: Any, boundaries: Any, *, out_int32: bool = False, right: bo
     tensor([0, 2])
     """
     if as_array(boundaries).ndim != 1:
-        raise RuntimeError(
-            f"bucketize: boundaries must have 1 dimension, got shape {as_array(boundaries).shape}"
+        raise told(
+            RuntimeError,
+            f"bucketize: boundaries must have 1 dimension, got shape {as_array(boundaries).shape}",
         )
     return searchsorted(boundaries, input, out_int32=out_int32, right=right)
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from tinygrad_like import dtypes
 from tinygrad_like.graph import Traced, as_array
+from tinygrad_like.lines import told
 from tinygrad_like.ops.arguments import require_tensor, require_tensors
 from tinygrad_like.ops.comparison import where
 from tinygrad_like.ops.conversion import convert
@@ -41,22 +42,25 @@ def _as_float(x: Any) -> Any:
 def _checked_weights(name: str, w: Any, kind: str, words: str, count: int) -> Any:
     d = w.array.dtype
     if w.ndim > 1:
-        raise RuntimeError(
+        raise told(
+            RuntimeError,
             f"cov(): expected {name} to have one or fewer dimensions but got {name} with {w.ndim} "
-            "dimensions"
+            "dimensions",
         )
     if d.kind not in kind:
-        raise RuntimeError(
+        raise told(
+            RuntimeError,
             f"cov(): expected {name} to have {words} dtype but got {name} with {dtypes.named(d).name} "
-            "dtype"
+            "dtype",
         )
     if w.array.size != count:
-        raise RuntimeError(
+        raise told(
+            RuntimeError,
             f"cov(): expected {name} to have the same numel as there are observations in the input but got "
-            f"{w.array.size} != {count}"
+            f"{w.array.size} != {count}",
         )
     if (w.array < 0).any():
-        raise RuntimeError(f"cov(): {name} cannot be negative")
+        raise told(RuntimeError, f"cov(): {name} cannot be negative")
     return reshape(w, (count,))
 
 
@@ -79,11 +83,12 @@ def cov(input: Any, *, correction: int = 1, fweights: Any = None, aweights: Any 
     """
     require_tensors("cov", input=input)
     if input.ndim > 2:
-        raise RuntimeError(
-            f"cov(): expected input to have two or fewer dimensions, got shape {input.array.shape}"
+        raise told(
+            RuntimeError,
+            f"cov(): expected input to have two or fewer dimensions, got shape {input.array.shape}",
         )
     if input.array.dtype.kind == "b":
-        raise RuntimeError("cov(): bool dtype is not supported for input; use .float()")
+        raise told(RuntimeError, "cov(): bool dtype is not supported for input; use .float()")
     x = _as_float(input if input.ndim == 2 else reshape(input, (1, -1)))
     count = x.shape[1]
     weights = None
@@ -101,7 +106,7 @@ def cov(input: Any, *, correction: int = 1, fweights: Any = None, aweights: Any 
     else:
         factor = weights.sum()
         if float(factor.array) == 0:
-            raise RuntimeError("cov(): weights sum to zero, can't be normalized")
+            raise told(RuntimeError, "cov(): weights sum to zero, can't be normalized")
         mean = (x * weights).sum(1, keepdim=True) / factor
     if weights is not None and aweights is not None:
         factor = factor - correction * (weights * reshape(aweights, (count,))).sum() / factor
@@ -130,8 +135,9 @@ def corrcoef(input: Any) -> Any:
     """
     require_tensors("corrcoef", input=input)
     if input.ndim > 2:
-        raise RuntimeError(
-            f"corrcoef(): expected input to have two or fewer dimensions, got shape {input.array.shape}"
+        raise told(
+            RuntimeError,
+            f"corrcoef(): expected input to have two or fewer dimensions, got shape {input.array.shape}",
         )
     covariance = cov(input)
     if covariance.ndim == 0:
@@ -146,21 +152,26 @@ def corrcoef(input: Any) -> Any:
 def _widths(name: str, y: Any, x: Any, dx: Any, dim: int) -> Any:
     """Return the distances between samples: a number, or a tensor that broadcasts along `dim`."""
     if y.array.dtype.kind == "b":
-        raise RuntimeError(f"{name}: received a bool input for `y`, but bool is not supported")
+        raise told(
+            RuntimeError, f"{name}: received a bool input for `y`, but bool is not supported"
+        )
     if x is None:
         if isinstance(dx, bool) or not isinstance(dx, int | float | None):
-            raise RuntimeError(f"{name}: Currently, we only support dx as a real number.")
+            raise told(RuntimeError, f"{name}: Currently, we only support dx as a real number.")
         return 1 if dx is None else dx
     if dx is not None:
-        raise TypeError(f"{name}(): takes x or dx, not both")
+        raise told(TypeError, f"{name}(): takes x or dx, not both")
     x = require_tensor(name, "x", x)
     if x.array.dtype.kind == "b":
-        raise RuntimeError(f"{name}: received a bool input for `x`, but bool is not supported")
+        raise told(
+            RuntimeError, f"{name}: received a bool input for `x`, but bool is not supported"
+        )
     if x.ndim == 1:
         if x.shape[0] != y.shape[dim]:
-            raise RuntimeError(
+            raise told(
+                RuntimeError,
                 f"{name}: There must be one `x` value for each sample point: got {x.shape[0]} and "
-                f"{y.shape[dim]}"
+                f"{y.shape[dim]}",
             )
         x = reshape(x, tuple(-1 if i == dim else 1 for i in range(y.ndim)))
     elif x.ndim < y.ndim:
@@ -198,7 +209,9 @@ def trapezoid(y: Any, x: Any = None, *, dx: Any = None, dim: int = -1) -> Any:
     """
     require_tensors("trapezoid", y=y)
     if not y.ndim:
-        raise IndexError(f"trapezoid: Dimension specified as {dim} but tensor has no dimensions")
+        raise told(
+            IndexError, f"trapezoid: Dimension specified as {dim} but tensor has no dimensions"
+        )
     axis = axis_of(dim, y.ndim)
     widths = _widths("trapezoid", y, x, dx, axis)
     if not y.shape[axis]:
@@ -223,7 +236,7 @@ def cumulative_trapezoid(y: Any, x: Any = None, *, dx: Any = None, dim: int = -1
     """
     require_tensors("cumulative_trapezoid", y=y)
     if not y.ndim:
-        raise IndexError("cumulative_trapezoid: slice() cannot be applied to a 0-dim tensor.")
+        raise told(IndexError, "cumulative_trapezoid: slice() cannot be applied to a 0-dim tensor.")
     axis = axis_of(dim, y.ndim)
     widths = _widths("cumulative_trapezoid", y, x, dx, axis)
     if not y.shape[axis]:
@@ -238,9 +251,10 @@ def _spacings(input: Any, spacing: Any, axes: list[int], given: bool) -> list[An
     """Return for each axis the distance between samples, or the tensor of where they were taken."""
     if isinstance(spacing, Traced):
         if spacing.array.ndim:
-            raise TypeError(
+            raise told(
+                TypeError,
                 "gradient(): spacing is a Tensor with dimensions, expected a number or a list of numbers or "
-                "of Tensors: spacing=(coordinates,)"
+                "of Tensors: spacing=(coordinates,)",
             )
         spacing = spacing.array.item()
     if not isinstance(spacing, list | tuple):
@@ -249,15 +263,17 @@ def _spacings(input: Any, spacing: Any, axes: list[int], given: bool) -> list[An
         what = (
             "the list of dims" if given else f"'self.dim() = {input.ndim}', since dim was not given"
         )
-        raise RuntimeError(
+        raise told(
+            RuntimeError,
             "torch.gradient expected spacing to be unspecified, a scalar, or a list of length equal to "
-            f"{what}, but got a list of length {len(spacing)}"
+            f"{what}, but got a list of length {len(spacing)}",
         )
     for axis, s in zip(axes, spacing, strict=True):
         if isinstance(s, Traced) and tuple(s.array.shape) != (input.shape[axis],):
-            raise RuntimeError(
+            raise told(
+                RuntimeError,
                 f"torch.gradient expected each tensor in spacing to have one coordinate for each sample: got "
-                f"{tuple(s.array.shape)} for dimension {axis} of size {input.shape[axis]}"
+                f"{tuple(s.array.shape)} for dimension {axis} of size {input.shape[axis]}",
             )
     return list(spacing)
 
@@ -291,15 +307,18 @@ def gradient(input: Any, *, spacing: Any = 1, dim: Any = None, edge_order: int =
     )
     axes_of(axes, input.ndim)
     if input.array.dtype.kind == "b":
-        raise RuntimeError("torch.gradient: bool dtype is not supported for input; use .float()")
+        raise told(
+            RuntimeError, "torch.gradient: bool dtype is not supported for input; use .float()"
+        )
     if edge_order not in (1, 2):
-        raise RuntimeError(f"gradient: edge_order must be 1 or 2, got {edge_order}")
+        raise told(RuntimeError, f"gradient: edge_order must be 1 or 2, got {edge_order}")
     spacings = _spacings(input, spacing, axes, dim is not None)
     for axis in axes:
         if input.shape[axis] < edge_order + 1:
-            raise RuntimeError(
+            raise told(
+                RuntimeError,
                 "torch.gradient expected each dimension size to be at least edge_order+1, got size "
-                f"{input.shape[axis]} in dimension {axis}"
+                f"{input.shape[axis]} in dimension {axis}",
             )
     return tuple(
         _slopes(_as_float(input), axis, s, edge_order)
@@ -349,13 +368,13 @@ def renorm(input: Any, p: float, dim: int, maxnorm: float) -> Any:
     """
     require_tensors("renorm", input=input)
     if p <= 0:
-        raise RuntimeError(f"renorm: non-positive-norm not supported, got p={p}")
+        raise told(RuntimeError, f"renorm: non-positive-norm not supported, got p={p}")
     if input.ndim < 2:
-        raise RuntimeError(
-            f"renorm: input needs at least 2 dimensions, got {input.ndim} dimensions"
+        raise told(
+            RuntimeError, f"renorm: input needs at least 2 dimensions, got {input.ndim} dimensions"
         )
     if maxnorm < 0:
-        raise RuntimeError(f"renorm: expected maxnorm to be >= 0 but got {maxnorm}")
+        raise told(RuntimeError, f"renorm: expected maxnorm to be >= 0 but got {maxnorm}")
     if input.array.dtype.kind != "f":
         needs_float("renorm", input.array)
     axis = axis_of(dim, input.ndim)

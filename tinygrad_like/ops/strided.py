@@ -12,6 +12,7 @@ import numpy as np
 from tinygrad_like import dtypes
 from tinygrad_like.device import check_device
 from tinygrad_like.graph import AccumulateGrad, Array, Traced, result_type
+from tinygrad_like.lines import told
 from tinygrad_like.op import op
 from tinygrad_like.ops.arguments import require_tensor
 from tinygrad_like.ops.conversion import clone
@@ -113,24 +114,27 @@ def as_strided(input: Any, size: Any, stride: Any, storage_offset: int | None = 
             [2, 3]])
     """
     if not isinstance(input, Traced):
-        raise TypeError(
-            f"as_strided(): argument 'input' (position 1) must be Tensor, not {type(input).__name__}"
+        raise told(
+            TypeError,
+            f"as_strided(): argument 'input' (position 1) must be Tensor, not {type(input).__name__}",
         )
     shape, steps = sizes_of((size,)), sizes_of((stride,))
     if len(shape) != len(steps):
-        raise RuntimeError(
+        raise told(
+            RuntimeError,
             f"mismatch in length of strides and shape: as_strided got {len(steps)} strides and "
-            f"{len(shape)} sizes"
+            f"{len(shape)} sizes",
         )
     if min(steps, default=0) < 0 or min(shape, default=0) < 0:
-        raise RuntimeError(
+        raise told(
+            RuntimeError,
             "as_strided: Negative strides are not supported at the moment, nor sizes: got strides "
-            f"{list(steps)} and sizes {list(shape)}"
+            f"{list(steps)} and sizes {list(shape)}",
         )
     offset = 0
     if storage_offset is not None:
         if storage_offset < 0:
-            raise RuntimeError(f"Tensor: invalid storage offset {storage_offset}")
+            raise told(RuntimeError, f"Tensor: invalid storage offset {storage_offset}")
         offset = operator.index(storage_offset) - storage(input.array)[1]
     return _as_strided(input, shape, steps, offset)
 
@@ -153,9 +157,10 @@ def as_strided_scatter(
     copied = clone(input)
     region = as_strided(copied, size, stride, storage_offset)
     if tuple(region.shape) != tuple(src.shape):
-        raise RuntimeError(
+        raise told(
+            RuntimeError,
             f"expected src to have a size equal to the slice of self. src size = {list(src.shape)}, slice "
-            f"size = {list(region.shape)}"
+            f"size = {list(region.shape)}",
         )
     region.copy_(src)
     return copied
@@ -166,7 +171,7 @@ def as_strided_scatter(
 
 def _refuse_resizing(tensor: Any) -> None:
     if tensor.node is not None:
-        raise RuntimeError("cannot resize variables that require grad; detach() them first")
+        raise told(RuntimeError, "cannot resize variables that require grad; detach() them first")
 
 
 def _hold(tensor: Any, array: np.ndarray[Any, Any]) -> Any:
@@ -184,10 +189,12 @@ def resize_(input: Any, *size: Any, memory_format: Any = None) -> Any:
     del memory_format
     shape = sizes_of(size)
     if any(isinstance(n, float) for n in shape):
-        raise TypeError(f"resize_(): argument 'size' must be tuple of ints, not float: got {shape}")
+        raise told(
+            TypeError, f"resize_(): argument 'size' must be tuple of ints, not float: got {shape}"
+        )
     _refuse_resizing(input)
     if min(shape, default=0) < 0:
-        raise RuntimeError(f"resize_: a tensor can't have the negative size {list(shape)}")
+        raise told(RuntimeError, f"resize_: a tensor can't have the negative size {list(shape)}")
     return _hold(input, resized(input.array, shape)) if shape != input.array.shape else input
 
 
@@ -213,12 +220,13 @@ def set_(
     if source is not None:
         source = require_tensor("set_", "source", source)
     if input.node is not None and not isinstance(input.node, AccumulateGrad):
-        raise RuntimeError("set_: a tensor that operations made can't be given other memory")
+        raise told(RuntimeError, "set_: a tensor that operations made can't be given other memory")
     if source is None:
         return _hold(input, np.empty(0, input.array.dtype))
     if source.array.dtype is not input.array.dtype:
-        raise RuntimeError(
-            f"Could not set tensor of type {source.dtype} to a tensor of type {input.dtype}"
+        raise told(
+            RuntimeError,
+            f"Could not set tensor of type {source.dtype} to a tensor of type {input.dtype}",
         )
     if size is not None:
         shape = sizes_of((size,))
@@ -263,9 +271,10 @@ def empty_permuted(
     """
     shape, order = sizes_of((size,)), tuple(physical_layout)
     if sorted(order) != list(range(len(shape))):
-        raise RuntimeError(
+        raise told(
+            RuntimeError,
             "Number of dimensions in the tensor input does not match the length of the physical layout, "
-            f"or one comes twice: got size {list(shape)} and physical layout {list(order)}"
+            f"or one comes twice: got size {list(shape)} and physical layout {list(order)}",
         )
     d = dtype_of("empty_permuted", dtype, dtypes.default())
     array = np.empty([shape[axis] for axis in order], d).transpose(np.argsort(order))
@@ -285,7 +294,9 @@ def new_empty_strided(
 
 def _refuse_leaf(name: str, tensor: Any) -> None:
     if tensor.node is not None:
-        raise RuntimeError(f"Can't call {name}() on Variable that requires grad. Use .detach()")
+        raise told(
+            RuntimeError, f"Can't call {name}() on Variable that requires grad. Use .detach()"
+        )
 
 
 def apply_(input: Any, callable: Any) -> Any:
@@ -325,9 +336,10 @@ def _mapped(name: str, input: Any, others: tuple[Any, ...], callable: Any) -> An
         try:
             columns.append(np.broadcast_to(other.array, input.array.shape))
         except ValueError:
-            raise RuntimeError(
+            raise told(
+                RuntimeError,
                 f"{name}: a tensor of shape {list(other.array.shape)} can't be expanded to "
-                f"{list(input.array.shape)}"
+                f"{list(input.array.shape)}",
             ) from None
     rows = zip(*(column.ravel().tolist() for column in columns), strict=True)
     return _filled(input, [callable(*row) for row in rows])

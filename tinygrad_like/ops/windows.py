@@ -17,6 +17,7 @@ import numpy as np
 
 from tinygrad_like import jit, threads
 from tinygrad_like.graph import Array, as_array
+from tinygrad_like.lines import told
 from tinygrad_like.op import op
 from tinygrad_like.ops.arguments import require_tensors
 from tinygrad_like.ops.comparison import unsupported
@@ -228,9 +229,10 @@ def per_dimension(value: Any, count: int, name: str) -> tuple[int, ...]:
     if len(values) == 1:
         return values * count
     if len(values) != count:
-        raise RuntimeError(
+        raise told(
+            RuntimeError,
             f"expected {name} to be a single integer value or a list of {count} values to match the "
-            f"convolution dimensions, but got {name}={list(values)}"
+            f"convolution dimensions, but got {name}={list(values)}",
         )
     return values
 
@@ -249,21 +251,23 @@ def geometry_of(
     if isinstance(padding, str):
         if padding == "same":
             if any(s != 1 for s in stride):
-                raise RuntimeError("padding='same' is not supported for strided convolutions")
+                raise told(RuntimeError, "padding='same' is not supported for strided convolutions")
             totals = [d * (k - 1) for d, k in zip(dilation, kernel, strict=True)]
             pairs = tuple((total // 2, total - total // 2) for total in totals)
         elif padding == "valid":
             pairs = ((0, 0),) * count
         else:
-            raise RuntimeError(f"Invalid padding string: '{padding}'; expected 'valid' or 'same'")
+            raise told(
+                RuntimeError, f"Invalid padding string: '{padding}'; expected 'valid' or 'same'"
+            )
     else:
         pairs = tuple((p, p) for p in per_dimension(padding, count, "padding"))
     if min(stride) <= 0:
-        raise RuntimeError(f"non-positive stride is not supported: got {list(stride)}")
+        raise told(RuntimeError, f"non-positive stride is not supported: got {list(stride)}")
     if min(dilation) <= 0:
-        raise RuntimeError(f"non-positive dilation is not supported: got {list(dilation)}")
+        raise told(RuntimeError, f"non-positive dilation is not supported: got {list(dilation)}")
     if min(map(min, pairs)) < 0:
-        raise RuntimeError(f"negative padding is not supported: got {padding}")
+        raise told(RuntimeError, f"negative padding is not supported: got {padding}")
     return Geometry(stride, pairs, dilation, groups)
 
 
@@ -315,10 +319,11 @@ def _refuse_whole(name: str, input: Any) -> None:
 def _check_blocks(sizes: Any, kernel: Any, geometry: Geometry) -> tuple[int, ...]:
     counts = out_sizes_of(sizes, kernel, geometry)
     if min(counts) < 1:
-        raise RuntimeError(
+        raise told(
+            RuntimeError,
             f"Given input with spatial size {tuple(sizes)}, kernel_size={kernel}, "
             f"dilation={geometry.dilation}, padding={tuple(p for p, _ in geometry.padding)}, calculated "
-            f"shape of the array of sliding blocks as {counts}, but its components must be at least one."
+            f"shape of the array of sliding blocks as {counts}, but its components must be at least one.",
         )
     return counts
 
@@ -339,13 +344,16 @@ def unfold(
     require_tensors("im2col", input=input)
     _refuse_whole("unfold", input)
     if input.ndim not in (3, 4):
-        raise RuntimeError(
+        raise told(
+            RuntimeError,
             "Expected 3D or 4D (batch mode) tensor with possibly 0 batch size and other non-zero "
-            f"dimensions for input, but got: {list(input.shape)}"
+            f"dimensions for input, but got: {list(input.shape)}",
         )
     kernel = per_dimension(kernel_size, 2, "kernel_size")
     if min(kernel) < 1:
-        raise RuntimeError(f"unfold: kernel_size should be greater than zero, but got {kernel}")
+        raise told(
+            RuntimeError, f"unfold: kernel_size should be greater than zero, but got {kernel}"
+        )
     geometry = geometry_of(kernel, stride, padding, dilation, 1)
     _check_blocks(input.shape[-2:], kernel, geometry)
     if input.ndim == 3:
@@ -369,26 +377,29 @@ def fold(
     require_tensors("col2im", input=input)
     _refuse_whole("fold", input)
     if input.ndim not in (2, 3):
-        raise RuntimeError(
+        raise told(
+            RuntimeError,
             "Expected 2D or 3D (batch mode) tensor for input with possibly 0 batch size and non-zero "
-            f"dimensions for input, but got: {list(input.shape)}"
+            f"dimensions for input, but got: {list(input.shape)}",
         )
     kernel = per_dimension(kernel_size, 2, "kernel_size")
     sizes = per_dimension(output_size, 2, "output_size")
     geometry = geometry_of(kernel, stride, padding, dilation, 1)
     if input.shape[-2] % math.prod(kernel):
-        raise RuntimeError(
+        raise told(
+            RuntimeError,
             "Expected size of input's dimension 1 to be divisible by the product of kernel_size, but "
-            f"got input.size(1)={input.shape[-2]} and kernel_size={kernel}."
+            f"got input.size(1)={input.shape[-2]} and kernel_size={kernel}.",
         )
     counts = _check_blocks(sizes, kernel, geometry)
     if input.shape[-1] != math.prod(counts):
-        raise RuntimeError(
+        raise told(
+            RuntimeError,
             f"Given output_size={sizes}, kernel_size={kernel}, dilation={geometry.dilation}, "
             f"padding={tuple(p for p, _ in geometry.padding)}, stride={geometry.stride}, expected size "
             f"of input's dimension 2 to match the calculated number of sliding blocks "
             f"{' * '.join(map(str, counts))} = {math.prod(counts)}, but got "
-            f"input.size(2)={input.shape[-1]}."
+            f"input.size(2)={input.shape[-1]}.",
         )
     if input.ndim == 2:
         return columns_to_image(input[None], sizes, kernel, geometry)[0]

@@ -20,6 +20,7 @@ from typing import Any, TypedDict, Unpack
 import numpy as np
 
 from tinygrad_like import dtypes
+from tinygrad_like.lines import told
 from tinygrad_like.ops.creation import dtype_of, finish
 
 __all__ = [
@@ -60,10 +61,10 @@ def _cosines(n: Any, last: int, a: Iterable[float]) -> Any:
     if not last:
         return np.ones(1)
     if not isinstance(a, Iterable):
-        raise TypeError(f"Coefficients must be a list/tuple, not {type(a).__name__}")
+        raise told(TypeError, f"Coefficients must be a list/tuple, not {type(a).__name__}")
     a = tuple(a)
     if not a:
-        raise ValueError("Coefficients cannot be empty")
+        raise told(ValueError, "Coefficients cannot be empty")
     angle = 2 * math.pi / last * n
     return sum((-1) ** i * c * np.cos(i * angle) for i, c in enumerate(a))
 
@@ -95,9 +96,9 @@ def _window(
     length = operator.index(length)
     d = dtype_of(name, dtype, dtypes.default())
     if length < 0:
-        raise ValueError(f"{name} requires non-negative window length, got M={length}")
+        raise told(ValueError, f"{name} requires non-negative window length, got M={length}")
     if d not in (np.float32, np.float64):
-        raise ValueError(f"{name} expects float32 or float64 dtypes, got: {dtypes.named(d)}")
+        raise told(ValueError, f"{name} expects float32 or float64 dtypes, got: {dtypes.named(d)}")
     values = _values(length, sym, curve).astype(d)
     return finish(name, values, requires_grad, device, layout)
 
@@ -137,9 +138,9 @@ def exponential(
         ValueError: if `tau` is not positive, or `center` is given for a symmetric window.
     """
     if tau <= 0:
-        raise ValueError(f"Tau must be positive, got: {tau} instead.")
+        raise told(ValueError, f"Tau must be positive, got: {tau} instead.")
     if sym and center is not None:
-        raise ValueError("Center must be None for symmetric windows")
+        raise told(ValueError, "Center must be None for symmetric windows")
 
     def curve(n: Any, last: int) -> Any:
         return np.exp(-np.abs(n - (last / 2 if center is None else center)) / tau)
@@ -154,7 +155,7 @@ def gaussian(M: int, *, std: float = 1.0, sym: bool = True, **options: Unpack[Op
         ValueError: if `std` is not positive.
     """
     if std <= 0:
-        raise ValueError(f"Standard deviation must be positive, got: {std} instead.")
+        raise told(ValueError, f"Standard deviation must be positive, got: {std} instead.")
 
     def curve(n: Any, last: int) -> Any:
         return np.exp(-np.square((n - last / 2) / std) / 2)
@@ -208,7 +209,7 @@ def kaiser(M: int, *, beta: float = 12.0, sym: bool = True, **options: Unpack[Op
         ValueError: if `beta` is negative.
     """
     if beta < 0:
-        raise ValueError(f"beta must be non-negative, got: {beta} instead.")
+        raise told(ValueError, f"beta must be non-negative, got: {beta} instead.")
     return _window("kaiser", M, sym, lambda n, last: _kaiser(n, last, beta), **options)
 
 
@@ -228,15 +229,17 @@ def _old_window(
 ) -> Any:
     if not hasattr(length, "__index__"):
         got = type(length).__name__
-        raise TypeError(f"{name}(): argument 'window_length' (position 1) must be int, not {got}")
+        raise told(
+            TypeError, f"{name}(): argument 'window_length' (position 1) must be int, not {got}"
+        )
     length = operator.index(length)
     d = dtype_of(name, dtype, dtypes.default())
     if length < 0:
-        raise RuntimeError(
-            f"{name} requires non-negative window_length, got window_length={length}"
+        raise told(
+            RuntimeError, f"{name} requires non-negative window_length, got window_length={length}"
         )
     if d.kind != "f":
-        raise RuntimeError(f"{name} expects floating point dtypes, got: {dtypes.named(d)}")
+        raise told(RuntimeError, f"{name} expects floating point dtypes, got: {dtypes.named(d)}")
     values = _values(length, not periodic, curve).astype(d)
     return finish(name, values, requires_grad, device, layout)
 

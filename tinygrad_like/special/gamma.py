@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_like.graph import Array, Traced
+from tinygrad_like.lines import told
 from tinygrad_like.op import REGISTRY, op
 from tinygrad_like.special.declare import one_number, refuse, scipy_function, two_numbers
 
@@ -120,11 +121,11 @@ def polygamma(n: int, input: Any) -> Any:
     tensor([1.6449, 0.6449])
     """
     if not isinstance(n, int) or isinstance(n, bool):
-        raise TypeError(
-            f"polygamma(): argument 'n' (position 1) must be int, not {type(n).__name__}"
+        raise told(
+            TypeError, f"polygamma(): argument 'n' (position 1) must be int, not {type(n).__name__}"
         )
     if n < 0:
-        raise RuntimeError(f"polygamma(n, x) does not support negative n, got {n}")
+        raise told(RuntimeError, f"polygamma(n, x) does not support negative n, got {n}")
     return digamma(input) if n == 0 else _polygamma(input, n)
 
 
@@ -143,11 +144,12 @@ def multigammaln(input: Any, p: int) -> Any:
     tensor([0.4516, 1.5502])
     """
     if not isinstance(input, Traced):
-        raise TypeError(
-            f"mvlgamma(): argument 'input' (position 1) must be Tensor, not {type(input).__name__}"
+        raise told(
+            TypeError,
+            f"mvlgamma(): argument 'input' (position 1) must be Tensor, not {type(input).__name__}",
         )
     if p < 1:
-        raise RuntimeError(f"mvlgamma: p has to be greater than or equal to 1, got {p}")
+        raise told(RuntimeError, f"mvlgamma: p has to be greater than or equal to 1, got {p}")
     x: Any = input
     out = lgamma(x)
     for i in range(1, p):
