@@ -13,12 +13,15 @@ if TYPE_CHECKING:
 
     from tinygrad_like.viz.differences import snapshot
     from tinygrad_like.viz.drawing import Drawing
+    from tinygrad_like.viz.plots import activations, gradients, landscape, loss_surface, weights
     from tinygrad_like.viz.profiling import profile, profiled
 
 __all__ = ["draw", "profile", "profiled", "render", "snapshot"]
 
 # Where names live whose modules are imported when they are first asked for.
 _HOMES = {"profile": "profiling", "profiled": "profiling", "snapshot": "differences"}
+_HOMES |= dict.fromkeys(("activations", "gradients", "landscape", "loss_surface", "weights"), "plots")
+__all__ += ["activations", "gradients", "landscape", "loss_surface", "weights"]
 
 
 def __getattr__(name: str) -> Any:
