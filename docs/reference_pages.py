@@ -9,6 +9,7 @@ import importlib
 import inspect
 import re
 from pathlib import Path
+from types import ModuleType
 
 from sphinx.application import Sphinx
 
@@ -38,8 +39,22 @@ MODULES = {
     "Drawings": ("viz", "Pictures of the graph."),
     "The backward pass, explained": ("explain", ""),
     "Finding what is wrong": ("debug", ""),
+    "The walk back": ("graph", "What :doc:`Read the engine <../read-the-engine>` reads first."),
+    "Declaring ops": ("op", "See :doc:`Write your own <../extending>`."),
     "Compiled kernels": ("jit", "Switching the kernels of the extra `jit` on and off."),
 }
+
+# What optimizers say to their base rather than to users.
+RULES = (
+    "advance",
+    "ages",
+    "flags",
+    "initial_state",
+    "numbers",
+    "rule",
+    "state_names",
+    "whole_size",
+)
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
@@ -94,7 +109,7 @@ def _listing(module: str, names: list[str], prefix: str = "") -> str:
     """Return a table of `names` and below it what their docstrings say."""
     home = importlib.import_module(module)
     lines = [f".. currentmodule:: {module}", "", ".. autosummary::", "   :nosignatures:", ""]
-    lines += [f"   {prefix}{name}" for name in names] + [""]
+    lines += [f"   {'~' if prefix else ''}{prefix}{name}" for name in names] + [""]
     for name in names:
         if prefix:
             value = inspect.getattr_static(home.Tensor, name)
@@ -104,7 +119,7 @@ def _listing(module: str, names: list[str], prefix: str = "") -> str:
             kind = "autoclass" if inspect.isclass(value) else "autofunction"
         lines.append(f".. {kind}:: {prefix}{name}")
         if kind == "autoclass":
-            lines += ["   :members:"]
+            lines += ["   :members:", f"   :exclude-members: {', '.join(RULES)}"]
             if value in described:
                 lines += ["   :no-index:"]
             described.add(value)
@@ -218,11 +233,20 @@ def _modules() -> dict[str, str]:
     return pages
 
 
-def _public(module: object) -> list[str]:
+def _public(module: ModuleType) -> list[str]:
+    """Return a module's functions and classes; of the engine's own files those they define."""
     names = getattr(module, "__all__", None) or [n for n in dir(module) if not n.startswith("_")]
-    return sorted(
-        name
-        for name in names
-        if (inspect.isroutine(getattr(module, name)) or inspect.isclass(getattr(module, name)))
-        and getattr(getattr(module, name), "__module__", "").startswith("tinygrad_like")
-    )
+    defined = module.__name__ if module.__name__.count(".") == 1 and not _is_package(module) else ""
+    found = []
+    for name in names:
+        value = getattr(module, name)
+        home = getattr(value, "__module__", None) or ""
+        if (inspect.isroutine(value) or inspect.isclass(value)) and (
+            home == defined if defined else home.startswith("tinygrad_like")
+        ):
+            found.append(name)
+    return sorted(found, key=lambda name: (name.lower(), name))
+
+
+def _is_package(module: ModuleType) -> bool:
+    return hasattr(module, "__path__")
