@@ -15,12 +15,24 @@ if TYPE_CHECKING:
     from tinygrad_like.viz.drawing import Drawing
     from tinygrad_like.viz.plots import activations, gradients, landscape, loss_surface, weights
     from tinygrad_like.viz.profiling import profile, profiled
+    from tinygrad_like.viz.webpage import html
 
-__all__ = ["draw", "profile", "profiled", "render", "snapshot"]
+__all__ = ["draw", "html", "profile", "profiled", "render", "snapshot"]
 
 # Where names live whose modules are imported when they are first asked for.
-_HOMES = {"profile": "profiling", "profiled": "profiling", "snapshot": "differences"}
-_HOMES |= dict.fromkeys(("activations", "gradients", "landscape", "loss_surface", "weights"), "plots")
+_HOMES = {
+    "html": "webpage",
+    "profile": "profiling",
+    "profiled": "profiling",
+    "snapshot": "differences",
+}
+_HOMES |= dict.fromkeys(
+    ("activations", "gradients", "landscape", "loss_surface", "weights"), "plots"
+)
+__all__ += ["activations", "gradients", "landscape", "loss_surface", "weights"]
+_HOMES |= dict.fromkeys(
+    ("activations", "gradients", "landscape", "loss_surface", "weights"), "plots"
+)
 __all__ += ["activations", "gradients", "landscape", "loss_surface", "weights"]
 
 
@@ -78,7 +90,8 @@ def draw(
         results: "boxes", or "edges": what flows between operations stands at the arrows.
         modules: calls of modules, as recorded by `tinygrad_like.nn.module.record_modules`; each
             becomes a frame around its operations.
-        depth: how many frames may lie in one another; modules deeper than that become one box.
+        depth: how many frames may lie in one another; modules deeper than that become one box. If it
+            isn't said, only graphs of more than 400 nodes are folded, as far as they need it.
         profile: what `profile` or `profiled` returned: time, memory and floating-point operations
             are written at each operation, and the more time it took the deeper its colour.
         compare: an earlier tensor, or what `snapshot` made of it: values and gradients that changed

@@ -8,7 +8,7 @@ from typing import Any
 import graphviz
 
 from tinygrad_like.viz.picture import Box, Picture
-from tinygrad_like.viz.styles import FONT, LIGHT, Style
+from tinygrad_like.viz.styles import FONT, HOT, LIGHT, Style
 
 
 class Drawing(graphviz.Digraph):  # type: ignore[misc]  # graphviz has no annotations
@@ -93,47 +93,59 @@ def to_digraph(picture: Picture, *, direction: str, rankdir: str, style: Style =
         cluster = picture.clusters[index]
         fill = style.frames[min(cluster.depth, len(style.frames) - 1)]
         drawing.body.append(f"subgraph cluster_{index} {{\n")
+        room = ""
+        if index not in children and len(members[index]) == 1:
+            # The arrow that enters in the middle shall not cross the title.
+            room = f"<font>{'&#160;' * len(cluster.title)}</font>"
         drawing.body.append(
-            f'label=<<font color="{faint}">{escape(cluster.title)}</font>> labeljust=l labelloc=t '
+            f'label=<<font color="{faint}">{escape(cluster.title)}</font>{room}> labeljust=l '
             f'style="rounded,filled" color="{style.frame}" fillcolor="{fill}"\n'
         )
         _add_boxes(drawing, members.get(index, []))
         stack.append((index, False))
         stack += [(child, True) for child in reversed(children.get(index, []))]
-    for index, (source, target) in enumerate(picture.arrows):
-        label = {}
-        if index in picture.labels:
-            label = {"label": " " + graphviz.escape(picture.labels[index]).replace("\n", "\\n ")}
-        if direction != "backward":
-            drawing.edge(f"n{source}", f"n{target}", **label)
-        if direction == "backward":
-            # Laid out as the forward arrow, so that the picture keeps its shape.
-            drawing.edge(
-                f"n{source}",
-                f"n{target}",
-                dir="back",
-                style="dashed",
-                color=style.backward,
-                **label,
-            )
-        elif direction == "both" and picture.boxes[source].kind not in ("constant", "input"):
-            drawing.edge(
-                f"n{target}", f"n{source}", style="dashed", color=style.backward, constraint="false"
-            )
+    for index in range(len(picture.arrows)):
+        _add_arrow(drawing, index)
+    for source, target in picture.columns:
+        drawing.edge(f"n{source}", f"n{target}", style="invis")
     return drawing
+
+
+def _add_arrow(drawing: Drawing, index: int) -> None:
+    picture, direction = drawing.picture, drawing.direction
+    source, target = picture.arrows[index]
+    kinds = picture.boxes[source].kind, picture.boxes[target].kind
+    forward: dict[str, str] = {"arrowhead": "none"} if kinds[1] == "flow" else {}
+    backward = {"style": "dashed", "color": drawing.look.backward}
+    if index in picture.labels:
+        text = graphviz.escape(picture.labels[index]).replace("\n", "\\n ")
+        forward["label"] = f" {text}"
+    if direction != "backward":
+        drawing.edge(f"n{source}", f"n{target}", **forward)
+    if direction == "backward":
+        # Laid out as the forward arrow, so that the picture keeps its shape.
+        ends = {"dir": "none" if kinds[0] == "flow" else "back"}
+        drawing.edge(f"n{source}", f"n{target}", **backward, **(forward | ends))
+    elif direction == "both" and kinds[0] not in ("constant", "input"):
+        ends = {"arrowhead": "none"} if kinds[0] == "flow" else {}
+        drawing.edge(f"n{target}", f"n{source}", **backward, constraint="false", **ends)
 
 
 def paint_of(box: Box, style: Style) -> tuple[str, str, str, str, float]:
     """Return shape, Graphviz style, fill, border and the border's width."""
     shape, line, fill, border = style.look(box.kind)
+    alarm = style.alarm(box.marks)
+    if shape == "ellipse" and len(box.lines) > 2:  # it would be all corners
+        shape, line = "box", f"{line},rounded"
+    if shape == "plain" and (alarm or box.heat is not None):
+        shape, line = "box", "filled"
     width = 2.0 if "bold" in line else 1.0
     if box.heat is not None:
-        fill = style.warmed(box.heat)
-    alarm = style.alarm(box.marks)
+        fill = style.warmed(box.heat, changed="changed" in box.marks)
     if alarm is not None:
         border, width = alarm, 3.0
         line = ",".join(part for part in line.split(",") if part not in ("dashed", "bold"))
-        if alarm == style.cold:
+        if not any(mark in HOT for mark in box.marks):
             line += ",dashed"
     return shape, line, fill, border, width
 
@@ -149,6 +161,10 @@ def _add_boxes(drawing: Drawing, numbers: list[int]) -> None:
         box = picture.boxes[number]
         shape, line, fill, border, width = paint_of(box, look)
         more = {} if width <= 2.0 else {"penwidth": f"{width:g}"}
+        if shape == "plain":
+            shape, line, border, more = "box", "", "transparent", {"margin": "0.04,0.02"}
+        if shape == "box3d":  # its upper edge is within
+            more["margin"] = "0.2,0.12"
         if look.name == "print" and box.kind == "parameter":
             more["peripheries"] = "2"
         drawing.node(

@@ -44,14 +44,6 @@ class Wanted:
 
 
 @dataclass
-class _Flow:
-    """Where data lies in the picture: in a box, or on the arrows that leave an operation."""
-
-    box: int
-    label: str = ""
-
-
-@dataclass
 class _Builder:
     """Adds boxes and arrows, operands before the operations that use them."""
 
@@ -62,7 +54,7 @@ class _Builder:
     wanted: Wanted
     notes: Notes
     facts: Facts
-    data: dict[Key, _Flow] = field(default_factory=dict)
+    data: dict[Key, int] = field(default_factory=dict)
     constants: dict[int, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -135,7 +127,7 @@ class _Builder:
         note = self.notes.of_data(key)
         return Box(kind, title, [*lines, *note.lines], cluster, "", note.marks, note.heat)
 
-    def _leaf(self, leaf: Node, cluster: int | None) -> _Flow:
+    def _leaf(self, leaf: Node, cluster: int | None) -> int:
         title = self.names.nodes.get(leaf, "")
         if cluster is not None and "." in title:
             title = title.rpartition(".")[2]  # the frames around it say the rest
@@ -145,9 +137,9 @@ class _Builder:
         box = self._data_box((leaf, 0), kind, title, leaf.shape, cluster)
         if leaf in self.notes.order:
             box.lines.append(self.notes.turn([leaf]))
-        return _Flow(self.picture.add(box))
+        return self.picture.add(box)
 
-    def _operand(self, parent: Node, cluster: int | None) -> _Flow:
+    def _operand(self, parent: Node, cluster: int | None) -> int:
         key = key_of(parent)
         if isinstance(parent, AccumulateGrad):
             if len(self.users[key]) > MANY:
@@ -219,20 +211,20 @@ class _Builder:
         """Add the box of an operation or a folded call, its operands before it and results behind."""
         folded = box.kind == "group"
         own, hidden = set(members), set(self.within.get(self.fold.get(members[0], -1), ()))
-        operands: list[_Flow] = []
+        operands: list[int] = []
         for node in members:
             for parent in node.parents:
                 if parent is None or (folded and key_of(parent)[0] in own | hidden):
                     continue
-                flow = self._operand(parent, box.cluster)
-                if not folded or flow not in operands:
-                    operands.append(flow)
+                operand = self._operand(parent, box.cluster)
+                if not folded or operand not in operands:
+                    operands.append(operand)
             for value in self.facts.constants.get(node, ()):
                 if not folded or id(value) in self.names.inputs:
-                    operands.append(_Flow(self._constant(value, box.cluster)))
+                    operands.append(self._constant(value, box.cluster))
         number = self.picture.add(box)
-        for flow in operands:
-            self.picture.join(flow.box, number, flow.label)
+        for operand in operands:
+            self.picture.join(operand, number)
         for node in members:
             self._results(node, number, box.cluster)
 
@@ -249,12 +241,9 @@ class _Builder:
             home = None if kind == "output" else home
             box = self._data_box(key, kind, title, shape, home)
             if self.wanted.results == "edges" and kind != "output":
-                text = [line for line in (box.title, *box.lines) if line]
-                text[0] = text[0].partition(",")[0] if not box.title else text[0]
-                self.data[key] = _Flow(number, "\n".join(text))
-            else:
-                self.data[key] = _Flow(self.picture.add(box))
-                self.picture.join(number, self.data[key].box)
+                box.kind, box.lines[0] = "flow", box.lines[0].partition(",")[0]
+            self.data[key] = self.picture.add(box)
+            self.picture.join(number, self.data[key])
 
 
 def full_picture(

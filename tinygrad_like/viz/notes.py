@@ -122,12 +122,15 @@ def _rules(node: Node) -> list[str]:
     return list(lines)
 
 
-def _wrapped(formula: str, width: int = 44) -> list[str]:
-    """Return a long formula in several lines, cut at its spaces."""
+def _wrapped(formula: str, width: int = 60) -> list[str]:
+    """Return a long formula in several lines: what letters stand for has its own."""
+    if len(formula) <= width:
+        return [formula]
     lines: list[str] = []
-    for word in formula.split(" "):
-        if lines and len(lines[-1]) + 1 + len(word) <= width:
-            lines[-1] += f" {word}"
-        else:
-            lines.append(word if not lines else f"  {word}")
+    for clause in formula.split("; "):
+        lines.append("")
+        for word in clause.split(" "):
+            if len(lines[-1]) + 1 + len(word) > width:
+                lines.append("")
+            lines[-1] += f"{' ' if lines[-1] else ''}{word}"
     return lines

@@ -30,6 +30,7 @@ Kind = Literal[
     "group",
     "gradient",
     "state",
+    "flow",
 ]
 Key = tuple[Node, int]  # one result of one operation, or a leaf
 Call = tuple[Any, int, int]  # a module, and the ticks before and after its forward
@@ -100,6 +101,7 @@ class Picture:
         clusters: the frames.
         labels: what stands at an arrow, by its index.
         captions: lines below the picture.
+        columns: pairs of boxes that stand below each other though no arrow joins them.
     """
 
     boxes: list[Box] = field(default_factory=list)
@@ -107,6 +109,7 @@ class Picture:
     clusters: list[Cluster] = field(default_factory=list)
     labels: dict[int, str] = field(default_factory=dict)
     captions: list[str] = field(default_factory=list)
+    columns: list[tuple[int, int]] = field(default_factory=list)
 
     def add(self, box: Box) -> int:
         """Add a box and return its number."""

@@ -85,11 +85,13 @@ def _write(place: _Place, label: str) -> None:
     place.height = len(place.label) * LINE_HEIGHT + 2.0
 
 
-def _arrange(places: list[_Place]) -> list[list[int]]:
-    """Order each layer and give every place its coordinates."""
+def _arrange(places: list[_Place], aside: set[int]) -> None:
+    """Order each layer and give every place its coordinates; those `aside` stand in a column."""
     layers: list[list[int]] = [[] for _ in range(max(p.layer for p in places) + 1)]
     for number, place in enumerate(places):
-        layers[place.layer].append(number)
+        if number not in aside:
+            layers[place.layer].append(number)
+    layers = [layer for layer in layers if layer]
     for sweep in range(SWEEPS):
         downwards = sweep % 2 == 0
         for layer in layers if downwards else reversed(layers):
@@ -100,10 +102,16 @@ def _arrange(places: list[_Place]) -> list[list[int]]:
         for number in layer:
             places[number].y = top + height / 2
         top += height + LAYER_GAP
-    left = min(p.x - p.width / 2 for p in places)
-    for place in places:
+    members = [place for number, place in enumerate(places) if number not in aside]
+    left = min((p.x - p.width / 2 for p in members), default=0.0)
+    for place in members:
         place.x += MARGIN - left
-    return layers
+    right = max((p.x + p.width / 2 for p in members), default=0.0) + 2 * GAP
+    widest, top = max((places[n].width for n in aside), default=0.0), MARGIN
+    for number in sorted(aside):
+        place = places[number]
+        place.x, place.y = right + widest / 2, top + place.height / 2
+        top += place.height + 12.0
 
 
 def _place_layer(places: list[_Place], layer: list[int], downwards: bool, order: bool) -> None:
@@ -148,6 +156,8 @@ def _text(place: _Place, box: Box, style: Style) -> Iterator[str]:
 
 def _shape(place: _Place, box: Box, style: Style) -> str:
     shape, line, fill, border, width = paint_of(box, style)
+    if shape == "plain":
+        return ""
     paint = f'fill="{fill}" stroke="{border}"'
     if "dashed" in line:
         paint += ' stroke-dasharray="4 3"'
@@ -165,8 +175,9 @@ def _shape(place: _Place, box: Box, style: Style) -> str:
     )
 
 
-def _frames(picture: Picture, places: list[_Place], style: Style) -> Iterator[str]:
-    """Yield a frame for each module call, outermost first."""
+def _frames(picture: Picture, places: list[_Place], style: Style) -> tuple[list[str], list[str]]:
+    """Return a frame for each module call, outermost first, and their titles, to be written on top."""
+    frames, titles = [], []
     bounds: dict[int, list[float]] = {}
     for number, box in enumerate(picture.boxes):
         place, index, border = places[number], box.cluster, 8.0
@@ -179,12 +190,22 @@ def _frames(picture: Picture, places: list[_Place], style: Style) -> Iterator[st
             index, border = picture.clusters[index].parent, border + 7.0
     for index, (left, top, right, bottom) in sorted(bounds.items()):
         cluster = picture.clusters[index]
-        yield (
+        right = max(right, left + 10 + 5.1 * len(cluster.title))
+        frames.append(
             f'<g class="cluster"><rect x="{left:.1f}" y="{top:.1f}" width="{right - left:.1f}" '
             f'height="{bottom - top:.1f}" rx="8" fill="{style.frames[min(cluster.depth, 2)]}" '
-            f'fill-opacity="0.6" stroke="{style.frame}"/><text x="{left + 5:.1f}" y="{top + 9:.1f}" '
-            f'font-size="9" fill="{style.tones["faint"]}">{escape(cluster.title)}</text></g>'
+            f'fill-opacity="0.6" stroke="{style.frame}"/></g>'
         )
+        titles.append(
+            f'<text x="{left + 5:.1f}" y="{top + 9:.1f}" {_rim(style)} '
+            f'font-size="9" fill="{style.tones["faint"]}">{escape(cluster.title)}</text>'
+        )
+    return frames, titles
+
+
+def _rim(style: Style) -> str:
+    """Return what gives letters a rim of the paper's colour, where they stand on lines."""
+    return f'stroke="{style.paper}" stroke-width="3" paint-order="stroke"'
 
 
 def _labels(places: list[_Place], style: Style) -> Iterator[str]:
@@ -193,8 +214,7 @@ def _labels(places: list[_Place], style: Style) -> Iterator[str]:
         for text in place.label:
             yield (
                 f'<text x="{place.x:.1f}" y="{y:.1f}" font-size="9" fill="{style.tones["faint"]}" '
-                f'stroke="{style.paper}" stroke-width="3" paint-order="stroke" '
-                f'text-anchor="middle">{escape(text)}</text>'
+                f'{_rim(style)} text-anchor="middle">{escape(text)}</text>'
             )
             y += LINE_HEIGHT
 
@@ -230,7 +250,7 @@ def plain_svg(
         for place in places[len(picture.boxes) :]:
             place.width, place.height = max(place.height, 4.0), place.width
     if places:
-        _arrange(places)
+        _arrange(places, {number for pair in picture.columns for number in pair})
     if not vertical:
         for place in places:
             place.x, place.y = place.y, place.x
@@ -245,6 +265,7 @@ def plain_svg(
         )
         height += LINE_HEIGHT
         width = max(width, 2 * MARGIN + 5.6 * len(caption))
+    frames, titles = _frames(picture, places, style)
     lines = [
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{width:.0f}" height="{height:.0f}" '
         f'viewBox="0 0 {width:.0f} {height:.0f}" font-family="{FONT}">',
@@ -256,7 +277,7 @@ def plain_svg(
         )
         + "</defs>",
         f'<rect width="{width:.0f}" height="{height:.0f}" fill="{style.paper}"/>',
-        *_frames(picture, places, style),
+        *frames,
     ]
     for route in routes:
         points = [(places[n].x, places[n].y) for n in route]
@@ -268,20 +289,21 @@ def plain_svg(
             points[0] = (first.x + first.width / 2, first.y)
             points[-1] = (last.x - last.width / 2, last.y)
         path = _path(points, vertical)
+        kinds = picture.boxes[route[0]].kind, picture.boxes[route[-1]].kind
+        ends = "" if kinds[1] == "flow" else ' marker-end="url(#forward)"'
+        starts = "" if kinds[0] == "flow" else ' marker-start="url(#backward)"'
         if direction != "backward":
-            lines.append(
-                f'<path class="edge" d="{path}" fill="none" stroke="{style.line}" marker-end="url(#forward)"/>'
-            )
-        if direction != "forward" and picture.boxes[route[0]].kind not in (
+            lines.append(f'<path class="edge" d="{path}" fill="none" stroke="{style.line}"{ends}/>')
+        if direction != "forward" and kinds[0] not in (
             "constant",
             "input",
         ):
             aside = ' transform="translate(5 0)"' if direction == "both" else ""
             lines.append(
                 f'<path class="edge" d="{path}" fill="none" stroke="{style.backward}" '
-                f'stroke-dasharray="4 3" marker-start="url(#backward)"{aside}/>'
+                f'stroke-dasharray="4 3"{starts}{aside}/>'
             )
-    lines += _labels(places, style)
+    lines += [*titles, *_labels(places, style)]
     for box, place in zip(picture.boxes, places, strict=False):
         lines.append(f'<g class="{classes_of(box)}">')
         if box.note:

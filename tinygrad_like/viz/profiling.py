@@ -82,7 +82,10 @@ def _scaled(number: float, unit: str) -> str:
         return f"0 {unit}"
     for factor, prefix in ((1e9, "G"), (1e6, "M"), (1e3, "k"), (1.0, ""), (1e-3, "m"), (1e-6, "µ")):
         if number >= factor:
-            return f"{number / factor:.2g} {prefix}{unit}".replace("e+02", "00")
+            scaled = number / factor
+            return (
+                f"{scaled:.0f} {prefix}{unit}" if scaled >= 10 else f"{scaled:.2g} {prefix}{unit}"
+            )
     return f"{number * 1e9:.2g} n{unit}"
 
 

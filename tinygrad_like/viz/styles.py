@@ -24,6 +24,7 @@ SHAPES: dict[str, tuple[str, str]] = {
     "group": ("box3d", "filled"),
     "gradient": ("box", "filled,dashed"),
     "state": ("box", "filled,rounded,dashed"),
+    "flow": ("plain", ""),  # words at an arrow
 }
 
 HOT = ("nan", "inf", "exploding")  # what needs mending at once
@@ -43,17 +44,19 @@ class Style:
     frames: tuple[str, ...]
     fills: dict[str, tuple[str, str]]
     tones: dict[str, str]
-    heat: tuple[str, str]  # the fill of what costs, or changed, least and most
+    heat: tuple[str, str]  # the fill of what costs least and most
+    change: tuple[str, str]  # of what changed least and most
     hot: str
     cold: str
 
     def look(self, kind: str) -> tuple[str, str, str, str]:
         """Return shape, style, fill and border of a kind of box."""
-        return (*SHAPES[kind], *self.fills[kind])
+        return (*SHAPES[kind], *self.fills.get(kind, (self.paper, self.paper)))
 
-    def warmed(self, share: float) -> str:
-        """Return the colour that stands for a share between 0 and 1."""
-        low, high = ([int(color[i : i + 2], 16) for i in (1, 3, 5)] for color in self.heat)
+    def warmed(self, share: float, *, changed: bool = False) -> str:
+        """Return the colour that stands for a share of the cost, or of a change, from 0 to 1."""
+        ends = self.change if changed else self.heat
+        low, high = ([int(color[i : i + 2], 16) for i in (1, 3, 5)] for color in ends)
         share = min(max(share, 0.0), 1.0)
         mixed = (round(a + (b - a) * share) for a, b in zip(low, high, strict=True))
         return "#" + "".join(f"{part:02x}" for part in mixed)
@@ -95,6 +98,7 @@ LIGHT = Style(
         "change": "#6b21a8",
     },
     heat=("#fff7ed", "#fd9f4a"),
+    change=("#f6efff", "#d3b0fa"),
     hot="#d1350f",
     cold="#1d4ed8",
 )
@@ -129,6 +133,7 @@ DARK = Style(
         "change": "#dcb8ff",
     },
     heat=("#33291f", "#a34b08"),
+    change=("#2a2340", "#653a9e"),
     hot="#ff6b4a",
     cold="#8ab4ff",
 )
@@ -144,6 +149,7 @@ PRINT = Style(
     fills=dict.fromkeys(SHAPES, ("#ffffff", "#000000")),
     tones=dict.fromkeys(("faint", "rule", "order", "cost", "alarm", "change"), "#000000"),
     heat=("#ffffff", "#c4c4c4"),
+    change=("#ffffff", "#c4c4c4"),
     hot="#000000",
     cold="#000000",
 )

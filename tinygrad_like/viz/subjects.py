@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -11,8 +13,10 @@ import numpy as np
 from tinygrad_like.graph import AccumulateGrad, Traced, result_type
 from tinygrad_like.viz.full import Wanted, full_picture
 from tinygrad_like.viz.notes import Notes, backward_order
-from tinygrad_like.viz.picture import Box, Call, Cluster, Names, Picture, operations_of
-from tinygrad_like.viz.summary import summary_picture
+from tinygrad_like.viz.picture import Box, Call, Cluster, Names, Picture, clusters_of, operations_of
+from tinygrad_like.viz.summary import readable_depth, summary_picture
+
+UNFOLDED = 400  # nodes of a graph of modules that is drawn with all that is in them
 
 MEANINGS = {
     "operation": "operation",
@@ -79,6 +83,8 @@ def picture_of(
     large = len(nodes) > limit and wanted.depth is None
     if large and not all(isinstance(node, AccumulateGrad) for node in nodes):
         return summary_picture(roots, nodes, known, calls, notes, limit=limit)
+    if wanted.depth is None and len(nodes) > UNFOLDED and calls:
+        wanted = replace(wanted, depth=readable_depth(nodes, clusters_of(calls, known)))
     return full_picture(roots, nodes, known, calls, wanted, notes)
 
 
@@ -162,6 +168,9 @@ def with_legend(picture: Picture) -> None:
     kinds = dict.fromkeys(box.kind for box in picture.boxes)
     picture.clusters.append(Cluster("what is what", None, 0, 0, 0))
     frame = len(picture.clusters) - 1
-    for kind in MEANINGS:
-        if kind in kinds:
-            picture.add(Box(kind, MEANINGS[kind], [], frame))  # type: ignore[arg-type]
+    numbers = [
+        picture.add(Box(kind, meaning, [], frame))  # type: ignore[arg-type]
+        for kind, meaning in MEANINGS.items()
+        if kind in kinds
+    ]
+    picture.columns += pairwise(numbers)

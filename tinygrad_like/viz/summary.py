@@ -28,7 +28,7 @@ from tinygrad_like.viz.picture import (
     operation_name,
 )
 
-SHOWN = 150  # boxes that a reader can still take in
+SHOWN = 60  # boxes that a reader can still take in
 RUNS = 12  # stretches to merge down to when even the coarsest cut has more than that
 
 
@@ -54,6 +54,16 @@ def cut(
             stretches.append(Stretch(cluster))
         stretches[-1].nodes.append(node)
     return stretches
+
+
+def readable_depth(nodes: Sequence[Node], clusters: Sequence[Cluster]) -> int:
+    """Return how many frames may lie in one another so that a reader can still take it in."""
+    operations = [node for node in nodes if not isinstance(node, AccumulateGrad)]
+    inside = assign(operations, clusters)
+    depth = max(cluster.depth for cluster in clusters)
+    while depth > 1 and len(cut(operations, inside, clusters, depth)) > 2 * SHOWN:
+        depth -= 1
+    return depth
 
 
 def cut_runs(nodes: Sequence[Node]) -> list[Stretch]:
