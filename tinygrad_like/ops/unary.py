@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_like.graph import Array
+from tinygrad_like.graph import Array, as_array
 from tinygrad_like.op import UFUNCS, implements, op
 from tinygrad_like.ops import single
 from tinygrad_like.ops.comparison import keep_where, unsupported
@@ -86,12 +86,15 @@ def negative(x: Array) -> Array:
 UFUNCS[np.negative] = negative
 
 
-@op(x=lambda g: g)
-def positive(x: Array) -> Array:
-    """Return the input itself."""
-    if x.dtype.kind == "b":
+def positive(input: Any) -> Any:
+    """Return the input itself.
+
+    Raises:
+        RuntimeError: if its elements are bools.
+    """
+    if as_array(input).dtype.kind == "b":
         raise RuntimeError("The `+` operator, on a bool tensor is not supported.")
-    return x
+    return input
 
 
 UFUNCS[np.positive] = positive
@@ -350,8 +353,8 @@ UFUNCS[np.rad2deg] = rad2deg
 @op(x=lambda g, x: g * _sinc_slope(x), dtype="float")
 def sinc(x: Array) -> Array:
     """Return ``sin(pi * input) / (pi * input)``, 1 at 0."""
-    angle = np.multiply(x, math.pi)
-    return np.where(x == 0, x.dtype.type(1), np.sin(angle) / angle)
+    angle = np.multiply(x, math.pi, dtype=np.float32 if x.dtype == np.float16 else x.dtype)
+    return np.where(x == 0, x.dtype.type(1), (np.sin(angle) / angle).astype(x.dtype, copy=False))
 
 
 def _sinc_slope(x: Any) -> Any:
