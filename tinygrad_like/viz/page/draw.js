@@ -1,0 +1,187 @@
+// The picture: drawn where the layout says, panned and zoomed.
+
+const SVG = $("graph").namespaceURI;
+const view = { x: 0, y: 0, scale: 1 };
+const picture = { items: new Map(), arrows: [], frames: [], width: 0, height: 0 };
+const choice = { key: null, active: null }; // what is chosen; what the keyboard stands on
+let sideways = false;
+
+/** Make an SVG element. */
+function svg(name, attributes = {}, ...children) {
+  const element = document.createElementNS(SVG, name);
+  for (const [key, value] of Object.entries(attributes)) element.setAttribute(key, value);
+  element.append(...children);
+  return element;
+}
+
+const ruler = document.createElement("canvas").getContext("2d");
+function width(text, font) {
+  ruler.font = `${font} system-ui, "Segoe UI", Helvetica, Arial, sans-serif`;
+  return ruler.measureText(text).width;
+}
+
+function cut(text, most = 34) {
+  return text.length > most ? `${text.slice(0, most - 1)}…` : text;
+}
+
+/** The rows of text in an item; the last is left free for the gradient. */
+function rowsOf(item) {
+  if (item.group) {
+    return { name: cut(`▸ ${item.group.title}`), side: "", value: contents(item.group), room: "backward 999 of 999", grad: true };
+  }
+  const { box } = item;
+  const [result] = box.results;
+  const grads = box.results.some((r) => r.grad);
+  const name = cut(box.frame !== null && around(box).some((id) => frames[id].kind === "module") ? bare(called(box)) : called(box));
+  const number = box.kind === "constant" && !result.dtype; // it is its own name
+  const shape = number ? "" : box.results.length > 1 ? `${box.results.length} results` : sizes(result.shape);
+  const value = number ? "" : box.results.length > 1 ? "" : inWords(result.value) || "value not kept";
+  const texts = (result.arrivals || []).map((arrival, i, all) => gradientRow(arrival, i + 1, all.length));
+  const room = texts.reduce((most, text) => (text.length > most.length ? text : most), grads ? "gradient 0" : "");
+  return { name, side: shape, value: item.more ? `${value} · ${item.more} more uses` : value, room, grad: grads };
+}
+
+function gradientRow(arrival, number, of) {
+  const text = `grad ${inWords(arrival.total || arrival.gradient)}`;
+  return number < of ? `${text}  (${number} of ${of})` : text;
+}
+
+/** Measure, place and draw everything that is to be seen. */
+function redraw() {
+  Object.assign(picture, visible());
+  for (const item of picture.items.values()) {
+    const rows = (item.rows = rowsOf(item));
+    const side = rows.side ? width(rows.side, "11px") + 14 : 0;
+    item.width = Math.ceil(Math.max(36, width(rows.name, "600 12px") + side, width(rows.value, "11px"), width(rows.room, "600 11px"))) + 22;
+    item.height = 26 + (rows.value ? 16 : 0) + (rows.grad ? 16 : 0);
+  }
+  layOut(picture);
+  paint();
+  move();
+}
+
+/** Where an item stands on the screen. */
+function place(key) {
+  const item = picture.items.get(key);
+  return { x: item.x * view.scale + view.x, y: item.y * view.scale + view.y };
+}
+
+/** A smooth line through points: straight to the middle of each stretch, bent around the corners. */
+function curve(points) {
+  const [first, ...rest] = points;
+  let path = `M${first.x.toFixed(1)} ${first.y.toFixed(1)}`;
+  rest.forEach((point, i) => {
+    const next = rest[i + 1];
+    const end = next ? { x: (point.x + next.x) / 2, y: (point.y + next.y) / 2 } : point;
+    path += next ? `Q${point.x.toFixed(1)} ${point.y.toFixed(1)} ${end.x.toFixed(1)} ${end.y.toFixed(1)}` : `L${end.x.toFixed(1)} ${end.y.toFixed(1)}`;
+  });
+  return path;
+}
+
+function paint() {
+  const root = $("view");
+  root.replaceChildren();
+  for (const frame of picture.frames) root.append(paintFrame(frame));
+  for (const arrow of picture.arrows) {
+    arrow.element = svg("path", { class: "edge", d: curve(arrow.points), "aria-hidden": "true" });
+    root.append(arrow.element);
+  }
+  // In the order of the clock, which is the order in which a screen reader comes upon them.
+  for (const item of picture.items.values()) root.append(paintItem(item));
+  if (!picture.items.has(choice.active) && !isFrame(choice.active)) choice.active = picture.items.keys().next().value;
+  $("graph").setAttribute("aria-label", `Graph: ${counted(boxes.length, "node")}, ${counted(picture.items.size, "box").replace("boxs", "boxes")} to be seen`);
+  rove();
+  showStep();
+}
+
+function isFrame(key) {
+  return key !== null && key[0] === "o" && picture.frames.some((frame) => `o${frame.id}` === key);
+}
+
+function paintFrame(frame) {
+  const { x, y, width: w, height: h } = frame.at;
+  const title = cut(`▾ ${frame.title}`, 44);
+  const handle = svg("g", { class: "handle", role: "button", tabindex: "-1", "aria-expanded": "true", "aria-label": `Module ${frame.title}, open; Enter folds it`, "data-key": `o${frame.id}` },
+    svg("rect", { x: x - w / 2 + 2, y: y - h / 2 + 2, width: width(title, "11px") + 10, height: 17, rx: 4 }),
+    Object.assign(svg("text", { x: x - w / 2 + 7, y: y - h / 2 + 14 }), { textContent: title }));
+  return svg("g", { class: `frame ${frame.kind}` }, svg("rect", { class: "area", x: x - w / 2, y: y - h / 2, width: w, height: h, rx: 8 }), handle);
+}
+
+function paintItem(item) {
+  const { rows, width: w, height: h } = item;
+  const kind = item.group ? "group" : item.box.kind;
+  const round = kind === "operation" ? 13 : kind === "group" ? 6 : 3;
+  const element = svg("g", {
+    class: `item ${kind}${item.box?.output ? " output" : ""}`, role: "button", tabindex: "-1", "data-key": item.key,
+    transform: `translate(${(item.x - w / 2).toFixed(1)} ${(item.y - h / 2).toFixed(1)})`,
+  });
+  if (item.group) {
+    element.setAttribute("aria-expanded", "false");
+    element.append(svg("rect", { class: "behind", x: 4, y: -4, width: w, height: h, rx: round })); // a pile
+  }
+  const text = (name, content, x, y, anchor = "start") =>
+    Object.assign(svg("text", { class: name, x, y, "text-anchor": anchor }), { textContent: content });
+  element.append(
+    svg("rect", { class: "body", width: w, height: h, rx: round }),
+    svg("rect", { class: "ring", x: -4, y: -4, width: w + 8, height: h + 8, rx: round + 3 }),
+    rows.side ? text("name", rows.name, 11, 18) : text("name", rows.name, w / 2, 18, "middle"));
+  if (rows.side) element.append(text("faint", rows.side, w - 11, 18, "end"));
+  if (rows.value) element.append(text("value", rows.value, 11, 34));
+  if (rows.grad) element.append((item.grad = text("grad", "", 11, rows.value ? 50 : 34)));
+  item.element = element;
+  return element;
+}
+
+// ----- Panning and zooming --------------------------------------------------------------------------
+
+function move() {
+  $("view").setAttribute("transform", `translate(${view.x.toFixed(2)} ${view.y.toFixed(2)}) scale(${view.scale.toFixed(4)})`);
+}
+
+function zoom(factor, x, y) {
+  const { clientWidth, clientHeight } = $("graph");
+  x ??= clientWidth / 2;
+  y ??= clientHeight / 2;
+  const scale = Math.min(4, Math.max(0.03, view.scale * factor));
+  view.x = x - ((x - view.x) * scale) / view.scale;
+  view.y = y - ((y - view.y) * scale) / view.scale;
+  view.scale = scale;
+  move();
+}
+
+/** Show all; `least` keeps text legible, then the top is shown. */
+function fit(least = 0) {
+  const { clientWidth, clientHeight } = $("graph");
+  const scale = Math.min(1.4, clientWidth / picture.width, clientHeight / picture.height);
+  view.scale = Math.max(scale, least);
+  view.x = Math.max((clientWidth - picture.width * view.scale) / 2, sideways && scale < least ? 0 : -Infinity);
+  view.y = Math.max((clientHeight - picture.height * view.scale) / 2, !sideways && scale < least ? 0 : -Infinity);
+  move();
+}
+
+/** Move the picture so that an item can be seen. */
+function reveal(key) {
+  const item = picture.items.get(key);
+  if (!item) return;
+  const { clientWidth, clientHeight } = $("graph");
+  const { x, y } = place(key);
+  const edge = 60 * Math.min(1, view.scale) + 30;
+  const half = (item.width * view.scale) / 2;
+  if (x - half < 0 || x + half > clientWidth) view.x += clientWidth / 2 - x;
+  if (y < edge || y > clientHeight - edge) view.y += clientHeight / 2 - y;
+  move();
+}
+
+/** Make one element of the graph the one that Tab reaches. */
+function rove() {
+  for (const element of $("view").querySelectorAll("[data-key]")) {
+    element.setAttribute("tabindex", element.dataset.key === choice.active ? "0" : "-1");
+  }
+}
+
+function focusOn(key) {
+  choice.active = key;
+  rove();
+  $("view").querySelector(`[data-key="${key}"]`)?.focus({ preventScroll: true });
+  reveal(key);
+}
