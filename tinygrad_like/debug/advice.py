@@ -271,6 +271,49 @@ _simply(
     "try drop_last=True in the DataLoader, or model.eval() to predict",
 )
 
+
+_simply(
+    r"The expanded size of the tensor .* must match the existing size",
+    "expected equal sizes, or 1 where the tensor is to be repeated without a copy",
+    "try repeat(), which copies, or repeat_interleave()",
+)
+
+
+@_for(r"subscript (\w) has size (\d+) for operand (\d+) .* size (\d+)")
+def _letters(match: re.Match[str], _: Situation) -> Lines:
+    return [
+        f"expected one size for the letter {match[1]}: it is {match[4]} before and {match[2]} here",
+        f"try the letters of operand {match[3]} in another order, or another letter",
+    ]
+
+
+@_for(r"expects split_sizes to sum exactly to (\d+) .*split_sizes=\[([\d, ]*)\]")
+def _split(match: re.Match[str], _: Situation) -> Lines:
+    total, sizes = int(match[1]), _list(match[2])
+    lines = [f"expected sizes whose sum is {total}, got {sum(sizes)}"]
+    if len(set(sizes)) == 1:
+        return [*lines, f"try split({sizes[0]}), whose last part may be smaller"]
+    if sum(sizes) < total:
+        lines.append(f"try {[*sizes, total - sum(sizes)]}")
+    return lines
+
+
+@_for(r"output with shape (\[[\d, ]*\]) doesn't match the broadcast shape (\[[\d, ]*\])")
+def _too_small_in_place(match: re.Match[str], _: Situation) -> Lines:
+    return [
+        f"expected a result of shape {match[1]}: what is written in place keeps its shape",
+        f"try x = x + y, which makes a new tensor of shape {match[2]}",
+    ]
+
+
+@_for(r"the value's shape (\[[\d, ]*\]) can't be expanded to the shape (\[[\d, ]*\])")
+def _assigned(match: re.Match[str], _: Situation) -> Lines:
+    return [
+        f"expected a value of shape {match[2]}, or one that broadcasts to it",
+        "try printing the shape of the part that is indexed",
+    ]
+
+
 # ----- Dimensions and indices ---------------------------------------------------------------------
 
 
@@ -291,8 +334,8 @@ def _index(match: re.Match[str], _: Situation) -> Lines:
         return ["expected a dimension with elements: this one is empty"]
     lines = [f"expected an index from {-size} to {size - 1}"]
     if int(match[1]) == size:
-        lines.append(f"try {size - 1} or -1 for the last element: indices count from 0")
-    return lines
+        return [*lines, f"try {size - 1} or -1 for the last element: indices count from 0"]
+    return [*lines, "try looking at where the index was made"]
 
 
 @_for(r"index out of range in self: got (-?\d+) for a weight of (\d+) rows")
@@ -382,12 +425,12 @@ _simply(r"must be Tensor, not (list|tuple|int|float)", "expected a tensor", "try
 _simply(r"must be Tensor, not ndarray", "expected a tensor", "try torch.from_numpy(...)")
 _simply(r"must be Tensor, not NoneType", "expected a tensor", "try a return in what made it")
 _simply(
-    r"only Tensors of floating point",
+    r"[oO]nly Tensors of floating point",
     "expected floating-point numbers: whole ones have no gradient",
     "try torch.tensor([1.0, 2.0], requires_grad=True), or .float()",
 )
 _simply(
-    r"unsupported operand type\(s\)|expected sequence of length",
+    r"expected sequence of length",
     "expected numbers in equally long rows",
     "try padding the shorter rows",
 )
@@ -428,6 +471,11 @@ _simply(
     r"One of the differentiated Tensors does not require grad",
     "expected tensors that operations were recorded for",
     "try x.requires_grad_() before the computation",
+)
+_simply(
+    r"Inference tensors cannot be saved",
+    "expected a tensor made outside inference_mode, since a gradient needs its value",
+    "try torch.no_grad() in the place of torch.inference_mode(), or x.clone()",
 )
 _simply(
     r"Mismatch in shape: grad_output",

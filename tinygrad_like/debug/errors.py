@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
+from inspect import CO_OPTIMIZED
 from types import FrameType, TracebackType
 from typing import Any
 
@@ -203,8 +204,11 @@ def _variable(o: Any, user: FrameType | None) -> str:
     """Return the name that the user's function has for a tensor, "" if it has none."""
     if user is None:
         return ""
-    for name, value in user.f_locals.items():
-        if value is o and name.isidentifier():
-            return name
+    seen = user.f_locals
+    found = next((name for name, value in seen.items() if value is o and name.isidentifier()), "")
+    if type(seen) is dict and user.f_code.co_flags & CO_OPTIMIZED:
+        seen.clear()  # before Python 3.13 a copy, which would keep all of it alive with the frame
+    if found:
+        return found
     everywhere = user.f_globals
     return next((name for name in user.f_code.co_names if everywhere.get(name) is o), "")

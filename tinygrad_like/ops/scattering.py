@@ -50,8 +50,9 @@ def _indices(name: str, index: Any) -> np.ndarray[Any, Any]:
         return array
     if array.dtype.kind == "i" and array.dtype.itemsize == 4:
         return array.astype(np.int64)
-    raise (IndexError if name == "index_fill" else RuntimeError)(
-        f"{name}(): Expected dtype int32/int64 for index, got {dtypes.named(array.dtype)}"
+    raise told(
+        IndexError if name == "index_fill" else RuntimeError,
+        f"{name}(): Expected dtype int32/int64 for index, got {dtypes.named(array.dtype)}",
     )
 
 
@@ -60,8 +61,9 @@ def _check_range(name: str, index: np.ndarray[Any, Any], size: int, dim: int) ->
     if index.size and int(index.view(np.uint64).max()) >= size:
         wrong = index[(index < 0) | (index >= size)]
         kind = IndexError if name.startswith("index_") or name == "take" else RuntimeError
-        raise kind(
-            f"{name}(): index {wrong[0]} is out of bounds for dimension {dim} with size {size}"
+        raise told(
+            kind,
+            f"{name}(): index {wrong[0]} is out of bounds for dimension {dim} with size {size}",
         )
 
 
@@ -304,8 +306,9 @@ def _slices(name: str, input: Any, dim: int, index: Any) -> tuple[int, np.ndarra
     axis = axis_of(dim, len(shape))
     array = _indices(name, index)
     if array.ndim > 1:
-        raise (RuntimeError if name == "index_fill" else IndexError)(
-            f"{name}(): Index is supposed to be a vector, but got shape {list(array.shape)} instead"
+        raise told(
+            RuntimeError if name == "index_fill" else IndexError,
+            f"{name}(): Index is supposed to be a vector, but got shape {list(array.shape)} instead",
         )
     array = array.reshape(-1)
     size = shape[axis] if shape else 1

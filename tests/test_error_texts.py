@@ -1,0 +1,150 @@
+"""What is said about an error, whole: the table of texts, the page made from it, and where lines come from."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import tinygrad_like as torch
+from tests.error_texts import PAGE, Situation, page, situations, text_of
+from tinygrad_like.debug import text
+
+ROWS = situations()
+
+
+@pytest.mark.parametrize("row", [pytest.param(r, id=f"{r.section}: {r.name}") for r in ROWS])
+def test_the_whole_text(row: Situation) -> None:
+    assert text_of(row.code) == row.text
+
+
+@pytest.mark.parametrize("row", [pytest.param(r, id=f"{r.section}: {r.name}") for r in ROWS])
+def test_pytorch_refuses_with_the_same_type(row: Situation) -> None:
+    theirs = pytest.importorskip("torch")
+    assert text_of(row.code, theirs).partition(":")[0] == row.text.partition(":")[0]
+
+
+def test_the_table_is_large_and_its_names_are_distinct() -> None:
+    assert len({row.name for row in ROWS}) == len(ROWS) >= 60
+
+
+def test_every_text_says_where_what_was_expected_and_what_to_try() -> None:
+    for row in ROWS:
+        lines = row.text.splitlines()
+        assert any(line.startswith("  at train.py:") for line in lines), row.name
+        if "of the model's own code" in row.name:
+            continue
+        assert lines[-2].startswith("  expected "), row.name
+        assert lines[-1].startswith("  try "), row.name
+
+
+def test_the_page_is_what_the_table_says() -> None:
+    if not Path(PAGE).exists():
+        pytest.skip("runs beside the sources only")
+    assert PAGE.read_text(encoding="utf-8") == page(ROWS)
+
+
+# ----- The lines themselves -----------------------------------------------------------------------
+
+
+def refused(call: Any) -> Exception:
+    with pytest.raises(Exception) as caught:  # noqa: PT011
+        call()
+    return caught.value
+
+
+def test_the_sentence_stays_alone_in_the_exception() -> None:
+    x = torch.ones(2, 3)
+    error = refused(lambda: x @ x)
+    assert "\n" not in str(error)
+    assert text(error).startswith(str(error) + "\n  at ")
+
+
+def test_errors_can_be_copied_and_sent() -> None:
+    x = torch.ones(2, 3)
+    error = refused(lambda: x @ x)
+    for other in (copy.copy(error), pickle.loads(pickle.dumps(error))):
+        assert type(other) is RuntimeError
+        assert text(other) == text(error)
+
+
+def test_an_error_is_told_once_on_its_way_through_modules() -> None:
+    inner = torch.nn.Sequential(torch.nn.Sequential(torch.nn.Linear(2, 3)))
+    model = torch.nn.Sequential(inner)
+    error = refused(lambda: model(torch.ones(5)))
+    assert text(error).count("\n  in ") == 1
+    assert "\n  in 0.0.0 (Linear) of Sequential\n" in text(error)
+
+
+def test_an_error_raised_by_the_model_itself_gets_its_module() -> None:
+    class Picky(torch.nn.Module):
+        def forward(self, x: Any) -> Any:
+            raise KeyError("colour")
+
+    class Plain(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.parts = [Picky()]  # a plain list: not registered
+
+        def forward(self, x: Any) -> Any:
+            return self.parts[0](x)
+
+    model = torch.nn.Sequential(Plain())
+    error = refused(lambda: model(torch.ones(2)))
+    assert type(error) is KeyError
+    assert error.args == ("colour",)
+    assert error.__notes__ == ["  in 0.Picky (Picky) of Sequential"]
+
+
+def test_exceptions_that_are_not_errors_pass_untouched() -> None:
+    class Stop(Exception):
+        pass
+
+    class Stopping(torch.nn.Module):
+        def forward(self, x: Any) -> Any:
+            raise Stop
+
+    error = refused(lambda: torch.nn.Sequential(Stopping())(torch.ones(2)))
+    assert not hasattr(error, "__notes__")
+
+
+def test_modules_of_other_threads_are_not_named() -> None:
+    found: list[Exception] = []
+
+    class Waiting(torch.nn.Module):
+        def forward(self, x: Any) -> Any:
+            def work() -> None:
+                found.append(refused(lambda: x + torch.ones(3)))
+
+            thread = threading.Thread(target=work)
+            thread.start()
+            thread.join()
+            return x
+
+    Waiting()(torch.ones(2))
+    assert "\n  in " not in text(found[0])
+
+
+def test_many_operands_are_cut_short() -> None:
+    parts = [torch.ones(1, i + 1) for i in range(20)]
+    error = refused(lambda: torch.cat(parts))
+    assert "\n  and 14 more tensors\n" in text(error)
+
+
+def test_an_error_keeps_nothing_alive() -> None:
+    import weakref
+
+    x = torch.ones(2, 3)
+    gone = weakref.ref(x)
+    try:
+        x @ x
+    except RuntimeError as error:
+        kept = error.with_traceback(None)
+        kept.__context__ = None  # the error that was retold
+    del x
+    assert gone() is None
+    assert "float32 (2, 3)" in text(kept)
