@@ -110,3 +110,24 @@ def test_there_is_no_gpu():
     tg.cuda.manual_seed(1)
     tg.cuda.manual_seed_all(1)
     assert tg.equal(tg.get_rng_state(), state)
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        *("accelerator.is_available()", "accelerator.current_accelerator()"),
+        *("accelerator.device_count()", "backends.mps.is_available()", "backends.mps.is_built()"),
+        *("backends.cudnn.is_available()", "backends.cudnn.enabled", "backends.cudnn.benchmark"),
+        *("backends.cudnn.deterministic", "backends.cudnn.allow_tf32", "backends.cudnn.version()"),
+        *("backends.cuda.is_built()", "backends.cuda.matmul.allow_tf32", "cuda.empty_cache()"),
+        *("cuda.is_initialized()", "cuda.is_bf16_supported()", "cuda.memory_allocated()"),
+        *("cuda.max_memory_allocated()", "cuda.get_rng_state_all()", "cuda.set_rng_state_all([])"),
+    ],
+)
+def test_what_programs_ask_before_they_choose_a_device(asked):
+    assert eval(f"torch.{asked}", {"torch": tg}) == eval(f"torch.{asked}", {"torch": pytorch})
+
+
+def test_states_of_generators_without_their_gpu_are_refused():
+    with pytest.raises(RuntimeError, match="no GPU"):
+        tg.cuda.set_rng_state_all([tg.get_rng_state()])

@@ -116,15 +116,30 @@ from tinygrad_like.threads import *
 from tinygrad_like.torch_names import *
 
 if _CHECKING:
-    from tinygrad_like import debug, func, linalg, serialization, signal, special, testing, viz
+    from tinygrad_like import (
+        accelerator,
+        backends,
+        debug,
+        func,
+        linalg,
+        serialization,
+        signal,
+        special,
+        testing,
+        viz,
+    )
     from tinygrad_like.serialization import TypedStorage, UntypedStorage, load, save
 
 __version__ = "0.1.0"
 
 
+_MODULES: tuple[str, ...] = ("accelerator", "backends", "debug", "func", "linalg")
+_MODULES += ("serialization", "signal", "special", "testing", "viz")
+
+
 def __getattr__(name: str) -> _Any:
     # Imported when first asked for.
-    if name in ("debug", "func", "linalg", "serialization", "signal", "special", "testing", "viz"):
+    if name in _MODULES:
         import importlib
 
         return importlib.import_module(f"{__name__}.{name}")
