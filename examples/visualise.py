@@ -1,4 +1,4 @@
-"""Pictures of graphs: an expression with its numbers, a network with its modules, a long loop.
+"""Pictures of graphs: an expression, a network with its modules, a long loop; and a page to play a step.
 
 python examples/visualise.py
 """
@@ -44,12 +44,18 @@ class Block(nn.Module):
         return x + self.inner(self.norm(x))
 
 
-def network():
-    """Draw a network, a frame around each of its modules."""
+def training_step():
+    """Return the loss of a network, the network, and the calls of its modules."""
     model = nn.Sequential(nn.Linear(10, 16), Block(16), nn.Linear(16, 3))
     with record_modules() as calls:
         out = model(torch.randn(32, 10))
     loss = nn.functional.cross_entropy(out, torch.randint(0, 3, (32,)))
+    return loss, model, calls
+
+
+def network():
+    """Draw a network, a frame around each of its modules."""
+    loss, model, calls = training_step()
     return viz.draw(loss, model, modules=calls)
 
 
@@ -64,7 +70,7 @@ def deep(steps):
 
 
 def main():
-    """Write the three pictures."""
+    """Write three pictures and a page."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--steps", type=int, default=500, help="rounds of the long loop")
     args = parser.parse_args()
@@ -75,6 +81,9 @@ def main():
         ("graph-deep", deep(args.steps)),
     ):
         print(f"{len(graph.picture.boxes):4} boxes: {viz.render(graph, OUT / f'{name}.svg')}")
+    loss, model, calls = training_step()
+    page = viz.html(loss, OUT / "step.html", params=model, modules=calls, title="A training step")
+    print(f"open in a browser: {page}")
 
 
 if __name__ == "__main__":

@@ -200,6 +200,9 @@ def test_visualise(tmp_path):
     ]
     assert all(is_drawing(path) for _, path in paths)
     assert int(paths[2][0]) < 1100
+    (page,) = re.findall(r"open in a browser: (\S+)", printed)
+    assert Path(page) == EXAMPLES / "out" / "step.html"
+    assert 50_000 < Path(page).stat().st_size < 2_000_000
 
 
 def test_examples_are_short():
