@@ -30,10 +30,6 @@ _HOMES |= dict.fromkeys(
     ("activations", "gradients", "landscape", "loss_surface", "weights"), "plots"
 )
 __all__ += ["activations", "gradients", "landscape", "loss_surface", "weights"]
-_HOMES |= dict.fromkeys(
-    ("activations", "gradients", "landscape", "loss_surface", "weights"), "plots"
-)
-__all__ += ["activations", "gradients", "landscape", "loss_surface", "weights"]
 
 
 def __getattr__(name: str) -> Any:
