@@ -40,6 +40,10 @@ class Explanation:
     checks: list[Check] = field(default_factory=list)
     limit: int = 100
 
+    def __post_init__(self) -> None:
+        # Now, since gradients, names and what the graph has saved may be gone when it is shown.
+        self._sections = lesson(self)
+
     @property
     def wrong(self) -> Check | None:
         """The first rule that finite differences contradict, None if there is none."""
@@ -55,20 +59,20 @@ class Explanation:
         return self.steps[index]
 
     def __str__(self) -> str:
-        return as_text(lesson(self))
+        return as_text(self._sections)
 
     def __repr__(self) -> str:
         wrong = "" if self.wrong is None else f", wrong: {self.wrong.op}"
         return f"<Explanation of {len(self.steps)} steps{wrong}>"
 
     def _repr_html_(self) -> str:
-        return as_html(lesson(self))
+        return as_html(self._sections)
 
     def save(self, path: Any) -> Path:
         """Write the lesson to a file: a page of HTML if its name ends so, else text."""
         file = Path(path)
         is_page = file.suffix.lower() in (".html", ".htm")
-        text = page(lesson(self)) if is_page else str(self) + "\n"
+        text = page(self._sections) if is_page else str(self) + "\n"
         file.write_text(text, encoding="utf-8")
         return file
 
