@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import pickle
 import re
 
@@ -10,7 +11,7 @@ import pytest
 
 import tinygrad_like as ours
 from tests.test_out import CALLS
-from tinygrad_like import keywords, outs
+from tinygrad_like import generate, keywords, outs
 
 # ----- What stays as it was -----------------------------------------------------------------------
 
@@ -125,3 +126,33 @@ def test_arguments_that_are_missing_or_unknown(own_table):
         made()
     with pytest.raises(TypeError, match="unexpected keyword argument 'dims'"):
         made(3, dims=1)
+
+
+# ----- What `help` shows --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["mul", "exp", "amax", "tril"])
+def test_parameters_are_known_before_the_code_is_written(name):
+    plain = inspect.unwrap(getattr(ours, name))
+    op_ = plain.__globals__["op"]
+    call = generate.generate_call(op_)
+    before = inspect.signature(call)
+    generate.source(op_)
+    code = plain.__code__
+    written = code.co_varnames[: code.co_argcount]
+    assert tuple(before.parameters) == written
+    assert str(inspect.signature(plain)) == str(before)
+    assert [p.name for p in before.parameters.values() if p.default is not p.empty] == list(
+        written[len(written) - len(plain.__defaults__ or ()) :]
+    )
+
+
+@pytest.mark.parametrize(
+    ("method", "names"), [("mul_", "input other"), ("clamp_", "input min max")]
+)
+def test_methods_in_place_show_what_they_take(method, names):
+    assert [*inspect.signature(getattr(ours.Tensor, method)).parameters] == names.split()
+
+
+def test_modules_that_come_later_are_listed():
+    assert {"linalg", "func", "special", "signal", "backends"} < set(dir(ours))

@@ -10,7 +10,8 @@ from __future__ import annotations
 import inspect
 import linecache
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
@@ -18,8 +19,8 @@ import numpy as np
 
 from tinygrad_like import dtypes
 from tinygrad_like.graph import Traced, fill_missing, mark_inference, result_type
-from tinygrad_like.lines import internal, user_line
-from tinygrad_like.modes import departed, thread_mode
+from tinygrad_like.lines import internal, tracing, user_line
+from tinygrad_like.modes import departed, look, thread_mode
 from tinygrad_like.reuse import add_up
 from tinygrad_like.stamps import tick
 from tinygrad_like.views import remember_view
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from tinygrad_like.op import Op
 
 _namespaces: list[dict[str, Any]] = []
+_written: list[Callable[[], None]] = []  # each gives a function that notes lines its code anew
 
 
 def names_of(function: Callable[..., Any]) -> tuple[str, ...]:
@@ -48,6 +50,31 @@ def bind_results(cls: type[Traced]) -> None:
         namespace["Tensor"] = cls
 
 
+class _SignatureOf(inspect.Signature):
+    """The parameters of an op as the public sees them, put together when somebody asks."""
+
+    __slots__ = ("op",)
+
+    def __init__(self, op_: Op) -> None:
+        self.op = op_
+        self._return_annotation = inspect.Signature.empty
+
+    @property
+    def _parameters(self) -> dict[str, inspect.Parameter]:
+        renamed = [
+            p.replace(name=self.op.public(p.name)) if p.name in self.op.arrays else p
+            for p in self.op.parameters
+        ]
+        return {p.name: p for p in renamed}
+
+
+def trace_lines(on: bool) -> None:
+    """Have operations note the line of the user's program, or not: other code, not a look at a flag."""
+    tracing.on = on
+    for rewrite in _written:
+        rewrite()
+
+
 def _stub(*args: Any, **kwargs: Any) -> Any:
     """Stand in for a function that is written out when it is first called."""
     return materialise()(*args, **kwargs)  # type: ignore[name-defined]  # noqa: F821
@@ -66,21 +93,42 @@ def _later(name: str, namespace: dict[str, Any], write: Callable[[], list[str]])
     namespace["Tensor"] = getattr(result_type, "cls", None)  # see `makes_results`
     function = FunctionType(_stub.__code__, namespace, name)
     function.__qualname__ = name  # what Python calls it in its own errors
+    codes: dict[bool, Any] = {}  # with noting of lines and without
 
-    def materialise() -> Any:
-        if function.__code__ is _stub.__code__:
+    def rewrite() -> None:
+        if tracing.on not in codes:
             text = "\n".join(write()) + "\n"
             filename = f"<op {name} {number}>"
             linecache.cache[filename] = (len(text), None, text.splitlines(True), filename)
             scope: dict[str, Any] = {}
             exec(compile(text, filename, "exec"), namespace, scope)
-            made = scope[name]
-            function.__defaults__ = made.__defaults__
-            function.__code__ = made.__code__
+            codes[tracing.on] = scope[name]
+        made = codes[tracing.on]
+        function.__defaults__ = made.__defaults__
+        function.__code__ = made.__code__
+
+    def materialise() -> Any:
+        if function.__code__ is _stub.__code__:
+            rewrite()
+            if "getframe" in function.__code__.co_names or not tracing.on:
+                _written.append(rewrite)
         return function
 
     namespace["materialise"] = materialise
     return function
+
+
+def _recording(op_: Op, operands: Sequence[Any], out: Any) -> Any:
+    if thread_mode.anomaly:
+        look(op_, operands, (out,))
+    return op_.recording(operands)
+
+
+def _unrecorded(op_: Op, tensor: Any, operands: Sequence[Any]) -> None:
+    if thread_mode.inference:
+        mark_inference(tensor, operands)
+    if thread_mode.anomaly:
+        look(op_, operands, (tensor.array,))
 
 
 def generate_call(op_: Op, readable: str = "apply") -> Callable[..., Any]:
@@ -97,14 +145,13 @@ def generate_call(op_: Op, readable: str = "apply") -> Callable[..., Any]:
         "asarray": np.asarray,
         "tick": tick,
         "departed": departed,
-        "thread_mode": thread_mode,
         "getframe": sys._getframe,
         "internal": internal,
         "user_line": user_line,
         "explain": op_.explain,
         "wrong_call": op_.wrong_call,
-        "recording": op_.recording,
-        "mark": mark_inference,
+        "recording": partial(_recording, op_),
+        "unrecorded": partial(_unrecorded, op_),
         "remember_view": remember_view,
         "F32": dtypes.F32,
         "F64": dtypes.F64,
@@ -117,7 +164,9 @@ def generate_call(op_: Op, readable: str = "apply") -> Callable[..., Any]:
         namespace["NodeClass"] = op_.node
         return _lines_of_call(op_, readable)
 
-    return _later(op_.name, namespace, write)  # type: ignore[no-any-return]
+    call = _later(op_.name, namespace, write)
+    call.__signature__ = _SignatureOf(op_)
+    return call  # type: ignore[no-any-return]
 
 
 def _lines_of_call(op_: Op, readable: str) -> list[str]:
@@ -171,24 +220,27 @@ def _lines_of_call(op_: Op, readable: str) -> list[str]:
         wants = " or ".join(f"{n}_node is not None" for n in op_.differentiable)
         # Only an op that is told a dtype can turn floats into integers, which have no gradient.
         real = " and out.dtype.kind == 'f'" if "dtype" in options else ""
-        record = f"(made := recording({operands}) if departed.count else NodeClass)"
+        record = f"(made := recording({operands}, out) if departed.count else NodeClass)"
         add(f"    if ({wants}) and {record}{real}:")
         add("        node = new(made)")
         add("        node.tick = tick(); node.hooks = None; node.shape = out.shape")
         parents = "".join(f"{n}_node, " if n in op_.differentiable else "None, " for n in arrays)
         add(f"        node.parents = ({parents})")
-        add("        frame = getframe(1); code = frame.f_code")
-        add("        if internal[code.co_filename]: node.line = user_line(frame.f_back)")
-        add("        else: node.line = (code, frame.f_lasti)")
+        if tracing.on:
+            add("        frame = getframe(1); code = frame.f_code")
+            add("        if internal[code.co_filename]: node.line = user_line(frame.f_back)")
+            add("        else: node.line = (code, frame.f_lasti)")
+        else:
+            add("        node.line = None")
         saved = "".join(f"{_saved(op_, n, users)}, " for n, users in op_.saves.items())
         add(f"        node.saved = ({saved})")  # last: hooks may look at the node
         add("        tensor.node = node")
         add("    else:")
         add("        tensor.node = None")
-        add(f"        if departed.count and thread_mode.inference: mark(tensor, {operands})")
+        add(f"        if departed.count: unrecorded(tensor, {operands})")
     else:
         add("    tensor.node = None")
-        add(f"    if departed.count and thread_mode.inference: mark(tensor, {operands})")
+        add(f"    if departed.count: unrecorded(tensor, {operands})")
     if op_.view:
         add(f"    if out.base is not None or out is {arrays[0]}:")
         add(f"        remember_view(tensor, {given_as[arrays[0]]}, op, {given})")

@@ -288,6 +288,7 @@ def in_place(name: str, function: Callable[..., Any], plain: Any = None) -> Any:
 
     method.__name__ = name
     method.__doc__ = f"Do `{name.rstrip('_')}` in place and return this tensor."
+    method.__wrapped__ = function  # type: ignore[attr-defined]  # whose parameters it has
     return method
 
 
