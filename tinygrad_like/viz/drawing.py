@@ -98,7 +98,7 @@ def to_digraph(picture: Picture, *, direction: str, rankdir: str, style: Style =
             # The arrow that enters in the middle shall not cross the title.
             room = f"<font>{'&#160;' * len(cluster.title)}</font>"
         drawing.body.append(
-            f'label=<<font color="{faint}">{escape(cluster.title)}</font>{room}> labeljust=l '
+            f'label=<<font color="{faint}">{escape(cluster.title)}</font>{room}> labeljust=l labelloc=t '
             f'style="rounded,filled" color="{style.frame}" fillcolor="{fill}"\n'
         )
         _add_boxes(drawing, members.get(index, []))
