@@ -19,7 +19,7 @@ BIN := .venv/bin
 	touch $@
 
 .venv/docs: .venv/made pyproject.toml
-	$(BIN)/python -m pip install --quiet -e '.[docs]'
+	$(BIN)/python -m pip install --quiet -e '.[docs,viz]'
 	touch $@
 
 demo: .venv/demo

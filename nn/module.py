@@ -435,6 +435,11 @@ class Module(Hooked, Stateful, Changeable):
         """Return what to print between the parentheses: to be overridden."""
         return ""
 
+    def _repr_html_(self) -> str:  # asked for by notebooks
+        from tinygrad_like.notebook import module_html
+
+        return module_html(self)
+
     def __repr__(self) -> str:
         extra = self.extra_repr()
         lines = extra.split("\n") if extra else []

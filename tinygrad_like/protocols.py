@@ -112,6 +112,11 @@ class ProtocolMethods(Traced):
         del tensor_contents
         return format_tensor(self)
 
+    def _repr_html_(self) -> str:  # asked for by notebooks
+        from tinygrad_like.notebook import tensor_html
+
+        return tensor_html(self)
+
     def __format__(self, specification: str) -> str:
         if self.array.ndim == 0:
             return format(self.array.item(), specification)

@@ -182,8 +182,9 @@ class ModelSummary:
             "Layer (type (name):depth-idx)", "Output Shape", "Param #", "Mult-Adds"
         )
         lines = [rule, heading.rstrip(), rule]
-        counts = [0] * (self._depth + 1)
-        self._add_rows(lines, self._root, [], counts)
+        for branch, label, shape, parameters, adds in self.rows():
+            shown = "--" if shape is None else str(shape)
+            lines.append(_COLUMNS.format(branch + label, shown, parameters, adds).rstrip())
         fixed = self.total_params - self.trainable_params
         lines += [
             rule,
@@ -204,24 +205,29 @@ class ModelSummary:
 
     __repr__ = __str__
 
-    def _add_rows(self, lines: list[str], row: _Row, last: list[bool], counts: list[int]) -> None:
+    def _repr_html_(self) -> str:
+        from tinygrad_like.notebook import summary_html
+
+        return summary_html(self)
+
+    def rows(self) -> Iterator[tuple[str, str, Any, str, str]]:
+        """Yield the lines of the table: branch of the tree, layer, shape, parameters, multiply-adds."""
+        yield from self._rows(self._root, [], [0] * (self._depth + 1))
+
+    def _rows(
+        self, row: _Row, last: list[bool], counts: list[int]
+    ) -> Iterator[tuple[str, str, Any, str, str]]:
         depth = len(last)
         counts[depth] += 1
         branch = "".join("    " if end else "│   " for end in last[:-1])
         if last:
             branch += "└─" if last[-1] else "├─"
         inner = row.rows if depth < self._depth else []
-        shape = "--" if row.shape is None else str(row.shape)
         adds = row.own_adds if inner else row.adds
-        columns = _COLUMNS.format(
-            branch + row.label(depth, counts[depth]),
-            shape,
-            row.parameters(bool(inner)),
-            _scaled(adds) if adds else "--",
-        )
-        lines.append(columns.rstrip())
+        label, parameters = row.label(depth, counts[depth]), row.parameters(bool(inner))
+        yield branch, label, row.shape, parameters, _scaled(adds) if adds else "--"
         for position, child in enumerate(inner, 1):
-            self._add_rows(lines, child, [*last, position == len(inner)], counts)
+            yield from self._rows(child, [*last, position == len(inner)], counts)
 
 
 def _scaled(number: int) -> str:

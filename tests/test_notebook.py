@@ -1,0 +1,261 @@
+"""What a notebook shows of tensors, modules, summaries and graphs; the tutorial runs."""
+
+import base64
+import io
+import json
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import tinygrad_like as torch
+from tinygrad_like import nn, viz
+
+TUTORIAL = Path(__file__).parent.parent / "docs" / "tutorial.ipynb"
+
+
+class Page(HTMLParser):
+    """Reads HTML, and demands that every tag is closed; keeps the texts of cells, chips and pictures."""
+
+    def __init__(self, html):
+        super().__init__()
+        self.open, self.cells, self.chips, self.pictures, self.texts = [], [], [], [], []
+        self.feed(html)
+        self.close()
+        assert not self.open
+
+    def handle_starttag(self, tag, attrs):
+        if tag == "tr":
+            self.cells.append([])
+        if tag == "img":
+            self.pictures.append(dict(attrs))
+        else:
+            self.open.append((tag, dict(attrs).get("class", "")))
+
+    def handle_endtag(self, tag):
+        assert self.open.pop()[0] == tag
+
+    def handle_data(self, data):
+        if not self.open:
+            return
+        tag, kind = self.open[-1]
+        if tag in ("td", "th"):
+            self.cells[-1].append(data)
+        if kind == "tgl-chip":
+            self.chips.append(data)
+        if tag != "style":
+            self.texts.append(data)
+
+    @property
+    def text(self):
+        return " ".join(self.texts)
+
+
+def page(thing):
+    html = thing._repr_html_()
+    assert "http" not in html.replace("http://www.w3.org", "")  # nothing is loaded
+    assert "<script" not in html
+    return Page(html)
+
+
+def pixels(picture):
+    image = pytest.importorskip("PIL.Image")
+    data = base64.b64decode(picture["src"].removeprefix("data:image/png;base64,"))
+    return np.asarray(image.open(io.BytesIO(data)))
+
+
+# ----- Tensors ------------------------------------------------------------------------------------
+
+
+def test_small_tensors_are_tables():
+    x = torch.tensor([[1.0, -2.5], [0.0, 1e-7]], requires_grad=True)
+    shown = page(x)
+    assert shown.cells == [["1", "-2.5"], ["0", "1e-07"]]
+    assert shown.chips == ["2 x 2", "float32", "requires grad"]
+    assert "from -2.5 to 1, mean -0.375" in shown.text
+    assert page(x * 2).chips == ["2 x 2", "float32", "from MulBackward0"]
+    assert "Parameter" in page(nn.Linear(1, 1).weight).texts
+
+
+@pytest.mark.parametrize(
+    ("made", "cells", "chips"),
+    [
+        (lambda: torch.tensor(3.5), [["3.5"]], ["scalar", "float32"]),
+        (lambda: torch.arange(3), [["0", "1", "2"]], ["3", "int64"]),
+        (lambda: torch.tensor([True, False]), [["True", "False"]], ["2", "bool"]),
+        (lambda: torch.zeros(0, 3), [], ["0 x 3", "float32"]),
+        (lambda: torch.tensor(7, dtype=torch.uint8), [["7"]], ["scalar", "uint8"]),
+    ],
+)
+def test_kinds_of_tensors(made, cells, chips):
+    shown = page(made())
+    assert shown.cells == cells
+    assert shown.chips == chips
+
+
+def test_strange_numbers_are_told():
+    x = torch.tensor([1.0, float("nan"), float("inf"), -float("inf")])
+    shown = page(x)
+    assert "1 nan" in shown.text
+    assert "2 inf" in shown.text
+    assert "from 1 to 1" in shown.text
+    big = torch.zeros(20, 20)
+    big[3, 4] = float("nan")
+    assert pixels(page(big).pictures[0])[3, 4].tolist() == [190, 40, 210, 255]
+
+
+def test_larger_tensors_are_heat_maps():
+    values = torch.linspace(-1, 2, 600).reshape(20, 30)
+    (picture,) = page(values).pictures
+    shown = pixels(picture)
+    assert shown.shape == (20, 30, 4)
+    assert (int(picture["width"]), int(picture["height"])) == (9 * 30, 9 * 20)
+    expected = np.round(255 * np.abs(values.numpy().astype(np.float64)) / 2)
+    assert np.array_equal(shown[..., 3], expected)
+    below = values.numpy() < 0
+    assert (shown[below][:, 2] > shown[below][:, 0]).all()  # blue
+    assert (shown[~below][:, 0] > shown[~below][:, 2]).all()  # red
+
+
+def test_cells_of_large_heat_maps_are_means():
+    values = torch.rand(100, 200)
+    shown = page(values)
+    assert "each cell the mean of 2 x 3" in shown.text
+    opacity = pixels(shown.pictures[0])[..., 3]
+    means = np.array(
+        [
+            [values.numpy()[2 * i : 2 * i + 2, 3 * j : 3 * j + 3].mean() for j in range(67)]
+            for i in range(50)
+        ]
+    )
+    assert opacity.shape == (50, 67)
+    assert np.abs(opacity - 255 * means / means.max()).max() <= 0.51
+
+
+def test_more_dimensions_are_slices():
+    shown = page(torch.arange(24).reshape(2, 3, 2, 2))
+    assert len(shown.cells) == 12
+    assert [text for text in shown.texts if text.startswith("[")] == [
+        f"[{i}, {j}]" for i in range(2) for j in range(3)
+    ]
+    shown = page(torch.randn(20, 1, 28, 28))
+    assert len(shown.pictures) == 8
+    assert "and 12 more" in shown.text
+
+
+def test_size_of_a_large_tensor_on_the_page():
+    assert len(torch.randn(50, 3, 300, 400)._repr_html_()) < 500_000
+
+
+# ----- Modules and summaries ----------------------------------------------------------------------
+
+
+def small():
+    inner = nn.Sequential(nn.Conv2d(1, 4, 3, bias=False), nn.ReLU())
+    net = nn.Sequential(inner, nn.Flatten(), nn.Linear(16, 2))
+    inner[0].weight.requires_grad_(False)
+    return net
+
+
+def test_modules_are_trees():
+    html = small()._repr_html_()
+    shown = Page(html)
+    assert shown.chips == ["70 parameters", "280 bytes", "36 fixed", "training"]
+    assert html.count("<details open>") == 1
+    assert html.count("<details>") == 3  # inner, its convolution, the last layer
+    assert "4 x 1 x 3 x 3 float32 fixed" in shown.texts
+    assert "in_features=16, out_features=2, bias=True" in shown.texts
+    assert re.findall(r'title="([\d.]+%)"', html) == ["51.4%", "51.4%", "48.6%"]
+    assert page(nn.ReLU().eval()).chips == ["no parameters", "evaluating"]
+
+
+def test_names_are_escaped():
+    class Odd(nn.Module):
+        def extra_repr(self):
+            return "<b>&"
+
+    net = nn.ModuleDict({"a<b": Odd()})
+    assert "a<b" in page(net).texts
+    assert "<b>&" in page(net).texts
+
+
+def test_summaries_are_tables():
+    found = torch.summary(small(), (2, 1, 4, 4))
+    shown = page(found)
+    assert shown.cells[0] == ["Layer", "Output", "Parameters", "Multiply-adds"]
+    assert shown.cells[-1] == ["└─Linear (2): 1-3", "2 x 2", "34", "64"]
+    assert shown.cells[3][0] == "│   ├─Conv2d (0): 2-1"
+    lines = str(found).splitlines()
+    assert len(shown.cells) == 1 + lines.index("=" * 90, 3) - 3
+    assert "70 parameters, 36 fixed" in shown.texts
+    assert "352 multiply-adds" in shown.texts
+    assert "multiply-adds" not in page(torch.summary(small())).text.replace("Multiply-adds", "")
+
+
+# ----- In a notebook ------------------------------------------------------------------------------
+
+
+def test_a_notebook_asks_for_these():
+    formatter = pytest.importorskip("IPython.core.formatters").DisplayFormatter()
+    w = torch.ones(2, requires_grad=True)
+    for thing in (w, nn.ReLU(), torch.summary(nn.ReLU())):
+        data, _ = formatter.format(thing)
+        assert data["text/html"] == thing._repr_html_()
+        assert data["text/plain"] == repr(thing)
+    data, _ = formatter.format(viz.draw(w.sum()))
+    assert data["image/svg+xml"].rstrip().endswith("</svg>")
+
+
+def test_a_notebook_shows_plots_without_pyplot():
+    pytest.importorskip("matplotlib")
+    formatter = pytest.importorskip("IPython.core.formatters").DisplayFormatter()
+    data, _ = formatter.format(viz.weights(torch.randn(3, 1, 2, 2)))
+    png = data["image/png"]
+    assert (base64.b64decode(png) if isinstance(png, str) else png).startswith(b"\x89PNG")
+
+
+in_checkout = pytest.mark.skipif(not TUTORIAL.exists(), reason="runs beside the documentation only")
+
+
+@in_checkout
+def test_the_tutorial_is_stored_without_outputs():
+    stored = json.loads(TUTORIAL.read_text())
+    code = [cell for cell in stored["cells"] if cell["cell_type"] == "code"]
+    assert len(code) > 5
+    assert all(cell["outputs"] == [] and cell["execution_count"] is None for cell in code)
+
+
+@in_checkout
+def test_the_tutorial_runs(tmp_path, monkeypatch):
+    for package in ("nbclient", "ipykernel", "matplotlib"):
+        pytest.importorskip(package)
+    import nbclient
+    import nbformat
+
+    monkeypatch.setenv("IPYTHONDIR", str(tmp_path))
+    monkeypatch.setenv("JUPYTER_PLATFORM_DIRS", "1")
+    notebook = nbformat.read(TUTORIAL, as_version=4)
+    resources = {"metadata": {"path": str(tmp_path)}}
+    nbclient.NotebookClient(notebook, timeout=120, resources=resources).execute()
+    shown = [
+        set(output["data"])
+        for cell in notebook.cells
+        if cell.cell_type == "code"
+        for output in cell.outputs
+        if output.output_type == "execute_result"
+    ]
+    kinds = [kind for kinds in shown for kind in kinds]
+    assert kinds.count("text/html") >= 4  # tensors, a module, a summary
+    assert kinds.count("image/png") >= 3  # plots
+    assert kinds.count("image/svg+xml") >= 2  # graphs
+    printed = "".join(
+        output.text
+        for cell in notebook.cells
+        for output in cell.get("outputs", ())
+        if output.output_type == "stream"
+    )
+    (accuracy,) = re.findall(r"([\d.]+)% of new points", printed)
+    assert float(accuracy) > 95
+    assert not [line for line in printed.splitlines() if "arning" in line]
