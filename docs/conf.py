@@ -31,6 +31,7 @@ autodoc_member_order = "bysource"
 autodoc_typehints = "none"  # most say Any
 autodoc_use_legacy_class_based = False
 napoleon_use_rtype = False
+napoleon_use_ivar = True  # attributes as a list, since properties are members already
 napoleon_numpy_docstring = False
 
 myst_enable_extensions = ["colon_fence", "dollarmath"]

@@ -28,6 +28,11 @@ MODULES = {
     "Data sets on disk": ("utils.datasets", "Files of MNIST, Fashion-MNIST and CIFAR."),
     "Checkpoints of the graph": ("utils.checkpoint", "Compute again instead of keeping."),
     "Files of safetensors": ("utils.safetensors", "Takes the extra `safetensors`."),
+    "TensorBoard": (
+        "utils.tensorboard",
+        "Runs for TensorBoard, in PyTorch's form; takes an extra.",
+    ),
+    "Visdom": ("utils.visdom", "Pictures for a Visdom server; takes an extra."),
     "Linear algebra": ("linalg", "Decompositions, systems of equations, norms."),
     "Special functions": ("special", "Some take the extra `special`, which is SciPy."),
     "Windows": ("signal.windows", ""),
@@ -37,7 +42,10 @@ MODULES = {
     "The graph": ("autograd.graph", "Nodes, edges, and what is kept for backward."),
     "Tests of one's own ops": ("testing", "Some take the extra `testing`, which is Hypothesis."),
     "Drawings": ("viz", "Pictures of the graph."),
-    "The backward pass, explained": ("explain", ""),
+    "The backward pass, explained": (
+        "explanation",
+        "What `tinygrad_like.explain` tells, as text and as objects.",
+    ),
     "Finding what is wrong": ("debug", ""),
     "The walk back": ("graph", "What :doc:`Read the engine <../read-the-engine>` reads first."),
     "Declaring ops": ("op", "See :doc:`Write your own <../extending>`."),
