@@ -114,7 +114,7 @@ def draw(
     ...     if box.kind == "operation":
     ...         print(box.title, box.lines)
     multiply ['d(x*y)/dx = g*y', 'd(x*y)/dy = g*x']
-    sum ['d(sum(x))/dx = g for each element of x']
+    sum ['d(Σ x)/dx = g for every element']
     """
     from tinygrad_like.viz.drawing import to_digraph
     from tinygrad_like.viz.full import Wanted

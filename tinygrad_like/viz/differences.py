@@ -232,7 +232,7 @@ def _aligned(before: list[Part], after: list[Part]) -> list[tuple[Part, Part]]:
     one, two = ([(p.name, str(p.shape)) for p in parts] for parts in (before, after))
     if one == two:
         return list(zip(before, after, strict=True))
-    pairs = []
+    pairs: list[tuple[Part, Part]] = []
     for block in SequenceMatcher(None, one, two, autojunk=False).get_matching_blocks():
         pairs += zip(
             before[block.a : block.a + block.size],

@@ -75,7 +75,7 @@ class Notes:
             cost = self.profile.of(*nodes)
             if cost.calls:
                 note.lines += [Line(text, "cost") for text in cost.lines()]
-                note.heat = cost.time / (self.profile.slowest(nodes) or 1.0)
+                note.heat = cost.time  # relative to the slowest box once all are known
         if self.health is not None:
             found = self.health.of_operations(nodes)
             note.lines += [Line(text, "alarm") for text in found.lines]

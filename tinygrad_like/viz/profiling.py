@@ -80,13 +80,21 @@ def _scaled(number: float, unit: str) -> str:
     """Return a number with the prefix that suits it."""
     if not number:
         return f"0 {unit}"
-    for factor, prefix in ((1e9, "G"), (1e6, "M"), (1e3, "k"), (1.0, ""), (1e-3, "m"), (1e-6, "µ")):
+    for factor, prefix in (
+        (1e9, "G"),
+        (1e6, "M"),
+        (1e3, "k"),
+        (1.0, ""),
+        (1e-3, "m"),
+        (1e-6, "µ"),
+        (1e-9, "n"),
+    ):
         if number >= factor:
             scaled = number / factor
             return (
                 f"{scaled:.0f} {prefix}{unit}" if scaled >= 10 else f"{scaled:.2g} {prefix}{unit}"
             )
-    return f"{number * 1e9:.2g} n{unit}"
+    return f"{number:.1e} {unit}"
 
 
 @dataclass
@@ -112,6 +120,7 @@ class Profile:
     _ticks: dict[str, list[int]] = field(default_factory=dict)
     _by_op: dict[str, list[_Event]] = field(default_factory=dict)
     _backward: dict[int, float] = field(default_factory=lambda: defaultdict(float))
+    _end: int = 0
 
     def of(self, *nodes: Node) -> Cost:
         """Return the cost of the operations that nodes record, 0 calls if none was profiled."""
@@ -131,23 +140,11 @@ class Profile:
             return None
         name = node.op.name
         index = bisect_left(self._ticks[name], node.tick) - 1
-        if index < 0 or node.tick < self.events[0].tick:
+        if index < 0 or node.tick > self._end:
             return None
         event = self._by_op[name][index]
         # Between a forward and its node the thread reads the clock for nothing else.
-        return event if event.tick in self._followed(node.tick) else None
-
-    def _followed(self, node_tick: int) -> range:
-        return range(node_tick - _BETWEEN, node_tick)
-
-    def slowest(self, like: Sequence[Node]) -> float:
-        """Return the seconds of the slowest operation, or of all of them for several nodes."""
-        if len(like) > 1:
-            return self.total.time
-        if not hasattr(self, "_slowest"):
-            times = [event.cost.forward for event in self.events]
-            self._slowest = max([*times, *self._backward.values()], default=0.0)
-        return self._slowest
+        return event if node.tick - event.tick <= _BETWEEN else None
 
     @property
     def total(self) -> Cost:
@@ -159,6 +156,7 @@ class Profile:
         return total
 
     def _settle(self) -> None:
+        self._end = tick()
         for event in self.events:
             self._by_op.setdefault(event.name, []).append(event)
         self._ticks = {n: [event.tick for event in events] for n, events in self._by_op.items()}
@@ -189,16 +187,17 @@ def flops_of(op: Any, args: Sequence[Any], result: Any) -> int:
     """Return the additions and multiplications of one call: see `Cost`."""
     results = result if isinstance(result, tuple | list) else (result,)
     out = np.asarray(results[0])
+    size = int(out.size)
     if op.name in ("matmul", "linear", "dot"):
-        return 2 * out.size * int(np.shape(args[0])[-1])
+        return 2 * size * int(np.shape(args[0])[-1])
     if op.name == "transposed_product":
-        return 2 * out.size * (np.asarray(args[0]).size // max(int(np.shape(args[0])[-1]), 1))
+        return 2 * size * (np.asarray(args[0]).size // max(int(np.shape(args[0])[-1]), 1))
     if op.name == "convolution":
-        return 2 * out.size * prod(np.shape(args[1])[1:])
+        return 2 * size * int(prod(np.shape(args[1])[1:]))
     if op.forward.__module__.rpartition(".")[2] in _MOVERS or op.view:
         return 0
     sizes = [arg.size for arg in args if isinstance(arg, np.ndarray)]
-    return int(max([out.size, *sizes]))
+    return int(max([size, *sizes]))
 
 
 class _Timed:
@@ -206,6 +205,7 @@ class _Timed:
 
     def __init__(self, op: Any, forward: Callable[..., Any], session: _Session) -> None:
         self.op, self.forward, self.session = op, forward, session
+        self.__module__ = forward.__module__
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.forward, name)

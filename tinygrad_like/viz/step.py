@@ -184,7 +184,9 @@ def _options(group: dict[str, Any]) -> list[str]:
     """Return the options that tell most: numbers that are not 0, the learning rate first."""
     told = []
     for name, value in group.items():
-        number = value.item() if isinstance(value, Traced) and value.array.size == 1 else value
+        number: Any = value
+        if isinstance(value, Traced) and value.array.size == 1:
+            number = value.array.item()
         if isinstance(number, bool) or name in ("initial_lr",):
             continue
         if isinstance(number, int | float) and number:

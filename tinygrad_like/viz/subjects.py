@@ -82,10 +82,19 @@ def picture_of(
         notes.captions.append(", ".join(profile.total.lines()))
     large = len(nodes) > limit and wanted.depth is None
     if large and not all(isinstance(node, AccumulateGrad) for node in nodes):
-        return summary_picture(roots, nodes, known, calls, notes, limit=limit)
+        return _scaled(summary_picture(roots, nodes, known, calls, notes, limit=limit))
     if wanted.depth is None and len(nodes) > UNFOLDED and calls:
         wanted = replace(wanted, depth=readable_depth(nodes, clusters_of(calls, known)))
-    return full_picture(roots, nodes, known, calls, wanted, notes)
+    return _scaled(full_picture(roots, nodes, known, calls, wanted, notes))
+
+
+def _scaled(picture: Picture) -> Picture:
+    """Make times shares of the longest."""
+    timed = [box for box in picture.boxes if box.heat is not None and "changed" not in box.marks]
+    longest = max((box.heat or 0.0 for box in timed), default=0.0)
+    for box in timed:
+        box.heat = (box.heat or 0.0) / (longest or 1.0)
+    return picture
 
 
 # ----- A module -----------------------------------------------------------------------------------
@@ -169,7 +178,7 @@ def with_legend(picture: Picture) -> None:
     picture.clusters.append(Cluster("what is what", None, 0, 0, 0))
     frame = len(picture.clusters) - 1
     numbers = [
-        picture.add(Box(kind, meaning, [], frame))  # type: ignore[arg-type]
+        picture.add(Box(kind, meaning, [], frame))
         for kind, meaning in MEANINGS.items()
         if kind in kinds
     ]
