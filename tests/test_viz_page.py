@@ -6,16 +6,18 @@ import importlib.util
 import json
 import re
 import shutil
+import sys
 
 import numpy as np
 import pytest
 
 import tinygrad_like as torch
 from tinygrad_like import nn, viz
-from tinygrad_like.graph import AccumulateGrad, Pick, reachable
+from tinygrad_like.graph import AccumulateGrad, Pick, Traced, reachable
 from tinygrad_like.nn.module import record_modules
 from tinygrad_like.viz import webpage
 from tinygrad_like.viz.digest import MISSING, digest, with_heat
+from tinygrad_like.viz.picture import Names
 
 
 def told(path):
@@ -265,6 +267,71 @@ class TestData:
         with pytest.raises(TypeError, match="inputs are for a Module"):
             viz.html(neuron()[0], path, torch.ones(2))
         assert not path.exists()
+
+
+def watched(make):
+    """Return what `make` does, and the value of each result that a function returned meanwhile."""
+    values = {}
+
+    def watch(frame, event, result):
+        if event == "return":
+            for tensor in result if isinstance(result, tuple) else (result,):
+                node = getattr(tensor, "node", None) if isinstance(tensor, Traced) else None
+                if isinstance(node, Pick):
+                    values.setdefault((node.parents[0], node.index), tensor.array.copy())
+                elif node is not None:
+                    values.setdefault((node, 0), tensor.array.copy())
+
+    sys.setprofile(watch)
+    try:
+        out = make()
+    finally:
+        sys.setprofile(None)
+    return out, values
+
+
+class Mixture(nn.Module):
+    """Operations of which the tape keeps little."""
+
+    def __init__(self):
+        super().__init__()
+        self.table = nn.Embedding(10, 4)
+
+    def forward(self, x):
+        h = self.table(torch.tensor([1, 2, 3, 3])) @ x
+        a, b = h.chunk(2, 1)
+        c = torch.cat([a * 2, b - a], 1).transpose(0, 1).reshape(2, 8)
+        top, _ = c.max(1)
+        first, second = torch.stack([top, top.exp()]).unbind(0)
+        chosen = torch.where(first > 0.5, second, -first).clone()
+        return chosen.std() + torch.einsum("ij,jk->ik", h, x).tril().norm() + h.mean(1).sum()
+
+
+@pytest.mark.parametrize(
+    ("make", "shape"),
+    [
+        (lambda: nn.TransformerEncoderLayer(8, 2, 16, batch_first=True), (2, 5, 8)),
+        (lambda: nn.Sequential(nn.Conv2d(1, 3, 3), nn.BatchNorm2d(3), nn.ReLU()), (2, 1, 6, 6)),
+        (lambda: nn.Sequential(nn.Conv1d(3, 4, 2), nn.MaxPool1d(2), nn.Dropout(0.4)), (2, 3, 9)),
+        (lambda: nn.Sequential(nn.Linear(4, 6), nn.GELU(), nn.ReLU(), nn.GLU()), (5, 4)),
+        (Mixture, (4, 4)),
+    ],
+    ids=["transformer", "batch norm", "pooling", "activations", "mixture"],
+)
+def test_values_computed_again_are_what_they_were(make, shape):
+    torch.manual_seed(0)
+    model, x = make(), torch.randn(*shape, requires_grad=True)
+    out, values = watched(lambda: model(x))
+    tale = webpage.Tale([out], Names.of(model), [])
+    again = 0
+    for key, value in tale.values.items():
+        if not isinstance(key[0], AccumulateGrad) and value.dtype.kind == "f":
+            assert np.array_equal(value, values[key], equal_nan=True), key
+            again += key not in tale.facts.values
+    assert again > 0
+    assert all((node, 0) in tale.values for node in tale.nodes)
+    if hasattr(model, "__getitem__") and hasattr(model[1], "running_mean"):
+        assert int(model[1].num_batches_tracked) == 1  # it was not run a second time
 
 
 class TestDigest:
@@ -577,8 +644,8 @@ class TestBrowser:
                     apart = other[2] <= left or right <= other[0]
                     assert apart or other[3] <= top or bottom <= other[1]
             areas = browser.run(
-                "return [...document.querySelectorAll('.frame')].map((e) => {"
-                "const r = e.querySelector('.area').getBoundingClientRect();"
+                "return [...document.querySelectorAll('.area')].map((e) => {"
+                "const r = e.getBoundingClientRect();"
                 "return [r.left, r.top, r.right, r.bottom]})"
             )
             for a in areas:

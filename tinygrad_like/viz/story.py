@@ -20,8 +20,16 @@ from tinygrad_like.op import REGISTRY
 from tinygrad_like.stamps import find
 from tinygrad_like.viz.picture import Facts, Key, key_of
 
-# Options that change what is kept for the rules, or the order in memory, but not the result.
-IMMATERIAL = ("wanted", "recorded", "order")
+# Options that change what is kept for the rules, the order in memory or what else is written, but
+# not the result, with values that do least.
+IMMATERIAL = {
+    "wanted": False,
+    "recorded": False,
+    "order": "K",
+    "running_mean": None,
+    "running_var": None,
+    "momentum": 0.0,
+}
 
 
 @dataclass
@@ -209,7 +217,7 @@ def _options(node: Node) -> list[Any] | None:
         if known:
             found.append(option)
         elif parameter.name in IMMATERIAL:
-            found.append(parameter.default)
+            found.append(IMMATERIAL[parameter.name])
         elif parameter.name == "shape" and not op.several:
             found.append(node.shape)
         elif parameter.name == "sizes" and op.several and _kept(node, "dim")[0]:

@@ -304,7 +304,8 @@ class Tale:
         return told
 
     def _add_leaf(self, leaf: Node, frame: int | None, outputs: set[Key]) -> None:
-        kind = "parameter" if leaf in self.names.nodes else "leaf"
+        given = isinstance(leaf, AccumulateGrad) and id(leaf.array) in self.names.inputs
+        kind = "parameter" if leaf in self.names.nodes and not given else "leaf"
         self._add(kind, self.names.nodes.get(leaf, "tensor"), frame, leaf, [], outputs)
 
     def _add(

@@ -81,11 +81,13 @@ function curve(points) {
 function paint() {
   const root = $("view");
   root.replaceChildren();
-  for (const frame of picture.frames) root.append(paintFrame(frame));
+  const painted = picture.frames.map(paintFrame);
+  root.append(...painted.map(([area]) => area));
   for (const arrow of picture.arrows) {
     arrow.element = svg("path", { class: "edge", d: curve(arrow.points), "aria-hidden": "true" });
     root.append(arrow.element);
   }
+  root.append(...painted.map(([, handle]) => handle)); // above the arrows
   // In the order of the clock, which is the order in which a screen reader comes upon them.
   for (const item of picture.items.values()) root.append(paintItem(item));
   if (!picture.items.has(choice.active) && !isFrame(choice.active)) choice.active = picture.items.keys().next().value;
@@ -104,7 +106,7 @@ function paintFrame(frame) {
   const handle = svg("g", { class: "handle", role: "button", tabindex: "-1", "aria-expanded": "true", "aria-label": `Module ${frame.title}, open; Enter folds it`, "data-key": `o${frame.id}` },
     svg("rect", { x: x - w / 2 + 2, y: y - h / 2 + 2, width: width(title, "11px") + 10, height: 17, rx: 4 }),
     Object.assign(svg("text", { x: x - w / 2 + 7, y: y - h / 2 + 14 }), { textContent: title }));
-  return svg("g", { class: `frame ${frame.kind}` }, svg("rect", { class: "area", x: x - w / 2, y: y - h / 2, width: w, height: h, rx: 8 }), handle);
+  return [svg("rect", { class: `area ${frame.kind}`, x: x - w / 2, y: y - h / 2, width: w, height: h, rx: 8 }), handle];
 }
 
 function paintItem(item) {
@@ -117,14 +119,14 @@ function paintItem(item) {
   });
   if (item.group) {
     element.setAttribute("aria-expanded", "false");
-    element.append(svg("rect", { class: "behind", x: 4, y: -4, width: w, height: h, rx: round })); // a pile
+    element.append(svg("rect", { class: "behind", x: 4, y: 4, width: w, height: h, rx: round })); // a pile
   }
   const text = (name, content, x, y, anchor = "start") =>
     Object.assign(svg("text", { class: name, x, y, "text-anchor": anchor }), { textContent: content });
   element.append(
     svg("rect", { class: "body", width: w, height: h, rx: round }),
     svg("rect", { class: "ring", x: -4, y: -4, width: w + 8, height: h + 8, rx: round + 3 }),
-    rows.side ? text("name", rows.name, 11, 18) : text("name", rows.name, w / 2, 18, "middle"));
+    rows.value || rows.side ? text("name", rows.name, 11, 18) : text("name", rows.name, w / 2, 18, "middle"));
   if (rows.side) element.append(text("faint", rows.side, w - 11, 18, "end"));
   if (rows.value) element.append(text("value", rows.value, 11, 34));
   if (rows.grad) element.append((item.grad = text("grad", "", 11, rows.value ? 50 : 34)));

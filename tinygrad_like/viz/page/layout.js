@@ -92,7 +92,9 @@ function layOutLevel(level, picture) {
       if (!graph.outEdges(key).length) graph.setEdge(key, "bottom", { weight: 0, minlen: 2 });
     }
   }
-  dagre.layout(graph);
+  // With one operation the order given above crosses nothing, and looking for a better one would undo it.
+  const simple = ports.length && level.keys.filter((key) => !isLeaf(key)).length <= 1;
+  dagre.layout(graph, { disableOptimalOrderHeuristic: Boolean(simple) });
   const nodes = level.keys.map((key) => graph.node(key));
   const span = (side, size) => [Math.min(...nodes.map((n) => n[side] - n[size] / 2)), Math.max(...nodes.map((n) => n[side] + n[size] / 2))];
   let [left, right] = span("x", "width"), [top, bottom] = span("y", "height");

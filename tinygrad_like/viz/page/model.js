@@ -154,6 +154,6 @@ function counted(number, noun) {
 /** How a folded module is made up. */
 function contents(frame) {
   const operations = frame.all.filter((box) => box.kind === "operation").length;
-  const parameters = frame.all.filter((box) => box.kind === "parameter" || box.kind === "leaf").length;
+  const parameters = frame.all.filter((box) => box.kind === "parameter").length;
   return counted(operations, "operation") + (parameters ? `, ${counted(parameters, "parameter")}` : "");
 }

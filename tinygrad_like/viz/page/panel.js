@@ -55,8 +55,8 @@ function legend() {
   const row = (kind, words) => {
     const round = kind === "operation" ? 9 : 3;
     const sample = svg("svg", { width: 42, height: 24, "aria-hidden": "true" }, svg("g", { class: `item ${kind}` },
-      ...(kind === "group" ? [svg("rect", { class: "behind", x: 5, y: 2, width: 34, height: 17, rx: 3 })] : []),
-      svg("rect", { class: "body", x: 2, y: 4, width: 35, height: 17, rx: round })));
+      ...(kind === "group" ? [svg("rect", { class: "behind", x: 5, y: 6, width: 34, height: 17, rx: 3 })] : []),
+      svg("rect", { class: "body", x: 2, y: 3, width: 35, height: 17, rx: round })));
     return make("li", {}, sample, words);
   };
   const line = (kind, words) => make("li", {}, svg("svg", { width: 42, height: 24, "aria-hidden": "true" }, svg("path", { class: `edge ${kind}`, d: "M4 12H36" })), words);
@@ -70,7 +70,7 @@ function ofFrame(frame) {
   const opened = open.has(frame.id);
   const button = make("button", { type: "button" }, opened ? "Fold" : "Unfold");
   button.onclick = () => toggle(frame, !opened);
-  const operations = frame.all.filter((box) => box.kind === "operation").map((box) => box.id);
+  const operations = frame.all.filter((box) => box.kind === "operation").map((box) => box.id).sort((a, b) => a - b);
   const leaves = frame.all.filter((box) => box.kind === "parameter" || box.kind === "leaf").map((box) => box.id);
   const path = around(frame).map((id) => frames[id].title).join(" › ");
   return [

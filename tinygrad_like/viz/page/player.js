@@ -44,8 +44,9 @@ function gradText(item, now) {
   }
   const { results } = item.box;
   if (results.length > 1) {
-    const count = results.filter((result) => (result.arrivals || []).some((arrival) => arrival.step <= now)).length;
-    return count ? `gradients of ${count} of ${results.length}` : "";
+    const receive = results.filter((result) => result.arrivals);
+    const count = receive.filter((result) => result.arrivals.some((arrival) => arrival.step <= now)).length;
+    return count ? `grad of ${count} of ${counted(receive.length, "result")}` : "";
   }
   const all = results[0].arrivals || [];
   const arrived = all.filter((arrival) => arrival.step <= now);
