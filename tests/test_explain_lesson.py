@@ -47,7 +47,7 @@ def test_the_lesson_of_a_square():
         had their turn. Whatever used a result was recorded after it, so the youngest
         operation that waits is always complete, and is taken next. By the chain rule it
         sends each operand g, the gradient that arrived, times its local derivative for
-        that operand.
+        that operand: d(x*y)/dx = g*y says what x is sent.
 
         2 operations, 1 leaf.
 
@@ -92,7 +92,7 @@ def test_the_lesson_of_a_broadcast_with_a_check():
         y = w * data
         lesson = torch.explain(y, torch.tensor([1.0, 0.0, -2.0]), check=True, show=False)
     """)
-    _, _, rest = str(lesson).partition("that operand.\n\n")
+    _, _, rest = str(lesson).partition("what x is sent.\n\n")
     assert rest == textwrap.dedent("""\
         1 operation, 1 leaf.
 
@@ -227,6 +227,23 @@ class Tags(HTMLParser):
 
     def handle_data(self, data):
         self.text.append(data)
+
+
+def test_letters_of_formulas():
+    net = nn.Linear(2, 1)
+    text = " ".join(str(explain(net(torch.ones(3, 2)).sum(), show=False)).split())
+    assert "W is `net.weight`; b is `net.bias`." in text
+    assert "d(x @ Wᵀ + b)/dW = gᵀ @ x" in text
+
+
+def test_hooks_of_modules():
+    net = nn.Tanh()
+    net.register_full_backward_hook(lambda module, sent, received: (sent[0] * 2,))
+    x = leaf(0.0)
+    lesson = explain(net(x * 1).sum(), show=False)
+    assert lesson[-1].gradient.tolist() == [2.0]
+    assert "hooks of a module" in str(lesson)
+    assert "what hooks of the module leave of g" in str(lesson)
 
 
 def test_html():

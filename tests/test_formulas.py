@@ -22,7 +22,7 @@ from tinygrad_like.viz.formulas import (
     result_of,
     rule_source,
 )
-from tinygrad_like.viz.textbook import RESULTS, RULES
+from tinygrad_like.viz.textbook import ELEMENTWISE, RESULTS, RULES
 
 for _info in pkgutil.iter_modules(importlib.import_module("tinygrad_like.ops").__path__):
     importlib.import_module(f"tinygrad_like.ops.{_info.name}")
@@ -239,6 +239,26 @@ def test_the_formula_of_cross_entropy():
     assert passed_on("cross_entropy", "x") == "g*(softmax(x) - onehot(target))/N; N = rows"
     wanted = (np.apply_along_axis(_softmax, 1, x.detach().numpy()) - np.eye(4)[[2, 0, 1]]) / 3
     np.testing.assert_allclose(gradient.numpy(), wanted, rtol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("name", "domain", "options"),
+    [pytest.param(*row[:3], id=f"{row[0]}{row[1]}") for row in [*UNARY, *BINARY]],
+)
+def test_elementwise_ops_are(name, domain, options):
+    assert name in ELEMENTWISE
+    op = REGISTRY[name]
+    random = np.random.default_rng(0)
+    x = [torch.tensor(random.uniform(*domain, 3), requires_grad=True) for _ in op.arrays]
+    jacobians = torch.autograd.functional.jacobian(lambda *x: op.call(*x, *options), tuple(x))
+    for jacobian in jacobians:
+        off = jacobian.numpy()[~np.eye(3, dtype=bool)]
+        np.testing.assert_array_equal(off, np.zeros(6))
+
+
+def test_all_elementwise_ops_are_tried():
+    tried = {row[0] for row in [*UNARY, *BINARY]}
+    assert ELEMENTWISE - tried == {"cast", "clip_between", "keep_where", "where"}
 
 
 def test_a_wrong_formula_would_not_pass(monkeypatch):

@@ -7,6 +7,7 @@ known is put in at random: a rule that doesn't look at a value must be right for
 from __future__ import annotations
 
 import itertools
+import os
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -18,7 +19,6 @@ from tinygrad_like.autograd.grad_mode import enable_grad, no_grad
 from tinygrad_like.backward import grad
 from tinygrad_like.explanation.steps import BackwardStep
 from tinygrad_like.graph import AccumulateGrad, Node, Pick, Traced, result_type
-from tinygrad_like.lines import internal
 from tinygrad_like.registry import REGISTRY
 
 _ALL = 64  # elements that are varied one by one; larger operands are varied along random directions
@@ -72,6 +72,14 @@ class Check:
             f"{self.op}: the rule for {self.argument} is wrong: it gives {shown(got)}{where}, "
             f"finite differences give {shown(expected)}{rule}"
         )
+
+
+_PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
+
+
+def _is_ours(function: Any) -> bool:
+    """Return True for a function of this package, False for the user's."""
+    return str(function.__code__.co_filename).startswith(_PACKAGE)
 
 
 class _NotKept(Exception):
@@ -213,7 +221,7 @@ def _options(
         default = kinds[name].default
         if name in saved:
             ways.append((saved[name],))
-        elif name in guesses and internal[op.forward.__code__.co_filename]:
+        elif name in guesses and _is_ours(op.forward):
             ways.append(guesses[name])
         elif default is not kinds[name].empty:
             ways.append((default,))
@@ -278,7 +286,7 @@ _ON_PURPOSE = {
 def _excused(step: BackwardStep) -> str:
     """Return why an op's rule is not compared, "" if it is."""
     op = step.node.op
-    if op is None or not internal[op.forward.__code__.co_filename]:
+    if op is None or not _is_ours(op.forward):
         return ""
     if op.name == "embedding" and step._saved[list(op.saves).index("padding_idx")] is not None:
         return "the row for padding is sent nothing on purpose"
@@ -438,6 +446,6 @@ def _place(node: Any) -> str:
     rules = [function._gradients()] if function is not None else [*node.op.rules.values()]
     for rule in rules:
         code = getattr(rule, "__code__", None)
-        if code is not None and not internal[code.co_filename]:
+        if code is not None and not _is_ours(rule):
             return f"{code.co_filename}:{code.co_firstlineno}"
     return ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from types import FrameType
@@ -12,7 +13,7 @@ import numpy as np
 
 from tinygrad_like.explanation.steps import BackwardStep, Sent
 from tinygrad_like.graph import AccumulateGrad, Node, Pick, Traced
-from tinygrad_like.lines import internal
+from tinygrad_like.lines import told, user_line
 
 if TYPE_CHECKING:
     from tinygrad_like.explanation import Explanation
@@ -40,7 +41,8 @@ class Names:
         """
         names = cls()
         if params is None:
-            while frame is not None and internal[frame.f_code.co_filename]:
+            line = user_line(frame)
+            while frame is not None and line is not None and frame.f_code is not line[0]:
                 frame = frame.f_back
             if frame is not None:
                 for variables in (frame.f_locals, frame.f_globals):
@@ -54,9 +56,10 @@ class Names:
         pairs: Iterable[Any] = params.items() if isinstance(params, Mapping) else params
         for pair in pairs:
             if not (isinstance(pair, tuple) and len(pair) == 2 and isinstance(pair[1], Traced)):
-                raise TypeError(
+                raise told(
+                    TypeError,
                     "explain: params must be a dict of names and tensors, a Module, or an iterable of "
-                    f"(name, tensor) pairs; found {pair!r:.60}"
+                    f"(name, tensor) pairs; found {pair!r:.60}",
                 )
             names._note(str(pair[0]), pair[1])
         return names
@@ -105,6 +108,7 @@ def _listed(value: Any) -> str:
 
 # What ops are called that are only a part of what a user wrote.
 _SPOKEN = {
+    "BackwardHookFunctionBackward": "hooks of a module",
     "basic_alias": "indexing",
     "basic_select": "indexing",
     "basic_unsqueeze": "indexing",
@@ -224,19 +228,20 @@ class _Writer:
             saved = dict(zip(step.node.op.saves, step._saved, strict=True))
         said = []
         for sent in step.sent:
+            letter = _letter(sent)
             if sent.parent is None:
                 if step.node.op is not None and sent.argument in step.node.op.optional:
                     continue
                 name = _quoted(self.names.arrays.get(id(saved.get(sent.argument)), ""))
-                said.append(f"{sent.argument} is {name or 'a constant'}, which needs no gradient")
+                said.append(f"{letter} is {name or 'a constant'}, which needs no gradient")
             elif sent.parent in self.of:
                 step_of = self.of[sent.parent]
                 name = self.called(step_of)
                 what = "the leaf" if step_of.kind == "leaf" else "the result"
-                said.append(f"{sent.argument} is {name or f'{what} of step {step_of.number}'}")
+                said.append(f"{letter} is {name or f'{what} of step {step_of.number}'}")
             else:
                 name = _quoted(self.names.nodes.get(sent.parent, ""))
-                said.append(f"{sent.argument} is {name or 'an operand'}, which nothing is sent to")
+                said.append(f"{letter} is {name or 'an operand'}, which nothing is sent to")
         return Part("operands", f"Here {'; '.join(said)}.")
 
     def arrival(self, step: BackwardStep) -> Iterable[Part]:
@@ -326,6 +331,12 @@ class _Writer:
                 yield Part("none", f"{check.argument} not checked: {check.reason}")
 
 
+def _letter(sent: Sent) -> str:
+    """Return what an operand is called in its formula."""
+    found = re.search(r"\)/d(.+?) = ", sent.formula)
+    return sent.argument if found is None else found[1]
+
+
 def _size(step: BackwardStep) -> str:
     shape = step.gradient.array.shape
     return f"of shape {' x '.join(map(str, shape))}" if shape else "one number"
@@ -336,7 +347,7 @@ _ORDER = (
     "gradient on only when that is complete: when all that used its result had their turn. "
     "Whatever used a result was recorded after it, so the youngest operation that waits is always "
     "complete, and is taken next. By the chain rule it sends each operand g, the gradient that "
-    "arrived, times its local derivative for that operand."
+    "arrived, times its local derivative for that operand: d(x*y)/dx = g*y says what x is sent."
 )
 
 

@@ -31,7 +31,7 @@ from tinygrad_like.graph import (
     refuse_overwritten,
     result_type,
 )
-from tinygrad_like.lines import line_number
+from tinygrad_like.lines import line_number, recorded, told
 from tinygrad_like.stamps import last_write
 from tinygrad_like.viz.formulas import argument_names, formula_of, rule_source
 from tinygrad_like.viz.textbook import ELEMENTWISE
@@ -368,9 +368,11 @@ def _hooked(node: Node, g: Any, accumulate: bool) -> Any:
 def _refuse_freed(nodes: Sequence[Node]) -> None:
     for node in reversed(nodes):
         if node.saved is None:
-            raise RuntimeError(
+            raise told(
+                RuntimeError,
                 f"the graph was freed by an earlier backward(): what {node.name()} had saved is gone; "
-                "explain it before backward(), or call backward(retain_graph=True)"
+                "explain it before backward(), or call backward(retain_graph=True)",
+                recorded(node.name(), node.line),
             )
 
 
@@ -421,13 +423,15 @@ def _leading_to(nodes: Sequence[Node], of: Any) -> set[Node] | None:
     if of is None:
         return None
     targets = []
+    known = set(nodes)
     for tensor in _sequence(of):
         if not isinstance(tensor, Traced):
-            raise TypeError(f"of: expected a tensor or several, got {type(tensor).__name__}")
-        if tensor.node is None or tensor.node not in set(nodes):
-            raise RuntimeError(
+            raise told(TypeError, f"of: expected a tensor or several, got {type(tensor).__name__}")
+        if tensor.node is None or tensor.node not in known:
+            raise told(
+                RuntimeError,
                 f"of: the loss does not depend on the given tensor of shape {tuple(tensor.array.shape)}; "
-                "was it made anew, or detached, on the way?"
+                "was it made anew, or detached, on the way?",
             )
         targets.append(tensor.node)
     needed = set(targets)

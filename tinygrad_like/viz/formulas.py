@@ -271,6 +271,8 @@ def formula_of(node: Node, i: int) -> str:
         return f"result {node.index} of several: g is put in its place"
     if isinstance(node, AccumulateGrad):
         return "grad = grad + g"
+    if node.name() == "BackwardHookFunctionBackward":
+        return "what hooks of the module leave of g"
     argument = argument_names(node)[i]
     if node.op is not None:
         text = formula(node.op.name, argument.partition("[")[0])
