@@ -90,7 +90,8 @@ def test_a_bare_nn_never_appears() -> None:
 def test_the_import_brings_nothing_optional() -> None:
     optional = [
         *("torch", "hypothesis", "matplotlib", "scipy", "sklearn", "graphviz", "graphviz_pure"),
-        *("numba", "tqdm", "pytest", "ml_dtypes", "pandas", "IPython", "tensorboard", "tensorboardX", "visdom", "PIL"),
+        *("numba", "tqdm", "pytest", "ml_dtypes", "pandas", "IPython", "PIL"),
+        *("tensorboard", "tensorboardX", "visdom", "nbclient"),
     ]
     code = (
         "import sys, tinygrad_like, tinygrad_like.nn, tinygrad_like.optim, tinygrad_like.testing\n"
