@@ -1,0 +1,66 @@
+"""Graphs that pages of `viz.html` are written of in tests, and what such a page knows of its graph."""
+
+import base64
+import gzip
+import json
+import re
+
+import numpy as np
+
+import tinygrad_like as torch
+from tinygrad_like import nn
+from tinygrad_like.nn.module import record_modules
+
+
+def told(path):
+    """Return what a page knows of its graph."""
+    packed = re.search(r'<script id="data"[^>]*>([^<]*)</script>', path.read_text())[1]
+    return json.loads(gzip.decompress(base64.b64decode(packed)))
+
+
+def neuron():
+    x = torch.tensor([1.0, -2.0])
+    w = torch.tensor([0.5, 0.25], requires_grad=True)
+    b = torch.tensor(0.1, requires_grad=True)
+    h = torch.tanh((w * x).sum() + b)
+    return h * h + h, {"w": w, "b": b, "x": x}
+
+
+class Block(nn.Module):
+    def __init__(self, width):
+        super().__init__()
+        self.inner = nn.Sequential(
+            nn.Linear(width, 2 * width), nn.GELU(), nn.Linear(2 * width, width)
+        )
+        self.norm = nn.LayerNorm(width)
+
+    def forward(self, x):
+        return x + self.inner(self.norm(x))
+
+
+def network(blocks=2):
+    torch.manual_seed(0)
+    model = nn.Sequential(*[Block(8) for _ in range(blocks)], nn.Linear(8, 3))
+    with record_modules() as calls:
+        loss = nn.functional.cross_entropy(model(torch.randn(5, 8)), torch.tensor([0, 1, 2, 0, 1]))
+    return model, loss, calls
+
+
+def loop(steps):
+    """Return the result of a loop whose graph has three operations for each step."""
+    torch.manual_seed(0)
+    cell = nn.Sequential(nn.Linear(8, 8), nn.Tanh())
+    x = torch.randn(4, 8)
+    with record_modules() as calls:
+        for _ in range(steps):
+            x = cell(x) + x
+    return cell, x.mean(), calls
+
+
+def named(page, name):
+    (found,) = [box for box in page["boxes"] if box["name"] == name]
+    return found
+
+
+def numbers(found):
+    return np.array([float(value) for value in found["values"]])

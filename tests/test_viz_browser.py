@@ -1,0 +1,398 @@
+"""The pages of `viz.html` in headless Chromium, used by pointer and by keys."""
+
+import importlib.util
+import json
+import re
+import shutil
+
+import numpy as np
+import pytest
+
+import tinygrad_like as torch
+from tests.pages import loop, network, neuron, numbers, told
+from tinygrad_like import nn, viz
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+DRIVER = shutil.which("chromedriver")
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """Yield a Chromium without a window, by Selenium."""
+    if importlib.util.find_spec("selenium") is None or CHROMIUM is None or DRIVER is None:
+        pytest.skip("needs chromium, chromium-driver and selenium")
+    from selenium import webdriver
+    from selenium.webdriver.chrome.service import Service
+
+    options = webdriver.ChromeOptions()
+    options.binary_location = CHROMIUM
+    for argument in (
+        "--headless=new",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--disable-dev-shm-usage",
+        "--window-size=1400,900",
+    ):
+        options.add_argument(argument)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    driver = webdriver.Chrome(options=options, service=Service(DRIVER))
+    yield Browser(driver)
+    driver.quit()
+
+
+class Browser:
+    """What a user does with a page."""
+
+    def __init__(self, driver):
+        self.driver = driver
+        self.run = driver.execute_script
+
+    def show(self, path):
+        self.driver.get(path.as_uri())
+        self.wait("return document.documentElement.dataset.ready === 'yes'")
+        return self
+
+    def wait(self, condition, timeout=20):
+        from selenium.webdriver.support.ui import WebDriverWait
+
+        WebDriverWait(self.driver, timeout, 0.05).until(lambda _: self.run(condition))
+
+    def press(self, *keys):
+        from selenium.webdriver.common.action_chains import ActionChains
+
+        ActionChains(self.driver).send_keys(*keys).perform()
+
+    def element(self, name):
+        return self.driver.find_element("id", name)
+
+    def items(self):
+        """Return the texts of what is to be seen in the graph, by key."""
+        return self.run(
+            "return Object.fromEntries([...document.querySelectorAll('#view .item')]"
+            ".map((e) => [e.dataset.key, [...e.querySelectorAll('text')].map((t) => t.textContent)]))"
+        )
+
+    def click(self, key):
+        self.run(
+            "document.querySelector(`[data-key='${arguments[0]}']`)"
+            ".dispatchEvent(new MouseEvent('click', {bubbles: true}))",
+            key,
+        )
+
+    def go(self, step):
+        self.run(
+            "const s = document.getElementById('slider'); s.value = arguments[0];"
+            "s.dispatchEvent(new Event('input'))",
+            step,
+        )
+
+    def focused(self):
+        return self.run("return document.activeElement.dataset.key || document.activeElement.id")
+
+    def panel_numbers(self, what):
+        """Return the numbers of the value or the gradient that the details show."""
+        texts = self.run(
+            "return [...document.querySelectorAll("
+            "`p[data-what=${arguments[0]}], table[data-what=${arguments[0]}] td`)].map((e) => e.textContent)",
+            what,
+        )
+        return np.array([float(text.replace("\N{MINUS SIGN}", "-")) for text in texts])
+
+    def complaints(self):
+        return self.driver.get_log("browser")
+
+    def requests(self):
+        found = []
+        for entry in self.driver.get_log("performance"):
+            message = json.loads(entry["message"])["message"]
+            if message["method"] == "Network.requestWillBeSent":
+                found.append(message["params"]["request"]["url"])
+        return found
+
+
+def center_of(browser, key):
+    return browser.run(
+        "const r = document.querySelector(`[data-key='${arguments[0]}']`).getBoundingClientRect();"
+        "return [r.x + r.width / 2, r.y + r.height / 2]",
+        key,
+    )
+
+
+class TestBrowser:
+    def test_opens_without_a_request_or_a_complaint(self, browser, tmp_path):
+        model, loss, calls = network()
+        path = viz.html(loss, tmp_path / "step.html", params=model, modules=calls)
+        browser.requests()
+        browser.show(path)
+        page = told(path)
+        assert len(browser.items()) == len(page["boxes"])
+        browser.element("play").click()
+        browser.wait("return document.querySelector('#view .edge.forward') !== null")
+        browser.element("play").click()
+        requests = browser.requests()
+        assert path.as_uri() in requests
+        outside = [url for url in requests if not url.startswith(("file:", "data:", "blob:"))]
+        assert outside == []
+        assert browser.complaints() == []
+
+    def test_values_and_gradients_shown_are_the_engine_s(self, browser, tmp_path):
+        out, params = neuron()
+        path = viz.html(out, tmp_path / "step.html", params=params)
+        page = told(path)
+        out.backward()
+        browser.show(path)
+        for number, box in enumerate(page["boxes"]):
+            browser.click(f"b{number}")
+            assert (
+                browser.run("return document.querySelector('#panel h2').textContent") == box["name"]
+            )
+            result = box["results"][0]
+            assert np.allclose(browser.panel_numbers("value"), numbers(result["value"]), rtol=1e-6)
+            if box["name"] in ("w", "b"):
+                grad = params[box["name"]].grad.numpy().ravel()
+                assert np.allclose(browser.panel_numbers("grad"), grad, rtol=1e-6)
+        panel = browser.element("panel").text
+        assert "Recorded by this line" in panel
+        assert "h * h + h" in panel
+        assert "d(x + y)/dx = g" in panel
+        assert browser.complaints() == []
+
+    def test_arrays_are_shown_as_pictures(self, browser, tmp_path):
+        torch.manual_seed(0)
+        path = viz.html(nn.Linear(40, 30), tmp_path / "step.html", torch.randn(20, 40))
+        browser.show(path)
+        weight = [box["name"] for box in told(path)["boxes"]].index("weight")
+        browser.click(f"b{weight}")
+        found = browser.run(
+            "return [...document.querySelectorAll('#panel [role=img]')].map((e) => [e.tagName, e.getAttribute('aria-label')])"
+        )
+        assert [tag.lower() for tag, _ in found] == ["svg", "canvas"] * 2
+        assert "Histogram of 1200 elements" in found[0][1]
+        assert "Heat map of 30 rows and 32 columns" in found[1][1]
+        drawn = browser.run(
+            "const c = document.querySelector('#panel canvas');"
+            "const d = c.getContext('2d').getImageData(0, 0, c.width, c.height).data;"
+            "return new Set([...Array(c.width * c.height).keys()].map((i) => d.slice(4 * i, 4 * i + 3).join())).size"
+        )
+        assert drawn > 50
+
+    def test_folding(self, browser, tmp_path):
+        model, loss, calls = network()
+        path = viz.html(loss, tmp_path / "step.html", params=model, modules=calls)
+        titles = [frame["title"] for frame in told(path)["frames"]]
+        browser.show(path)
+        everything = browser.items()
+        assert not any(key.startswith("f") for key in everything)
+        block = titles.index("0: Block")
+        browser.click(f"o{block}")
+        folded = browser.items()
+        assert folded[f"f{block}"][:2] == ["▸ 0: Block", "5 operations, 6 parameters"]
+        assert len(folded) == len(everything) - 12 + 1  # the input is in there as well
+        browser.run(
+            "document.querySelector(`[data-key='f${arguments[0]}']`)"
+            ".dispatchEvent(new MouseEvent('dblclick', {bubbles: true}))",
+            block,
+        )
+        assert browser.items() == everything
+        browser.element("fold").click()
+        assert [key[0] for key in browser.items()].count("f") == 1
+        browser.element("unfold").click()
+        assert browser.items() == everything
+        assert browser.complaints() == []
+
+    def test_boxes_and_frames_do_not_overlap(self, browser, tmp_path):
+        model, loss, calls = network()
+        browser.show(viz.html(loss, tmp_path / "step.html", params=model, modules=calls))
+        for _ in range(2):
+            boxes = browser.run(
+                "return [...document.querySelectorAll('#view .body')].map((e) => {"
+                "const r = e.getBoundingClientRect(); return [r.left, r.top, r.right, r.bottom]})"
+            )
+            for i, (left, top, right, bottom) in enumerate(boxes):
+                for other in boxes[:i]:
+                    apart = other[2] <= left or right <= other[0]
+                    assert apart or other[3] <= top or bottom <= other[1]
+            areas = browser.run(
+                "return [...document.querySelectorAll('.area')].map((e) => {"
+                "const r = e.getBoundingClientRect();"
+                "return [r.left, r.top, r.right, r.bottom]})"
+            )
+            for a in areas:
+                for b in areas:
+                    apart = a[2] <= b[0] or b[2] <= a[0] or a[3] <= b[1] or b[3] <= a[1]
+                    inside = all(
+                        s * (p - q) >= 0 for p, q, s in zip(a, b, (1, 1, -1, -1), strict=True)
+                    )
+                    around = all(
+                        s * (p - q) <= 0 for p, q, s in zip(a, b, (1, 1, -1, -1), strict=True)
+                    )
+                    assert apart or inside or around
+            browser.element("turn").click()  # and from left to right
+        assert browser.complaints() == []
+
+    def test_playing(self, browser, tmp_path):
+        out, params = neuron()
+        path = viz.html(out, tmp_path / "step.html", params=params)
+        page = told(path)
+        browser.show(path)
+        steps = page["steps"]
+        number = {box["name"]: f"b{i}" for i, box in enumerate(page["boxes"])}
+        tanh = number["tanh"]
+        browser.go(0)
+        pending = (
+            "return [...document.querySelectorAll('#view .pending')].map((e) => e.dataset.key)"
+        )
+        assert len(browser.run(pending)) == 6
+        assert browser.items()[tanh][-1] == ""
+        for step, one in enumerate(steps, 1):
+            browser.go(step)
+            acting = browser.run(
+                "return [...document.querySelectorAll('#view .item.forward, #view .item.backward')].map((e) => e.dataset.key)"
+            )
+            assert acting == ([f"b{one['box']}"] if "box" in one else [])
+            assert f"Step {step} of {len(steps)}" in browser.element("told").text
+            arrivals = page["boxes"][int(tanh[1:])]["results"][0]["arrivals"]
+            count = sum(arrival["step"] < step for arrival in arrivals)
+            text = browser.items()[tanh][-1]
+            assert text.startswith("grad" if count else "")
+            assert ("(1 of 2)" in text) == (count == 1)
+        assert browser.run(pending) == []
+        assert browser.items()[tanh][-1] == "grad 1.199"
+        browser.run("document.getElementById('speed').value = '200'")
+        browser.element("play").click()  # from the end it begins anew
+        browser.wait("return document.getElementById('slider').value > 2")
+        assert browser.element("play").text == "Pause"
+        browser.wait(f"return document.getElementById('slider').value == {len(steps)}")
+        browser.wait("return document.getElementById('play').textContent === 'Play'")
+        assert browser.complaints() == []
+
+    def test_searching(self, browser, tmp_path):
+        from selenium.webdriver.common.keys import Keys
+
+        cell, out, calls = loop(340)
+        path = viz.html(out, tmp_path / "step.html", params=cell, modules=calls)
+        browser.show(path)
+        browser.press("/", "mean")
+        assert browser.focused() == "search"
+        search = browser.element("search")
+        assert search.get_attribute("aria-expanded") == "true"
+        options = browser.driver.find_elements("css selector", "#found [role=option]")
+        assert options[0].text.startswith("mean")
+        browser.press(Keys.ENTER)
+        assert browser.run("return document.querySelector('#panel h2').textContent") == "mean"
+        mean = [box["name"] for box in told(path)["boxes"]].index("mean")
+        assert browser.focused() == f"b{mean}"
+        x, y = center_of(browser, f"b{mean}")
+        bounds = browser.run(
+            "const r = document.getElementById('graph').getBoundingClientRect();"
+            "return [r.left, r.top, r.right, r.bottom]"
+        )
+        assert bounds[0] < x < bounds[2]
+        assert bounds[1] < y < bounds[3]
+
+    def test_keys(self, browser, tmp_path):
+        from selenium.webdriver.common.keys import Keys
+
+        model, loss, calls = network(1)
+        path = viz.html(loss, tmp_path / "step.html", params=model, modules=calls)
+        page = told(path)
+        key = {box["name"]: f"b{i}" for i, box in enumerate(page["boxes"])}
+        browser.show(path)
+        for _ in range(20):
+            browser.press(Keys.TAB)
+            if (browser.focused() or "")[:1] in "bof" and browser.focused()[1:].isdigit():
+                break
+        else:
+            pytest.fail("Tab never reaches the graph")
+        browser.click(key["gelu"])
+        browser.press(Keys.ARROW_UP)
+        above = page["boxes"][int(key["gelu"][1:])]["operands"][0][0]
+        assert browser.focused() == f"b{above}"
+        browser.press(Keys.ARROW_DOWN)
+        assert browser.focused() == key["gelu"]
+        browser.press("f")  # folds the module around it
+        folded = browser.focused()
+        assert folded[0] == "f"
+        assert page["frames"][int(folded[1:])]["title"] == "1: GELU"
+        browser.press(Keys.ENTER)
+        assert browser.focused() == f"o{folded[1:]}"
+        assert key["gelu"] in browser.items()
+        browser.click(key["gelu"])
+        browser.press("d")
+        assert browser.focused() == "panel"
+        browser.press(Keys.ESCAPE)
+        assert browser.focused() == key["gelu"]
+        browser.go(3)
+        browser.press(".")
+        assert browser.element("slider").get_attribute("value") == "4"
+        browser.press(",", ",")
+        assert browser.element("slider").get_attribute("value") == "2"
+        before = browser.element("view").get_attribute("transform")
+        browser.press("+")
+        assert browser.element("view").get_attribute("transform") != before
+        browser.press("?")
+        assert browser.run("return document.getElementById('keylist').open")
+        browser.press(Keys.ESCAPE)
+        assert not browser.run("return document.getElementById('keylist').open")
+        assert browser.complaints() == []
+
+    def test_panning_and_zooming(self, browser, tmp_path):
+        from selenium.webdriver.common.action_chains import ActionChains
+
+        out, params = neuron()
+        browser.show(viz.html(out, tmp_path / "step.html", params=params))
+        before = center_of(browser, "b0")
+        graph = browser.element("graph")
+        empty = ActionChains(browser.driver).move_to_element_with_offset(graph, -450, 0)
+        empty.click_and_hold().move_by_offset(60, 30).release().perform()
+        after = center_of(browser, "b0")
+        assert after[0] - before[0] == pytest.approx(60, abs=2)
+        assert after[1] - before[1] == pytest.approx(30, abs=2)
+        browser.run(
+            "document.getElementById('graph').dispatchEvent(new WheelEvent('wheel',"
+            "{deltaY: -400, clientX: arguments[0], clientY: arguments[1], cancelable: true}))",
+            *after,
+        )
+        assert center_of(browser, "b0") == pytest.approx(after, abs=2)  # what is pointed at stays
+        assert (
+            float(
+                re.search(r"scale\((.*)\)", browser.element("view").get_attribute("transform"))[1]
+            )
+            > 1.5
+        )
+
+    def test_a_screen_reader_finds_its_way(self, browser, tmp_path):
+        model, loss, calls = network(1)
+        path = viz.html(loss, tmp_path / "step.html", params=model, modules=calls)
+        browser.show(path)
+        roles = browser.run(
+            "return [...document.querySelectorAll('[role], button, input')].map((e) =>"
+            "[e.getAttribute('role') || e.tagName.toLowerCase(), e.getAttribute('aria-label') || e.textContent.trim()])"
+        )
+        assert {"application", "toolbar", "region", "combobox", "listbox", "group"} <= {
+            r for r, _ in roles
+        }
+        assert all(name for role, name in roles if role not in ("listbox",))
+        labels = browser.run(
+            "return [...document.querySelectorAll('#view .item')].map((e) => e.getAttribute('aria-label'))"
+        )
+        (gelu,) = [label for label in labels if "gelu" in label]
+        assert re.match(r"operation gelu, 5 \S 16 float32, mean \S+ ± \S+, grad mean", gelu)
+        stops = browser.run("return document.querySelectorAll('#view [tabindex=\"0\"]').length")
+        assert stops == 1  # Tab passes the graph in one step
+        handles = browser.run(
+            "return [...document.querySelectorAll('.handle')].map((e) => e.getAttribute('aria-expanded'))"
+        )
+        assert handles == ["true"] * len(told(path)["frames"])
+        assert browser.element("told").get_attribute("aria-live") == "polite"
+
+    def test_a_thousand_nodes_are_folded_and_quick(self, browser, tmp_path):
+        cell, out, calls = loop(340)
+        path = viz.html(out, tmp_path / "step.html", params=cell, modules=calls)
+        browser.show(path)
+        shown = browser.items()
+        assert 5 < len(shown) < 60
+        assert sum(key.startswith("f") for key in shown) >= 5
+        browser.go(500)
+        assert "forward" in " ".join(text for texts in browser.items().values() for text in texts)
+        assert browser.complaints() == []
