@@ -89,7 +89,7 @@ sparse_coo = layout("sparse_coo")  # to be refused by name
 
 def is_anomaly_enabled() -> bool:
     """Return True inside `autograd.detect_anomaly`."""
-    return thread_mode.anomaly
+    return bool(thread_mode.anomaly)
 
 
 def _function(name: str) -> Any:

@@ -19,7 +19,7 @@ import numpy as np
 
 from tinygrad_like import dtypes
 from tinygrad_like.graph import Traced, fill_missing, mark_inference, result_type
-from tinygrad_like.lines import internal, tracing, user_line
+from tinygrad_like.lines import files, tracing, user_line
 from tinygrad_like.modes import departed, look, thread_mode
 from tinygrad_like.reuse import add_up
 from tinygrad_like.stamps import tick
@@ -146,7 +146,7 @@ def generate_call(op_: Op, readable: str = "apply") -> Callable[..., Any]:
         "tick": tick,
         "departed": departed,
         "getframe": sys._getframe,
-        "internal": internal,
+        "files": files,
         "user_line": user_line,
         "explain": op_.explain,
         "wrong_call": op_.wrong_call,
@@ -228,8 +228,12 @@ def _lines_of_call(op_: Op, readable: str) -> list[str]:
         add(f"        node.parents = ({parents})")
         if tracing.on:
             add("        frame = getframe(1); code = frame.f_code")
-            add("        if internal[code.co_filename]: node.line = user_line(frame.f_back)")
-            add("        else: node.line = (code, frame.f_lasti)")
+            add("        try:")
+            add("            while files[code.co_filename]:")
+            add("                frame = frame.f_back; code = frame.f_code")
+            add("            node.line = (code, frame.f_lasti)")
+            add("        except (KeyError, AttributeError):  # an unknown file, or no more frames")
+            add("            node.line = user_line(frame)")
         else:
             add("        node.line = None")
         saved = "".join(f"{_saved(op_, n, users)}, " for n, users in op_.saves.items())

@@ -581,9 +581,12 @@ def _refuse_nan(node: Node, grads: dict[Node, Any]) -> None:
         g = grads.get(parent) if parent is not None else None
         parts = g if isinstance(g, list) else [g]
         if any(part is not None and np.isnan(as_array(part)).any() for part in parts):
-            raise RuntimeError(
+            raise told(
+                RuntimeError,
                 f"Function '{node.name()}' returned nan values in its {index}th output: the operation "
-                f"was recorded at {describe(node.line)}; look at the values it had there"
+                f"was recorded at {describe(node.line)}; look at the values it had there",
+                recorded(node.name(), node.line),
+                *thread_mode.nonfinite,
             )
 
 

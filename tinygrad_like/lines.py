@@ -14,16 +14,31 @@ Line = tuple[CodeType, int]  # a code object and an instruction in it: see `line
 _PACKAGE_FOLDER = os.path.dirname(os.path.abspath(__file__)) + os.sep
 
 
+files: dict[str, bool] = {}  # what `internal` has found out: a plain dictionary is read faster
+
+
 class _Internal(dict[str, bool]):
     """Tells the package's own files, and code generated for ops, from the user's."""
 
     def __missing__(self, filename: str) -> bool:
         own = filename.startswith(("<op ", _PACKAGE_FOLDER))
-        self[filename] = own
+        self[filename] = files[filename] = own
         return own
 
 
 internal = _Internal()
+
+
+class _Tracing:
+    """Whether lines are noted: see `generate.trace_lines`."""
+
+    __slots__ = ("on",)
+
+    def __init__(self) -> None:
+        self.on = True
+
+
+tracing = _Tracing()
 
 
 def user_line(frame: FrameType | None) -> Line | None:
@@ -34,8 +49,8 @@ def user_line(frame: FrameType | None) -> Line | None:
 
 
 def here() -> Line | None:
-    """Return the line of the user's program that is running now."""
-    return user_line(sys._getframe(1))
+    """Return the line of the user's program that is running now, None if lines are not noted."""
+    return user_line(sys._getframe(1)) if tracing.on else None
 
 
 def line_number(line: Line) -> int:

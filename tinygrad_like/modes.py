@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 
@@ -12,7 +12,8 @@ class _ThreadMode(threading.local):
 
     grad = True
     inference = False
-    anomaly = False
+    anomaly: bool | str = False  # whether nan is looked for: see `set_anomaly`
+    nonfinite: Sequence[str] = ()  # what is known of the first operation that made one
     targeted = False  # whether a backward is under way that was asked for certain gradients only
     saving: tuple[tuple[Callable[[Any], Any], Callable[[Any], Any]], ...] = ()  # to pack and unpack
     saving_refused: str | None = None  # why there must be none of these
@@ -49,6 +50,24 @@ class InferenceMark:
 
     def __del__(self) -> None:
         depart(-1)
+
+
+def set_anomaly(mode: bool | str) -> bool | str:
+    """Have this thread look for nan or not, "forwards" to stop there too; return what it was."""
+    former = thread_mode.anomaly
+    if bool(mode) != bool(former):
+        depart(1 if mode else -1)
+    thread_mode.anomaly = mode
+    thread_mode.nonfinite = ()
+    return former
+
+
+def look(op_: Any, operands: Sequence[Any], results: Sequence[Any]) -> None:
+    """Note the first operation that makes a nan or an infinity (anomaly detection)."""
+    if not thread_mode.nonfinite:
+        from tinygrad_like.debug.anomaly import look
+
+        look(op_, operands, results)
 
 
 def is_grad_enabled() -> bool:

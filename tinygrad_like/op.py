@@ -37,7 +37,7 @@ from tinygrad_like import dtypes
 from tinygrad_like.generate import bind_results, generate_backward, generate_call, names_of
 from tinygrad_like.graph import Node, Pick, Traced, mark_inference, result_type
 from tinygrad_like.lines import here, told
-from tinygrad_like.modes import departed, thread_mode
+from tinygrad_like.modes import departed, look, thread_mode
 from tinygrad_like.registry import FUNCTIONS as FUNCTIONS
 from tinygrad_like.registry import REGISTRY as REGISTRY
 from tinygrad_like.registry import UFUNCS as UFUNCS
@@ -109,6 +109,7 @@ class Op:
         ufunc: Any,
     ) -> None:
         self.forward, self.rules, self.name = forward, rules, name
+        self.spoken = _SPOKEN.get(name, name)
         self.broadcasts, self.dtype, self.keeps = broadcasts, dtype, keeps
         self.several, self.view, self.joint, self.ufunc = several, view, joint, ufunc
         self.parameters = _parameters(forward)
@@ -224,8 +225,7 @@ class Op:
             text = (
                 "not implemented for these dtypes; convert the tensors first, such as with .float()"
             )
-        spoken = _SPOKEN.get(self.name, self.name)
-        retold = kind(f"{spoken}: {', '.join(shown)}: {text}")
+        retold = kind(f"{self.spoken}: {', '.join(shown)}: {text}")
         errors.tell(retold, named, frame=sys._getframe(1))
         return retold
 
@@ -235,7 +235,7 @@ class Op:
             if not isinstance(o, Traced | np.ndarray) and not (o is None and name in self.optional):
                 return told(
                     TypeError,
-                    f"{_SPOKEN.get(self.name, self.name)}(): argument '{self.public(name)}' "
+                    f"{self.spoken}(): argument '{self.public(name)}' "
                     f"(position {position + 1}) must be Tensor, not {type(o).__name__}",
                 )
         return told(TypeError, f"{self.name}(): no argument is a Tensor")
@@ -303,6 +303,8 @@ class Op:
         if self.keeps:
             result, *kept = result
         results = [np.asarray(r) for r in (result if self.several else (result,))]
+        if departed.count and thread_mode.anomaly:
+            look(self, operands, results)
         tensors = [result_type.make(r) for r in results]
         if departed.count and thread_mode.inference and self.view:
             for tensor in tensors:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import warnings
 
-from tinygrad_like.modes import thread_mode
+from tinygrad_like.modes import set_anomaly, thread_mode
 
 __all__ = ["detect_anomaly", "is_anomaly_enabled", "set_detect_anomaly"]
 
 
 def is_anomaly_enabled() -> bool:
     """Return True if backward passes of this thread look for nan."""
-    return thread_mode.anomaly
+    return bool(thread_mode.anomaly)
 
 
 class set_detect_anomaly:
@@ -23,18 +23,20 @@ class set_detect_anomaly:
     """
 
     def __init__(self, mode: bool, check_nan: bool = True) -> None:
-        self._former = thread_mode.anomaly
-        thread_mode.anomaly = mode and check_nan
+        self._former = set_anomaly(mode and check_nan)
 
     def __enter__(self) -> None:
         pass
 
     def __exit__(self, *_: object) -> None:
-        thread_mode.anomaly = self._former
+        set_anomaly(self._former)
 
 
 class detect_anomaly(set_detect_anomaly):
     """Context manager inside which a backward that makes a nan raises, naming the forward line.
+
+    The first operation that made a nan or an infinity forwards is told of too; `debug.detect_anomaly`
+    stops there already.
 
     >>> import tinygrad_like as torch
     >>> import warnings
@@ -44,6 +46,7 @@ class detect_anomaly(set_detect_anomaly):
     Traceback (most recent call last):
     ...
     RuntimeError: Function 'LogBackward0' returned nan values in its 0th output: ...
+      try ...
     """
 
     def __init__(self, check_nan: bool = True) -> None:

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
-from inspect import CO_OPTIMIZED
+from inspect import CO_OPTIMIZED, CO_VARARGS
 from types import FrameType, TracebackType
 from typing import Any
 
@@ -159,19 +159,24 @@ def _name_in(outer: Any, inner: list[Any]) -> str:
 
 
 def _arguments(frames: list[FrameType]) -> list[tuple[str, Any]]:
-    """Return the tensors that the function was given which the user, or a module, called."""
+    """Return what the function was given which the user, or a module, called."""
     from tinygrad_like.nn.hooks import Hooked
 
-    called = frames[0]
+    inside = []
     for frame in frames:
         if frame.f_code is Hooked.__call__.__code__ or not internal[frame.f_code.co_filename]:
             break
-        called = frame
-    code = called.f_code
-    count = code.co_argcount + code.co_kwonlyargcount
+        if frame.f_code.co_name != "_stub":  # a stand-in only passes things on: see `keywords`
+            inside.append(frame)
+    found = (_given(frame) for frame in reversed(inside))
+    return next((g for g in found if any(isinstance(v, Traced) for _, v in g)), [])
+
+
+def _given(frame: FrameType) -> list[tuple[str, Any]]:
+    code = frame.f_code
+    values = frame.f_locals
     given: list[tuple[str, Any]] = []
-    values = called.f_locals
-    for name in code.co_varnames[:count]:
+    for name in code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]:
         value = values.get(name)
         if isinstance(value, list | tuple):
             given += [(f"{name}[{i}]", v) for i, v in enumerate(value) if isinstance(v, Traced)]
@@ -179,6 +184,8 @@ def _arguments(frames: list[FrameType]) -> list[tuple[str, Any]]:
             # What a generated function is given stands for an array by now: see `generate`.
             value = values.get(f"{name}_operand", value)
             given.append(("input" if name in ("self", "x") else name, value))
+    if given and code.co_flags & CO_VARARGS and isinstance(values.get("args"), tuple):
+        given += [("other", v) for v in values["args"] if isinstance(v, Traced)]
     return given
 
 
