@@ -70,12 +70,34 @@ def test_a_wrong_function_is_found():
     np.testing.assert_allclose(wrong.expected, [6.0, 24.0], rtol=1e-5)
     assert "explained.py:" in wrong.place
     assert str(wrong).startswith(
-        "WrongCube: the rule for x is wrong: it gives [4, 16], finite differences give [6, 24] (see "
+        "WrongCube: the rule for x is wrong: it gives [4, 16], finite differences give [6, 24], "
+        "which is 1.5 times that (see "
     )
     assert [check.op for check in lesson.checks if check.right is False] == ["WrongCube"]
     text = " ".join(str(lesson).split())
     assert f"The first wrong rule is in step {wrong.step.number}. WrongCube: the rule" in text
     assert repr(lesson) == f"<Explanation of {len(lesson)} steps, wrong: WrongCube>"
+
+
+def test_a_common_factor_is_named():
+    class Half(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, x):
+            ctx.save_for_backward(x)
+            return x * x
+
+        @staticmethod
+        def backward(ctx, g):
+            (x,) = ctx.saved_tensors
+            return -g * x
+
+    wrong = explain(Half.apply(leaf(1.0, 0.0, 2.0)).sum(), check=True, show=False).wrong
+    assert "finite differences give [2, 0, 4], which is -2 times that (see" in str(wrong)
+
+
+def test_a_rule_that_is_right_by_chance_is_tried_elsewhere():
+    lesson = explain(WrongCube.apply(leaf(0.0, 0.0)).sum(), check=True, show=False)
+    assert lesson.wrong.op == "WrongCube"
 
 
 def test_the_first_of_two_is_named():
