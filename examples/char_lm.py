@@ -12,8 +12,8 @@ import re
 import sys
 from pathlib import Path
 
+import helpers
 import numpy as np
-from tqdm import trange
 
 import tinygrad_like as torch
 from tinygrad_like import nn
@@ -78,7 +78,7 @@ def main():
     print(f"{sum(p.numel() for p in model.parameters()):,} parameters")
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-2)
     span = 64
-    progress = trange(args.steps, mininterval=0.5)
+    progress = helpers.Progress(range(args.steps))
     for _ in progress:
         starts = random.randint(0, len(codes) - span - 1, (args.batch, 1))
         pieces = torch.from_numpy(codes[starts + np.arange(span + 1)])
@@ -89,7 +89,7 @@ def main():
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-        progress.set_postfix(loss=f"{loss.item():.3f}")
+        progress.note(loss)
     print(f"loss {loss.item():.3f} (guessing evenly: {np.log(len(characters)):.3f})\n")
     print(write(model, characters, "HAMLET\n", args.length))
 

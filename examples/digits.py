@@ -10,10 +10,10 @@ package, and with ``--compare-torch`` on PyTorch as well, from the same seed, st
 import argparse
 import time
 
+import helpers
 import numpy as np
 from digits_pictures import OUT, draw_curves, draw_mistakes, draw_step
 from sklearn.datasets import load_digits
-from tqdm import tqdm
 
 import tinygrad_like
 
@@ -59,13 +59,14 @@ def train(torch, args, data):
     losses, accuracies = [], []
     for epoch in range(args.epochs):
         model.train()
-        for batch, target in tqdm(loader, desc=f"epoch {epoch + 1:2}", leave=False):
+        progress = helpers.Progress(loader, f"epoch {epoch + 1:2}", losses=losses)
+        for batch, target in progress:
             loss = torch.nn.functional.cross_entropy(model(batch), target)
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
             schedule.step()
-            losses.append(loss.item())
+            progress.note(loss)
             if len(losses) == args.steps:
                 break
         model.eval()

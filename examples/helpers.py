@@ -13,11 +13,14 @@ OUT.mkdir(exist_ok=True)
 
 
 class Progress:
-    """A bar over `items` that shows the latest loss and keeps all of them in ``losses``."""
+    """A bar over `items` that shows the latest loss and keeps all of them in ``losses``.
 
-    def __init__(self, items, name="", total=None):
+    A list given for that goes on where it is, for example from the epoch before.
+    """
+
+    def __init__(self, items, name="", total=None, losses=None):
         self.bar = tqdm(items, desc=name, total=total, mininterval=0.3, leave=False)
-        self.losses = []
+        self.losses = [] if losses is None else losses
 
     def __iter__(self):
         yield from self.bar

@@ -4,19 +4,12 @@ python examples/moons.py
 """
 
 import argparse
-from pathlib import Path
 
-import matplotlib
+import helpers
 import numpy as np
-from tqdm import trange
 
 import tinygrad_like as torch
 from tinygrad_like import nn
-
-matplotlib.use("Agg")
-from matplotlib import pyplot as plt
-
-OUT = Path(__file__).parent / "out"
 
 
 def moons(count, noise, random):
@@ -29,19 +22,19 @@ def moons(count, noise, random):
     return torch.from_numpy(points).float(), torch.from_numpy(labels)
 
 
-def draw(model, points, labels, path):
+def draw(model, points, labels):
     """Paint the plane by how sure the model is, its decision boundary, and the points."""
     low, high = points.numpy().min(0) - 0.3, points.numpy().max(0) + 0.3
     x, y = np.meshgrid(np.linspace(low[0], high[0], 200), np.linspace(low[1], high[1], 200))
     grid = torch.from_numpy(np.stack([x.ravel(), y.ravel()], 1)).float()
     with torch.no_grad():
         certainty = torch.softmax(model(grid), 1)[:, 1].reshape(200, 200).numpy()
-    figure, axis = plt.subplots(figsize=(6, 4.5), layout="constrained")
+    figure, axis = helpers.plt.subplots(figsize=(6, 4.5), layout="constrained")
     axis.contourf(x, y, certainty, levels=20, cmap="RdBu_r", alpha=0.6)
     axis.contour(x, y, certainty, levels=[0.5], colors="k", linewidths=1.5)
     axis.scatter(*points.numpy().T, c=labels.numpy(), cmap="RdBu_r", s=14, edgecolors="k")
     axis.set_title("two moons: the line is where the network can't decide")
-    figure.savefig(path, dpi=120)
+    helpers.save(figure, "moons.png")
 
 
 def main():
@@ -57,20 +50,18 @@ def main():
         *(nn.Linear(2, 32), nn.Tanh()), *(nn.Linear(32, 32), nn.Tanh()), nn.Linear(32, 2)
     )
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
-    progress = trange(args.steps, mininterval=0.5)
+    progress = helpers.Progress(range(args.steps))
     for _ in progress:
         loss = nn.functional.cross_entropy(model(points), labels)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-        progress.set_postfix(loss=f"{loss.item():.4f}")
+        progress.note(loss)
     fresh, truth = moons(1000, 0.12, random)
     with torch.no_grad():
         accuracy = (model(fresh).argmax(1) == truth).float().mean().item()
-    OUT.mkdir(exist_ok=True)
-    draw(model, points, labels, OUT / "moons.png")
     print(f"loss {loss.item():.4f}, accuracy on 1000 new points {accuracy:.1%}")
-    print(f"decision boundary: {OUT / 'moons.png'}")
+    draw(model, points, labels)
 
 
 if __name__ == "__main__":

