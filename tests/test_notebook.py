@@ -248,7 +248,7 @@ def test_the_tutorial_runs(tmp_path, monkeypatch):
     ]
     kinds = [kind for kinds in shown for kind in kinds]
     assert kinds.count("text/html") >= 4  # tensors, a module, a summary
-    assert kinds.count("image/png") >= 3  # plots
+    assert kinds.count("image/png") >= 4  # plots
     assert kinds.count("image/svg+xml") >= 2  # graphs
     printed = "".join(
         output.text

@@ -486,7 +486,7 @@ def weights(
     images, rows, columns = _images(weight, limit)
     mosaic = _mosaic(images, columns)
     tall, wide = mosaic.shape[:2]
-    width = 7.0 if len(images) == 1 else min(0.7 * columns, 9.0)
+    width = min(max(0.25 * wide, 3.0), 7.0) if len(images) == 1 else min(0.7 * columns, 9.0)
     height = min(width * tall / wide, 9.0)
     figure: Any = _figure("weights", max(width, 3.0) + 1.2, max(height, 1.2) + 0.7)
     axis = figure.add_subplot()
