@@ -200,40 +200,44 @@ class Tale:
     def _group(self, home: dict[Node, int | None]) -> None:
         """Cut what a frame holds, in the order of the clock, where it is too much to look at."""
         held: dict[int | None, list[Any]] = {}
-        seen: set[int] = set()
-        for node, frame in home.items():
+        spans: dict[Any, tuple[int, int]] = {}  # the first and the last step of nodes and frames
+        for step, (node, frame) in enumerate(home.items(), 1):
+            spans[node] = (step, step)
             held.setdefault(frame, []).append(node)
-            while frame is not None and frame not in seen:
-                seen.add(frame)
+            while frame is not None:
                 parent = self.frames[frame]["parent"]
-                held.setdefault(parent, []).append(frame)
+                if frame not in spans:
+                    held.setdefault(parent, []).append(frame)
+                spans[frame] = (spans.get(frame, (step, step))[0], step)
                 frame = parent
         for frame, items in held.items():
             while len(items) > WIDE:
                 size = WIDE if len(items) > WIDE**2 else isqrt(len(items) - 1) + 1
-                items = [
-                    self._enclose(items[first : first + size], first // size + 1, frame, home)
-                    for first in range(0, len(items), size)
-                ]
+                parts = [items[first : first + size] for first in range(0, len(items), size)]
+                items = []
+                for part in parts:
+                    items.append(len(self.frames))
+                    spans[items[-1]] = span = (spans[part[0]][0], spans[part[-1]][1])
+                    title, about = f"steps {span[0]} to {span[1]}", self._summary(part)
+                    run = {"title": title, "parent": frame, "kind": "run", "about": about}
+                    self.frames.append(run)
+                    for item in part:
+                        if isinstance(item, int):
+                            self.frames[item]["parent"] = items[-1]
+                        else:
+                            home[item] = items[-1]
 
-    def _enclose(
-        self, items: list[Any], part: int, frame: int | None, home: dict[Node, int | None]
-    ) -> int:
-        made = len(self.frames)
+    def _summary(self, items: Sequence[Any]) -> str:
+        """Return what most of some nodes and frames are, or the first and the last if all differ."""
+        named = [i for i in items if not isinstance(i, int) or self.frames[i]["kind"] == "module"]
         counts = Counter(
-            self.frames[i]["title"] if isinstance(i, int) else operation_name(i) for i in items
+            self.frames[i]["title"] if isinstance(i, int) else operation_name(i) for i in named
         )
-        title = ", ".join(f"{n} {name}" for name, n in counts.most_common(2))
-        title = f"part {part}: {title}"
-        self.frames.append({"title": title, "parent": frame, "kind": "run"})
-        if len(counts) > 2:
-            self.frames[made]["title"] += ", …"
-        for item in items:
-            if isinstance(item, int):
-                self.frames[item]["parent"] = made
-            else:
-                home[item] = made
-        return made
+        common = [f"{count} {name}" for name, count in counts.most_common(2) if count > 1]
+        if common or len(counts) < 2:
+            return ", ".join(common + (["…"] if len(counts) > len(common) else []))
+        first, *_, last = counts
+        return f"{first} … {last}"
 
     def _path(self, frame: int | None) -> list[int]:
         path: list[int] = []

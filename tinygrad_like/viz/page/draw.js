@@ -27,7 +27,7 @@ function cut(text, most = 34) {
 /** The rows of text in an item; the last is left free for the gradient. */
 function rowsOf(item) {
   if (item.group) {
-    return { name: cut(`▸ ${item.group.title}`), side: "", value: contents(item.group), room: "backward 999 of 999", grad: true };
+    return { name: cut(`▸ ${item.group.title}`), side: "", value: item.group.about ? cut(item.group.about, 44) : contents(item.group), room: "backward 999 of 999", grad: true };
   }
   const { box } = item;
   const [result] = box.results;

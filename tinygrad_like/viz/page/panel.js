@@ -75,7 +75,7 @@ function ofFrame(frame) {
   const path = around(frame).map((id) => frames[id].title).join(" › ");
   return [
     make("h2", {}, frame.title), make("p", {}, button),
-    facts([["inside", path], ["holds", contents(frame)]]),
+    facts([["inside", path], ["holds", contents(frame)], ["that is", frame.about || ""]]),
     ...(operations.length ? [make("h3", {}, "Operations"), links(operations)] : []),
     ...(leaves.length ? [make("h3", {}, "Parameters"), links(leaves)] : []),
   ];
@@ -94,7 +94,7 @@ function ofBox(box) {
     facts([
       ["kind", KINDS[box.kind] + (box.output ? ", result" : "")],
       ["shape", single ? sizes(result.shape) : ""], ["dtype", single ? result.dtype : ""],
-      ["module", path], ["node", box.label || ""],
+      ["module", path], ["node", box.label || ""], ["tick of the clock", box.tick === undefined ? "" : String(box.tick)],
       ["computed", box.computed >= 0 ? jump(box.computed) : ""],
       ["its turn back", Number.isFinite(box.turn) ? jump(box.turn) : ""],
     ]),
@@ -131,7 +131,7 @@ function ofRule(rules) {
 function ofResult(box, result, which) {
   const parts = [make("h3", {}, `Value${which}`)];
   if (result.value) parts.push(...ofArray(result.value, result.shape, "value"));
-  else parts.push(make("p", { class: "faint" }, "Not known: no rule needs this value, so the tape did not keep it."));
+  else parts.push(make("p", { class: "faint" }, "Not known: no rule needs this value, so the tape did not keep it, nor all that it was computed from."));
   if (!result.arrivals) return parts;
   const arrived = result.arrivals.filter((arrival) => arrival.step < player.step);
   parts.push(make("h3", { class: "grad" }, `Gradient${which}`), make("ol", { class: "arrivals" }, ...result.arrivals.map((arrival, i) => {
