@@ -398,6 +398,11 @@ ROWS = [
         RuntimeError, "split: pieces of 0", lambda t, x: x.split(0), real(3), says="split_size|0"
     ),
     wrong(RuntimeError, "split: a scalar", lambda t, x: x.split(1), real(), says="split|1-dim"),
+    wrong(TypeError, "split: a word", lambda t, x: x.split("a"), real(3), says="split_size|str"),
+    wrong(TypeError, "split: sizes of 1.0", lambda t, x: x.split([1.0]), real(1), says="float"),
+    wrong(TypeError, "chunk: 2.0 pieces", lambda t, x: x.chunk(2.0), real(4), says="chunks|float"),
+    wrong(TypeError, "flatten: a word", lambda t, x: x.flatten("a"), real(3), says="int|str"),
+    wrong(TypeError, "mean: a word", lambda t, x: x.mean("a"), real(3), says="int|str"),
     wrong(IndexError, "split: dim", lambda t, x: x.split(1, 1), real(3), says="[-1, 0]|1"),
     wrong(
         RuntimeError,

@@ -12,7 +12,7 @@ from tinygrad_like.graph import Array, Traced
 from tinygrad_like.lines import told
 from tinygrad_like.op import Arrays, op
 from tinygrad_like.ops.arguments import require_tensors
-from tinygrad_like.ops.shaping import axis_of, reshape, unsqueeze
+from tinygrad_like.ops.shaping import axis_of, reshape, unsqueeze, whole
 
 __all__ = [
     "atleast_1d",
@@ -164,7 +164,8 @@ def split(tensor: Any, split_size_or_sections: Any, dim: int = 0) -> tuple[Any, 
         return split_with_sizes(tensor, split_size_or_sections, dim)
     if tensor.ndim == 0:
         raise told(RuntimeError, "split expects at least a 1-dimensional tensor")
-    axis, size = axis_of(dim, tensor.ndim), int(split_size_or_sections)
+    axis = axis_of(dim, tensor.ndim)
+    size = whole(split_size_or_sections, "split", "split_size")
     total = tensor.shape[axis]
     if size < 0:
         raise told(
@@ -190,7 +191,7 @@ def split_with_sizes(input: Any, split_sizes: Sequence[int], dim: int = 0) -> tu
     if input.ndim == 0:
         raise told(RuntimeError, "split expects at least a 1-dimensional tensor")
     axis = axis_of(dim, input.ndim)
-    sizes = [int(size) for size in split_sizes]
+    sizes = [whole(size, "split_with_sizes", "split_sizes") for size in split_sizes]
     if min(sizes, default=0) < 0:
         raise told(
             RuntimeError,
@@ -216,7 +217,7 @@ def chunk(input: Any, chunks: int, dim: int = 0) -> tuple[Any, ...]:
         require_tensors("chunk", input=input)
     if input.ndim == 0:
         raise told(RuntimeError, "chunk expects at least a 1-dimensional tensor")
-    if chunks <= 0:
+    if whole(chunks, "chunk", "chunks") <= 0:
         raise told(RuntimeError, f"chunk expects `chunks` to be greater than 0, got: {chunks}")
     axis = axis_of(dim, input.ndim)
     total = input.shape[axis]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Sequence
 from math import prod
 from typing import Any
@@ -43,14 +44,32 @@ def axis_of(dim: int, ndim: int) -> int:
 
     Raises:
         IndexError: if it is out of range.
+        TypeError: if it is no number.
     """
     limit = ndim or 1
-    if not -limit <= dim < limit:
+    try:
+        inside = -limit <= dim < limit
+    except TypeError:
+        raise told(TypeError, f"a dimension must be int, not {type(dim).__name__}") from None
+    if not inside:
         raise told(
             IndexError,
             f"Dimension out of range (expected to be in range of [{-limit}, {limit - 1}], but got {dim})",
         )
     return dim % limit
+
+
+def whole(value: Any, name: str, argument: str) -> int:
+    """Return what a function was given for an argument that must be an int.
+
+    Raises:
+        TypeError: if it is none.
+    """
+    try:
+        return operator.index(value)
+    except TypeError:
+        kind = type(value).__name__
+        raise told(TypeError, f"{name}(): argument '{argument}' must be int, not {kind}") from None
 
 
 def sizes_of(given: tuple[Any, ...]) -> tuple[Any, ...]:
