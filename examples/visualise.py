@@ -1,4 +1,4 @@
-"""Pictures of graphs: an expression, a network with its modules, a long loop; and a page to play a step.
+"""Pictures of graphs: an expression, a network, what a step costs, a long loop; and a page to play a step.
 
 python examples/visualise.py
 """
@@ -59,6 +59,29 @@ def network():
     return viz.draw(loss, model, modules=calls)
 
 
+def costs():
+    """Draw what a step takes and sends back, with its order, marking what is wrong with gradients."""
+    model = nn.Sequential(nn.Linear(10, 64), nn.ReLU(), nn.Linear(64, 3))
+    x, target = torch.randn(256, 10), torch.randint(0, 3, (256,))
+    with torch.no_grad():
+        model[0].bias[:40] = -10.0  # these units are dead: no input reaches them
+    nn.functional.cross_entropy(model(x), target).backward()  # the first run compiles kernels
+    with viz.profiled() as profile, record_modules() as calls:
+        loss = nn.functional.cross_entropy(model(x), target)
+        loss.backward(retain_graph=True)
+    return viz.draw(
+        loss,
+        model,
+        modules=calls,
+        results="edges",
+        profile=profile,
+        highlight=True,
+        show_order=True,
+        show_rules=True,
+        legend=True,
+    )
+
+
 def deep(steps):
     """Draw a loop far too long to show each operation: it is summarised by module."""
     cell = nn.Sequential(nn.Linear(8, 8), nn.Tanh())
@@ -70,7 +93,7 @@ def deep(steps):
 
 
 def main():
-    """Write three pictures and a page."""
+    """Write four pictures and a page."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--steps", type=int, default=500, help="rounds of the long loop")
     args = parser.parse_args()
@@ -78,6 +101,7 @@ def main():
     for name, graph in (
         ("graph-expression", expression()),
         ("graph-network", network()),
+        ("graph-costs", costs()),
         ("graph-deep", deep(args.steps)),
     ):
         print(f"{len(graph.picture.boxes):4} boxes: {viz.render(graph, OUT / f'{name}.svg')}")

@@ -197,10 +197,11 @@ def test_visualise(tmp_path):
     assert [Path(path).name for _, path in paths] == [
         "graph-expression.svg",
         "graph-network.svg",
+        "graph-costs.svg",
         "graph-deep.svg",
     ]
     assert all(is_drawing(path) for _, path in paths)
-    assert int(paths[2][0]) < 1100
+    assert int(paths[3][0]) < 1100
     (page,) = re.findall(r"open in a browser: (\S+)", printed)
     assert Path(page) == EXAMPLES / "out" / "step.html"
     assert 50_000 < Path(page).stat().st_size < 2_000_000

@@ -73,6 +73,16 @@ class TestCosts:
         [
             (lambda a, b: a @ b, 2 * 3 * 4 * 5),
             (lambda a, b: nn.functional.linear(a, b.T), 2 * 3 * 4 * 5),
+            (lambda a, b: a[0].dot(a[1]), 2 * 4),
+            (lambda a, b: torch.einsum("ij,jk->ik", a, b), 2 * 3 * 4 * 5),
+            (lambda a, b: torch.einsum("ij,jk,kl->il", a, b, torch.ones(5, 6)), 2 * 2 * 3 * 4 * 5 * 6),
+            (
+                lambda a, b: nn.functional.scaled_dot_product_attention(a, torch.ones(7, 4), torch.ones(7, 5)),
+                2 * 3 * 7 * (4 + 5),
+            ),
+            (lambda a, b: nn.GRU(4, 6)(a)[0], 2 * 3 * (18 * 4 + 18 * 6)),
+            (lambda a, b: nn.LSTM(4, 6)(a)[0], 2 * 3 * (24 * 4 + 24 * 6)),
+            (lambda a, b: nn.RNN(4, 6)(a)[0], 2 * 3 * (6 * 4 + 6 * 6)),
             (lambda a, b: a + 1, 12),
             (lambda a, b: b.sum(), 20),
             (lambda a, b: a.reshape(12), 0),

@@ -96,7 +96,7 @@ def to_digraph(picture: Picture, *, direction: str, rankdir: str, style: Style =
         room = ""
         if index not in children and len(members[index]) == 1:
             # The arrow that enters in the middle shall not cross the title.
-            room = f"<font>{'&#160;' * len(cluster.title)}</font>"
+            room = f"<font>{'&#160;' * (2 * len(cluster.title) + 4)}</font>"
         drawing.body.append(
             f'label=<<font color="{faint}">{escape(cluster.title)}</font>{room}> labeljust=l labelloc=t '
             f'style="rounded,filled" color="{style.frame}" fillcolor="{fill}"\n'

@@ -7,12 +7,15 @@ takes no profile pays nothing.
 
 from __future__ import annotations
 
+import pkgutil
 import threading
 from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cache
+from importlib import import_module
 from math import prod
 from time import perf_counter_ns
 from typing import Any
@@ -186,18 +189,40 @@ _BETWEEN = 64
 def flops_of(op: Any, args: Sequence[Any], result: Any) -> int:
     """Return the additions and multiplications of one call: see `Cost`."""
     results = result if isinstance(result, tuple | list) else (result,)
-    out = np.asarray(results[0])
-    size = int(out.size)
-    if op.name in ("matmul", "linear", "dot"):
-        return 2 * size * int(np.shape(args[0])[-1])
-    if op.name == "transposed_product":
-        return 2 * size * (np.asarray(args[0]).size // max(int(np.shape(args[0])[-1]), 1))
-    if op.name == "convolution":
-        return 2 * size * int(prod(np.shape(args[1])[1:]))
+    size = int(np.asarray(results[0]).size)
+    products = _products(op.name, args, size)
+    if products is not None:
+        return 2 * int(products)
     if op.forward.__module__.rpartition(".")[2] in _MOVERS or op.view:
         return 0
     sizes = [arg.size for arg in args if isinstance(arg, np.ndarray)]
     return int(max([size, *sizes]))
+
+
+def _products(name: str, args: Sequence[Any], size: int) -> int | None:
+    """Return the multiply-adds of an op that is a product, whose result has `size` elements."""
+    shape = np.shape(args[0]) if isinstance(args[0], np.ndarray) else ()
+    match name:
+        case "matmul" | "linear":
+            return size * shape[-1]
+        case "dot":
+            return shape[-1]
+        case "transposed_product":
+            return size * shape[0]
+        case "convolution":
+            return size * prod(args[1].shape[1:])
+        case "attention":  # scores of all queries with all keys, and the sums of values
+            return int(args[0].size + size) * int(args[1].shape[-2])
+        case "rnn_layer" | "gru_layer" | "lstm_layer":
+            first = 3 if name == "lstm_layer" else 2
+            return prod(shape[:-1]) * int(args[first].size + args[first + 1].size)
+        case "contract":  # every two arrays at once, as if there were no better order
+            lengths: dict[Any, int] = {}
+            for x, labels in zip(args[0], args[1], strict=True):
+                for label, length in zip(labels, x.shape, strict=True):
+                    lengths[label] = max(lengths.get(label, 1), length)
+            return prod(lengths.values()) * max(len(args[0]) - 1, 1)
+    return None
 
 
 class _Timed:
@@ -253,6 +278,7 @@ class _Session:
 
     def begin(self) -> None:
         """Put the looking functions in."""
+        _import_ops()
         for op in REGISTRY.values():
             if not isinstance(op.forward, _Timed):
                 self._replace(op, "forward", _Timed(op, op.forward, self))
@@ -302,6 +328,15 @@ class _Session:
             if isinstance(forward, _Timed):
                 namespace["forward"] = forward.forward
         self.profile._settle()
+
+
+@cache
+def _import_ops() -> None:
+    """Import every op, since one that is declared later would not be looked at."""
+    for package in ("ops", "linalg", "special"):
+        found = import_module(f"tinygrad_like.{package}")
+        for info in pkgutil.iter_modules(found.__path__):
+            import_module(f"{found.__name__}.{info.name}")
 
 
 _taking = threading.Lock()

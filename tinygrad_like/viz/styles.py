@@ -188,7 +188,10 @@ def with_patterns(svg: str, kinds: set[str]) -> str:
             f'<path d="{path}" stroke="#8c8c8c" stroke-width="{width}" stroke-linecap="round"/>'
             "</pattern>"
         )
-        shapes = ",".join(f".for-print .{kind} {shape}" for shape in ("polygon", "path", "rect"))
+        shapes = ",".join(
+            f'.for-print .{kind} {shape}:not([fill="none"])'
+            for shape in ("polygon", "path", "rect")
+        )
         rules.append(f"{shapes}{{fill:url(#pattern-{kind})}}")
     rules.append(
         ".for-print text{paint-order:stroke;stroke:#fff;stroke-width:2.5px;stroke-linejoin:round}"

@@ -56,7 +56,7 @@ def picture_of(
     known = Names.of(params)
     if hasattr(subject, "named_modules"):
         known = Names.of(subject if params is None else params)
-        subject, calls = _run(subject, inputs, known)
+        subject, calls = run_module(subject, inputs, known)
     elif inputs is not None:
         raise TypeError(f"draw: inputs are for a Module, got {type(subject).__name__}")
     roots = list(subject) if isinstance(subject, list | tuple) else [subject]
@@ -100,7 +100,7 @@ def _scaled(picture: Picture) -> Picture:
 # ----- A module -----------------------------------------------------------------------------------
 
 
-def _run(module: Any, inputs: Any, names: Names) -> tuple[list[Any], list[Call]]:
+def run_module(module: Any, inputs: Any, names: Names) -> tuple[list[Any], list[Call]]:
     """Run a module and return the tensors that come out, with the calls of modules.
 
     What goes in is given a gradient for the time, so that all that is done with it is recorded.
