@@ -484,3 +484,21 @@ def test_signatures_are_pytorchs():
             pair = [inspect.signature(getattr(m, name)).parameters.values() for m in (mine, theirs)]
             first, second = ([(p.name, p.kind, p.default) for p in values] for values in pair)
             assert first == second, name
+
+
+def test_schedules_of_ones_own_by_the_old_name():
+    rates = []
+    for package in (ours, torch):
+
+        class Halving(
+            importlib.import_module(f"{package.__name__}.optim.lr_scheduler")._LRScheduler
+        ):
+            def __init__(self, optimizer, every, last_epoch=-1):
+                self.every = every
+                super().__init__(optimizer, last_epoch)
+
+            def get_lr(self):
+                return [lr * 0.5 ** (self.last_epoch // self.every) for lr in self.base_lrs]
+
+        rates.append(trace(package, lambda _, optimizer, cls=Halving: cls(optimizer, 3)))
+    assert rates[0] == rates[1]

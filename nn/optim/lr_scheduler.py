@@ -34,3 +34,5 @@ __all__ = [
     "SequentialLR",
     "StepLR",
 ]
+
+_LRScheduler = LRScheduler  # what schedules were derived from until PyTorch 2.0

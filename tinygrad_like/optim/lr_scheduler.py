@@ -37,3 +37,5 @@ __all__ = [
     "SequentialLR",
     "StepLR",
 ]
+
+_LRScheduler = LRScheduler  # what schedules were derived from until PyTorch 2.0
