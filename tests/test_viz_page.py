@@ -121,6 +121,26 @@ class TestData:
         assert numbers(named(page, "multiply")["results"][0]["grad"]) == [10]
         assert numbers(named(page, "x")["results"][0]["grad"]) == [60]
 
+    def test_numbers_are_named_by_what_they_are(self, tmp_path):
+        x = torch.tensor(3.0, requires_grad=True)
+        page = told(viz.html(x * (1 / 3) * 2, tmp_path / "step.html"))
+        constants = {box["name"]: box for box in page["boxes"] if box["kind"] == "constant"}
+        assert set(constants) == {"0.3333", "2"}
+        assert numbers(constants["0.3333"]["results"][0]["value"]) == [1 / 3]
+
+    def test_what_hooks_packed_is_shown(self, tmp_path):
+        x = torch.tensor([1.0, 2.0], requires_grad=True)
+        with torch.autograd.graph.saved_tensors_hooks(lambda t: t.numpy(), torch.from_numpy):
+            y = torch.exp(x).sum()
+        page = told(viz.html(y, tmp_path / "step.html", params={"x": x}))
+        grad = numbers(named(page, "x")["results"][0]["grad"])
+        assert np.allclose(grad, np.exp([1.0, 2.0]))
+
+    def test_an_empty_array(self, tmp_path):
+        x = torch.ones(0, 3, requires_grad=True)
+        page = told(viz.html((x * 2).sum(), tmp_path / "step.html", params={"x": x}))
+        assert named(page, "x")["results"][0]["grad"] == {"size": 0, "values": []}
+
     def test_rules_and_lines(self, tmp_path):
         x = torch.tensor(3.0, requires_grad=True)
         y = torch.tanh(x)  # the line that is shown

@@ -27,7 +27,7 @@ import numpy as np
 from tinygrad_like import dtypes
 from tinygrad_like.graph import AccumulateGrad, Node, Traced
 from tinygrad_like.lines import line_number
-from tinygrad_like.viz.digest import SIDE, brief, digest, number, with_heat
+from tinygrad_like.viz.digest import SIDE, brief, digest, with_heat
 from tinygrad_like.viz.formulas import argument_names, formula_of, rule_source
 from tinygrad_like.viz.picture import (
     Call,
@@ -41,7 +41,7 @@ from tinygrad_like.viz.picture import (
     operations_of,
 )
 from tinygrad_like.viz.story import Story, observe, values_of
-from tinygrad_like.viz.subjects import _run as run_module
+from tinygrad_like.viz.subjects import run_module
 
 LIMIT = 2_000_000  # bytes of a page
 SIDES = (SIDE, 16, 8, 4, 0)  # of heat maps, from what is wanted to what always fits
@@ -351,7 +351,9 @@ class Tale:
         result = {"shape": list(array.shape), "dtype": "", "value": digest(array), "grad": None}
         if not plain:
             result["dtype"] = str(dtypes.named(array.dtype).name)
-        name = f"{number(value)}" if plain else self.names.arrays.get(id(value), "constant")
+        name = self.names.arrays.get(id(value), "constant")
+        if plain:
+            name = f"{value:.4g}" if isinstance(value, float | np.floating) else str(value)
         self.boxes.append(
             {"kind": "constant", "name": name, "frame": frame, "operands": [], "results": [result]}
         )
