@@ -402,6 +402,10 @@ def cross_entropy(
         require_tensors("cross_entropy_loss", input=input, target=target)
     reduction = check_reduction(size_average, reduce, reduction)
     x, t = as_array(input), as_array(target)
+    if isinstance(input, Traced) and input.node is not None and input.node.label == "Softmax":
+        from tinygrad_like.debug.traps import warn_of_softmax
+
+        warn_of_softmax()
     if not 0 <= label_smoothing <= 1:
         raise told(
             RuntimeError, f"label_smoothing must be between 0.0 and 1.0. Got: {label_smoothing}"

@@ -293,11 +293,13 @@ def _warn_of_sizes(input: Any, target: Any) -> None:
             f"'{type(target).__name__}' object has no attribute 'size': target must be a Tensor"
         )
     if input.shape != target.shape:
+        from tinygrad_like.debug.traps import TrapWarning
+
         warnings.warn(
             f"Using a target size (torch.Size({list(target.shape)})) that is different to the input "
             f"size (torch.Size({list(input.shape)})). This will likely lead to incorrect results due "
             "to broadcasting. Please ensure they have the same size.",
-            UserWarning,
+            TrapWarning,
             stacklevel=3,
         )
 

@@ -1,0 +1,395 @@
+"""What `debug` sees: lines, the first nan, traps, and how a model trains."""
+
+from __future__ import annotations
+
+import threading
+import warnings
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+
+import tinygrad_like as torch
+from tests.test_engine import line
+from tinygrad_like import debug
+from tinygrad_like.lines import describe
+from tinygrad_like.modes import departed
+from tinygrad_like.op import REGISTRY
+
+nn, F = torch.nn, torch.nn.functional
+
+
+@pytest.fixture(autouse=True)
+def _anew() -> Iterator[None]:
+    debug.set_traps(True)  # forgets what was told
+    yield
+    debug.set_traps(True)
+
+
+# ----- Lines --------------------------------------------------------------------------------------
+
+OPS: list[Any] = [
+    pytest.param(lambda x: x * 2, id="an operator"),
+    pytest.param(lambda x: torch.relu(x), id="a function around an op"),
+    pytest.param(lambda x: torch.cat([x, x]), id="an op of a list"),
+    pytest.param(lambda x: x.unbind(0)[0], id="an op of several results"),
+    pytest.param(lambda x: (x * 2).add_(1), id="an op in place"),
+]
+
+
+@pytest.mark.parametrize("call", OPS)
+def test_lines_can_be_turned_off_and_on_again(call: Callable[[Any], Any]) -> None:
+    x = torch.ones(2, 3, requires_grad=True)
+    with debug.set_trace_lines(False):
+        off = call(x)
+        assert off.grad_fn.line is None
+    on = call(x)
+    assert describe(on.grad_fn.line).startswith(__file__)
+    off.sum().backward()
+    first = x.grad.tolist()
+    x.grad = None
+    on.sum().backward()
+    assert x.grad.tolist() == first
+
+
+def test_without_lines_the_code_does_not_look_for_them() -> None:
+    x = torch.ones(2, requires_grad=True)
+    x.exp()
+    call = REGISTRY["exp"].call
+    assert "getframe" in call.__code__.co_names
+    with debug.set_trace_lines(False):
+        assert "getframe" not in call.__code__.co_names
+    assert "getframe" in call.__code__.co_names
+
+
+def test_lines_may_be_turned_off_at_once() -> None:
+    x = torch.ones(2, requires_grad=True)
+    debug.set_trace_lines(False)
+    try:
+        assert (x * 2).grad_fn.line is None
+        with debug.set_trace_lines(True):
+            made, y = line(), x * 2
+            assert describe(y.grad_fn.line) == made
+        assert (x * 2).grad_fn.line is None
+    finally:
+        debug.set_trace_lines(True)
+
+
+def test_errors_say_less_without_lines() -> None:
+    with debug.set_trace_lines(False):
+        y = torch.ones(2, 3, requires_grad=True) * 2
+    with pytest.raises(RuntimeError) as caught:
+        y @ y
+    assert "  input is `y`, float32 (2, 3), made by Mul at an unknown line\n" in debug.text(
+        caught.value
+    )
+
+
+# ----- The first nan ------------------------------------------------------------------------------
+
+
+class Logarithm(nn.Module):
+    def forward(self, x: Any) -> Any:
+        return x.log()
+
+
+def test_the_first_infinity_stops_the_program() -> None:
+    model = nn.Sequential(nn.ReLU(), Logarithm())
+    with pytest.raises(RuntimeError) as caught, debug.detect_anomaly():
+        model(torch.tensor([1.0, -1.0]))
+    text = debug.text(caught.value)
+    assert text.startswith("log made inf of finite operands: 1 of 2 elements of its result\n")
+    assert "\n  in 1 (Logarithm) of Sequential\n" in text
+    assert " in forward: return x.log()\n" in text
+    assert "\n  input is `x`, float32 (2,)" in text
+    assert text.endswith("\n  input: values from 0 to 1")
+    assert departed.count == 0
+
+
+MAKERS: list[Any] = [
+    pytest.param(lambda x: x.log(), "log", id="recorded"),
+    pytest.param(lambda x: x.detach().log(), "log", id="not recorded"),
+    pytest.param(lambda x: torch.stack([x, x / x]), "divide", id="two operands"),
+    pytest.param(lambda x: torch.cat([x, x]).unbind(0)[0] / 0, "divide", id="after several"),
+]
+
+
+@pytest.mark.parametrize(("call", "name"), MAKERS)
+@pytest.mark.parametrize("grad", [False, True])
+def test_every_way_through_an_op_is_seen(call: Any, name: str, grad: bool) -> None:
+    x = torch.tensor([0.0, 1.0], requires_grad=grad)
+    with pytest.raises(RuntimeError, match=f"{name} made (nan|inf)"), debug.detect_anomaly():
+        call(x)
+    with torch.no_grad(), pytest.raises(RuntimeError, match=name), debug.detect_anomaly():
+        call(x)
+    assert departed.count == 0
+
+
+def test_infinities_that_were_meant_are_no_anomaly() -> None:
+    scores = torch.ones(2, 2, requires_grad=True)
+    mask = torch.tensor([[0.0, -np.inf], [0.0, 0.0]])
+    with debug.detect_anomaly():
+        (scores + mask).softmax(1).sum().backward()
+
+
+def test_a_backward_tells_where_it_began_forwards() -> None:
+    x = torch.tensor([1.0, 0.0], requires_grad=True)
+    with warnings.catch_warnings(action="ignore"), torch.autograd.detect_anomaly():
+        made, y = line(), x.log()
+        with pytest.raises(RuntimeError, match="LogBackward0") as caught:
+            (y * 0).sum().backward()
+    text = debug.text(caught.value)
+    assert "\n  the first nan or inf came forwards: log made inf of finite operands: " in text
+    assert f"\n    at {made} in test_a_backward" in text
+
+
+def test_other_threads_are_not_looked_at() -> None:
+    with debug.detect_anomaly():
+        thread = threading.Thread(target=lambda: torch.zeros(1).log())
+        thread.start()
+        thread.join()
+    assert departed.count == 0
+
+
+# ----- Traps --------------------------------------------------------------------------------------
+
+
+def told(action: Callable[[], Any]) -> list[str]:
+    """Return the traps warned of."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        action()
+    assert all(w.filename == __file__ for w in caught), [w.filename for w in caught]
+    return [str(w.message) for w in caught if w.category is debug.TrapWarning]
+
+
+def test_a_softmax_before_cross_entropy_is_warned_of_once() -> None:
+    scores = torch.ones(2, 3, requires_grad=True)
+    target = torch.tensor([0, 2])
+
+    def wrong() -> None:
+        F.cross_entropy(scores.softmax(1), target)
+
+    (message,) = told(wrong)
+    assert message.startswith("cross_entropy is given the result of a softmax")
+    assert told(wrong) == []
+    debug.set_traps(False)
+    assert told(wrong) == []
+    debug.set_traps(True)
+    assert len(told(wrong)) == 1
+    assert told(lambda: F.cross_entropy(scores, target)) == []
+    assert told(lambda: F.nll_loss(scores.log_softmax(1), target)) == []
+
+
+def test_a_column_against_a_row_in_a_loss() -> None:
+    (message,) = told(lambda: F.mse_loss(torch.ones(4, 1), torch.ones(4)))
+    assert "This will likely lead to incorrect results" in message
+    assert told(lambda: F.mse_loss(torch.ones(4, 1), torch.ones(4, 1))) == []
+
+
+class Setting:
+    """A small model with everything in it, and what it is trained with."""
+
+    def __init__(self, lr: float = 0.01) -> None:
+        torch.manual_seed(0)
+        self.model = nn.Sequential(nn.Linear(3, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Linear(8, 1))
+        self.optimizer = torch.optim.SGD(self.model.parameters(), lr=lr)
+        self.x, self.y = torch.randn(16, 3), torch.randn(16, 1)
+
+    def loss(self) -> Any:
+        return F.mse_loss(self.model(self.x), self.y)
+
+    def train(self, steps: int = 8, set_to_none: bool = True, parts: int = 1) -> list[float]:
+        losses = []
+        for _ in range(steps):
+            self.optimizer.zero_grad(set_to_none)
+            for _ in range(parts):
+                loss = self.loss()
+                loss.backward()
+            self.optimizer.step()
+            losses.append(loss.item())
+        return losses
+
+
+@pytest.mark.parametrize("set_to_none", [False, True])
+@pytest.mark.parametrize("parts", [1, 3])
+def test_correct_training_is_not_warned_of(set_to_none: bool, parts: int) -> None:
+    setting = Setting()
+    with debug.watch(setting.model, setting.optimizer) as seen:
+        assert told(lambda: setting.train(set_to_none=set_to_none, parts=parts)) == []
+    assert seen.report() == []
+    assert str(seen) == "nothing suspicious was seen"
+    assert debug.check(setting.model, setting.optimizer) == []
+
+
+def test_watching_changes_nothing_and_ends() -> None:
+    plain, watched = Setting(), Setting()
+    expected = plain.train()
+    with debug.watch(watched.model, watched.optimizer) as seen:
+        assert watched.train() == expected
+    steps = len(seen._updates["0.weight"])
+    watched.train()
+    assert len(seen._updates["0.weight"]) == steps == 8
+
+
+def test_gradients_of_another_loss_between_are_not_stale() -> None:
+    setting = Setting()
+
+    def as_a_discriminator() -> None:
+        for _ in range(3):
+            setting.optimizer.zero_grad()
+            setting.loss().backward()
+            setting.optimizer.step()
+            setting.loss().backward()  # for what made x: these gradients are not used
+
+    with debug.watch(setting.model, setting.optimizer):
+        assert told(as_a_discriminator) == []
+
+
+def test_a_forgotten_zero_grad() -> None:
+    setting = Setting()
+
+    def forgetful() -> None:
+        for _ in range(3):
+            setting.loss().backward()
+            setting.optimizer.step()
+
+    with debug.watch(setting.model, setting.optimizer):
+        (message,) = told(forgetful)
+    assert message.startswith("the gradient of 0.weight is added to the one of the last step")
+
+
+def test_losses_that_keep_their_graphs() -> None:
+    setting = Setting()
+
+    def hoarding(item: bool) -> None:
+        total: Any = 0
+        for _ in range(8):
+            setting.optimizer.zero_grad()
+            loss = setting.loss()
+            loss.backward()
+            setting.optimizer.step()
+            total += loss.item() if item else loss
+
+    with debug.watch(setting.model, setting.optimizer):
+        assert told(lambda: hoarding(True)) == []
+        (message,) = told(lambda: hoarding(False))
+    assert "former steps are still alive" in message
+
+
+def test_a_batch_norm_left_in_eval_mode() -> None:
+    setting = Setting()
+    norm = setting.model[1].eval()
+    with debug.watch(setting.model, setting.optimizer):
+        (message,) = told(setting.train)
+        assert message.startswith("a batch norm is in eval mode")
+        (found,) = debug.check(setting.model, setting.optimizer)
+        assert found.startswith("1 is in eval mode")
+        debug.set_traps(True)
+        norm.requires_grad_(False)  # frozen on purpose
+        assert told(setting.train) == []
+
+
+def test_a_model_left_in_eval_mode() -> None:
+    setting = Setting()
+    setting.model.eval()
+    with debug.watch(setting.model, setting.optimizer):
+        (message,) = told(setting.train)
+    assert message.startswith("the model is trained in eval mode")
+    assert [f[:26] for f in debug.check(setting.model, setting.optimizer)] == [
+        "the model is in eval mode:"
+    ]
+
+
+# ----- Looking over -------------------------------------------------------------------------------
+
+
+def test_check_finds_parameters_that_are_not_trained() -> None:
+    model = nn.Sequential(nn.Linear(2, 3), nn.Linear(3, 1))
+    optimizer = torch.optim.SGD(model[0].parameters(), lr=0.1)
+    assert [f.split()[0] for f in debug.check(model, optimizer)] == ["1.weight", "1.bias"]
+    model[1].requires_grad_(False)
+    assert debug.check(model, optimizer) == []
+    model[0].weight = nn.Parameter(torch.ones(3, 2))
+    lost, stranger = debug.check(model, optimizer)
+    assert lost.startswith("0.weight is not in the optimizer")
+    assert "a parameter of shape (3, 2) that is not the model's" in stranger
+
+
+def test_check_finds_results_in_the_place_of_parameters() -> None:
+    class Scaled(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.scale = torch.ones(3, requires_grad=True) * 0.1
+            self.parts = [nn.Linear(2, 2)]
+            self.named = {"a": nn.Linear(2, 2)}
+
+    found = debug.check(nn.Sequential(Scaled()))
+    assert found[0].startswith("0.scale is the result of an operation (MulBackward0)")
+    assert found[1].startswith("0.parts is a plain list of modules")
+    assert found[2].endswith("try nn.ModuleDict")
+    assert len(found) == 3
+
+
+def test_check_finds_parameters_without_a_gradient() -> None:
+    model = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2))
+    assert debug.check(model) == []  # before a backward
+    model[0](torch.ones(2)).sum().backward()
+    assert [f.split()[0] for f in debug.check(model)] == ["1.weight", "1.bias"]
+
+
+# ----- Reports ------------------------------------------------------------------------------------
+
+
+def kinds(seen: Any) -> dict[str, str]:
+    return {finding.name: finding.kind for finding in seen.report()}
+
+
+def test_dead_units_are_counted() -> None:
+    model = nn.Sequential(nn.Linear(2, 4), nn.ReLU(), nn.Linear(4, 1))
+    with torch.no_grad():
+        model[0].bias[:3] = -100.0
+        model[0].bias[3] = 100.0
+    with debug.watch(model) as seen:
+        model(torch.ones(8, 2))
+        (finding,) = seen.report()
+        assert (finding.kind, finding.name, finding.value) == ("dead units", "1", 0.75)
+        assert str(finding).startswith("1: dead units (0.75); try a smaller learning rate")
+        model(torch.full((8, 2), 1e4) * model[0].weight.sign()[0])
+        assert not seen.report() or seen.report()[0].value < 0.75  # one sample is enough to live
+
+
+@pytest.mark.parametrize(
+    ("factor", "kind", "names"),
+    [
+        (1e-9, "vanishing gradient", ["weight"]),
+        (1e6, "exploding gradient", ["weight", "bias"]),
+    ],
+)
+def test_gradients_of_a_wrong_scale(factor: float, kind: str, names: list[str]) -> None:
+    model = nn.Linear(3, 1)
+    with debug.watch(model) as seen:
+        (model(torch.ones(4, 3)).mean() * factor).backward()
+    assert kinds(seen) == dict.fromkeys(names, kind)
+
+
+def test_a_gradient_that_is_nan_has_exploded() -> None:
+    model = nn.Linear(3, 1)
+    with debug.watch(model) as seen:
+        (model(torch.ones(4, 3)).mean() * float("nan")).backward()
+    assert set(kinds(seen).values()) == {"exploding gradient"}
+
+
+@pytest.mark.parametrize(("lr", "kind"), [(100.0, "large updates"), (1e-8, "small updates")])
+def test_updates_of_a_wrong_scale(lr: float, kind: str) -> None:
+    model = nn.Linear(3, 1)
+    optimizer = torch.optim.SGD(model.parameters(), lr=lr)
+    with debug.watch(model, optimizer) as seen:
+        model(torch.ones(4, 3)).mean().backward()
+        before = model.weight.detach().clone()
+        optimizer.step()
+    (finding,) = seen.report()
+    assert (finding.kind, finding.name) == (kind, "weight")
+    change = (model.weight.detach() - before).norm() / before.norm()
+    assert finding.value == pytest.approx(change.item(), rel=1e-5)
