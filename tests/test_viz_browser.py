@@ -244,6 +244,10 @@ class TestBrowser:
         )
         assert len(browser.run(pending)) == 6
         assert browser.items()[tanh][-1] == ""
+        shown = f"return getComputedStyle(document.querySelector(`[data-key='{tanh}'] .value`)).visibility"
+        assert browser.run(shown) == "hidden"  # not computed yet
+        browser.go(len(steps))
+        assert browser.run(shown) == "visible"
         for step, one in enumerate(steps, 1):
             browser.go(step)
             acting = browser.run(

@@ -123,7 +123,7 @@ function ofRule(rules) {
   rules.forEach((rule, i) => {
     parts.push(make("p", { class: "formula" }, rule.formula));
     // One function may give the gradients of several operands: it is shown after the last of them.
-    if (rule.code && rules[i + 1]?.code !== rule.code) parts.push(make("pre", { tabindex: "0", "aria-label": `Source of the rule for ${rule.of}` }, rule.code));
+    if (rule.code && rules[i + 1]?.code !== rule.code) parts.push(make("pre", { class: "rule", tabindex: "0", "aria-label": `Source of the rule for ${rule.of}` }, rule.code));
   });
   return parts;
 }
