@@ -211,6 +211,28 @@ class TestStyles:
             assert box.heat is None
             assert len(box.lines) <= 1
 
+    @pytest.mark.parametrize("engine", [name for name in INSTALLED if name != "plain"])
+    def test_words_are_centred_in_their_boxes(self, engine):
+        out, params = neuron()
+        graph = viz.draw(out, params, show_values=True)
+        root = ET.fromstring(output._produce(graph, "svg", engine))
+        seen = 0
+        for g in root.iter(f"{SVG}g"):
+            if not (g.get("class") or "").startswith("node"):
+                continue
+            (shape, *_) = [
+                e for e in g.iter() if e.tag[len(SVG) :] in ("ellipse", "polygon", "path")
+            ]
+            middle = shape.get("cx")
+            if middle is None:
+                points = re.findall(r"(-?[\d.]+),", shape.get("points") or shape.get("d"))
+                middle = (min(map(float, points)) + max(map(float, points))) / 2
+            for text in g.iter(f"{SVG}text"):
+                assert text.get("text-anchor") == "middle"
+                assert math.isclose(float(text.get("x")), float(middle), abs_tol=0.02)
+                seen += 1
+        assert seen == sum(bool(box.title) + len(box.lines) for box in graph.picture.boxes)
+
     def test_marks_are_hot_or_cold(self):
         style = STYLES["light"]
         assert {style.alarm((mark,)) for mark in HOT} == {style.hot}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sysconfig
@@ -68,11 +69,36 @@ def _produce(drawing: Any, form: str, engine: str | None) -> bytes:
 
 
 def _finished(drawing: Any, form: str, content: bytes) -> bytes:
-    """Put patterns in the place of colours where the drawing is to be printed."""
-    if form != "svg" or not isinstance(drawing, Drawing) or drawing.look.name != "print":
+    """Centre the words of an SVG, and put patterns in the place of colours if it is to be printed."""
+    if form != "svg" or not isinstance(drawing, Drawing):
         return content
-    kinds = {box.kind for box in drawing.picture.boxes}
-    return with_patterns(content.decode(), {str(kind) for kind in kinds}).encode()
+    text = _NODE.sub(_centred, content.decode())
+    if drawing.look.name == "print":
+        text = with_patterns(text, {str(box.kind) for box in drawing.picture.boxes})
+    return text.encode()
+
+
+_NODE = re.compile(r'<g id="node\d+" class="node.*?</g>', re.DOTALL)
+_OUTLINE = re.compile(r'<(?:polygon|path)[^>]*? (?:points|d)="([^"]*)"')
+_WORDS = re.compile(r'(<text [^>]*?)text-anchor="start" x="[^"]*"')
+
+
+def _centred(found: re.Match[str]) -> str:
+    """Return a box whose lines are centred, however wide the reader's font makes them.
+
+    Graphviz writes where each line begins, by the widths of the font that it knows.
+    """
+    node = found[0]
+    ellipse = re.search(r'<ellipse[^>]*? cx="([^"]*)"', node)
+    outline = _OUTLINE.search(node)
+    if ellipse is not None:
+        middle = float(ellipse[1])
+    elif outline is not None:
+        columns = [float(x) for x in re.findall(r"(-?[\d.]+),-?[\d.]+", outline[1])]
+        middle = (min(columns) + max(columns)) / 2
+    else:
+        return node
+    return _WORDS.sub(rf'\1text-anchor="middle" x="{middle:g}"', node)
 
 
 def svg_of(drawing: Drawing) -> str:

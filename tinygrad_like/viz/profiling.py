@@ -201,7 +201,7 @@ def flops_of(op: Any, args: Sequence[Any], result: Any) -> int:
 
 def _products(name: str, args: Sequence[Any], size: int) -> int | None:
     """Return the multiply-adds of an op that is a product, whose result has `size` elements."""
-    shape = np.shape(args[0]) if isinstance(args[0], np.ndarray) else ()
+    shape: tuple[int, ...] = args[0].shape if isinstance(args[0], np.ndarray) else ()
     match name:
         case "matmul" | "linear":
             return size * shape[-1]
@@ -210,7 +210,7 @@ def _products(name: str, args: Sequence[Any], size: int) -> int | None:
         case "transposed_product":
             return size * shape[0]
         case "convolution":
-            return size * prod(args[1].shape[1:])
+            return size * int(prod(args[1].shape[1:]))
         case "attention":  # scores of all queries with all keys, and the sums of values
             return int(args[0].size + size) * int(args[1].shape[-2])
         case "rnn_layer" | "gru_layer" | "lstm_layer":
@@ -221,7 +221,7 @@ def _products(name: str, args: Sequence[Any], size: int) -> int | None:
             for x, labels in zip(args[0], args[1], strict=True):
                 for label, length in zip(labels, x.shape, strict=True):
                     lengths[label] = max(lengths.get(label, 1), length)
-            return prod(lengths.values()) * max(len(args[0]) - 1, 1)
+            return int(prod(lengths.values())) * max(len(args[0]) - 1, 1)
     return None
 
 
