@@ -136,9 +136,18 @@ def board(tmp_path_factory):
     with server(folder, "-m", "tensorboard.main", "--load_fast=false", *options) as (log, process):
         url = wait_for(address, log, process)
 
-        def loaded():
-            runs = get(url + "/data/runs")
-            return runs if {".", "tried", "both/a"} <= set(runs) else None
+        def loaded():  # runs are listed before all of them is read; these are what was written last
+            graph = get(url + "/data/plugin/graphs/info").get(".", {}).get("run_graph")
+            curves = get(url + "/data/plugin/scalars/tags")
+            if not graph or "hp/accuracy" not in curves.get("tried", ()):
+                return None
+            if not all("both" in curves.get(f"both/{name}", ()) for name in "ab"):
+                return None
+            found = [
+                get(url + "/data/plugin/scalars/scalars", run=f"both/{name}", tag="both")
+                for name in "ab"
+            ]
+            return True if [len(points) for points in found] == [3, 3] else None
 
         wait_for(loaded, log, process)
         yield url, values

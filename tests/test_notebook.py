@@ -134,6 +134,16 @@ def test_cells_of_large_heat_maps_are_means():
     assert np.abs(opacity - 255 * means / means.max()).max() <= 0.51
 
 
+def test_of_many_short_rows_the_ends_are_shown():
+    values = torch.arange(2000).reshape(1000, 2)
+    shown = page(values)
+    assert not shown.pictures
+    assert shown.cells[0] == ["0", "1"]
+    assert shown.cells[3:6] == [["6", "7"], ["992 more rows"], ["1992", "1993"]]
+    assert shown.cells[-1] == ["1998", "1999"]
+    assert len(page(torch.arange(500)).pictures) == 1  # one long row
+
+
 def test_more_dimensions_are_slices():
     shown = page(torch.arange(24).reshape(2, 3, 2, 2))
     assert len(shown.cells) == 12

@@ -26,6 +26,7 @@ __all__ = ["module_html", "summary_html", "tensor_html"]
 Array = np.ndarray[Any, Any]
 
 TABLE = 12  # up to so many rows and columns are written out as numbers
+ENDS = 4  # of more rows, so many at either end
 SLICES = 8  # of three dimensions and more, so many tables are shown
 SIDE = 96  # rows and columns of a heat map; more are averaged
 BELOW, ABOVE, STRANGE = (47, 118, 200), (212, 58, 58), (190, 40, 210)  # < 0, > 0, nan and inf
@@ -108,6 +109,10 @@ def _numbers(array: Array) -> str:
         return ""
     grid = array.reshape(-1, *((1, 1, *array.shape)[-2:]))
     leading = array.shape[:-2]
+    if len(grid) == 1 and grid.shape[2] <= TABLE < grid.shape[1]:  # a list of short rows
+        kept = np.r_[:ENDS, -ENDS:0]
+        shown = _table(grid[0, kept], _bound([grid[0]]), f"{grid.shape[1] - 2 * ENDS:,} more rows")
+        return f"<div>{shown}</div>"
     small = max(grid.shape[1:]) <= TABLE and (not leading or grid[0].size * len(grid) <= 256)
     cells = (1, 1) if small else _cells(grid.shape[1:])
     tables = [_means(table, *cells) for table in grid[:SLICES]]
@@ -132,9 +137,14 @@ def _bound(tables: Sequence[Array]) -> float:
     return float(np.max(sizes, initial=0, where=np.isfinite(sizes))) or 1.0
 
 
-def _table(table: Array, bound: float) -> str:
+def _table(table: Array, bound: float, between: str = "") -> str:
+    """Return a table of numbers; what stands in its middle says that rows were left out."""
     rows = []
-    for row in table:
+    for number, row in enumerate(table):
+        if between and number == len(table) // 2:
+            rows.append(
+                f'<tr><td class="tgl-left tgl-faint" colspan="{len(row)}">{between}</td></tr>'
+            )
         cells = []
         for value in row.tolist():
             red, green, blue, alpha = _colour(value, bound)
