@@ -24,6 +24,7 @@ exclude_patterns = ["_build", "**.ipynb_checkpoints"]
 
 # Single backquotes name objects: a link where there is such a page, plain code where not.
 default_role = "py:obj"
+highlight_language = "none"  # where a block doesn't say: diagrams
 add_module_names = False
 toc_object_entries = False
 autosummary_generate = False
