@@ -11,7 +11,7 @@ import pytest
 
 import tinygrad_like as ours
 from tests.test_out import CALLS
-from tinygrad_like import generate, keywords, outs
+from tinygrad_like import deferred, generate, keywords, outs
 
 # ----- What stays as it was -----------------------------------------------------------------------
 
@@ -154,5 +154,9 @@ def test_methods_in_place_show_what_they_take(method, names):
     assert [*inspect.signature(getattr(ours.Tensor, method)).parameters] == names.split()
 
 
-def test_modules_that_come_later_are_listed():
+def test_what_comes_later_is_listed():
+    torch = pytest.importorskip("torch")
     assert {"linalg", "func", "special", "signal", "backends"} < set(dir(ours))
+
+    for name in deferred.HOMES.keys() - {"explain"}:  # which PyTorch has not
+        assert hasattr(ours, name) == (name in dir(ours)) == hasattr(torch, name), name

@@ -18,7 +18,7 @@ from tinygrad_like.autograd.grad_mode import (
     no_grad,
     set_grad_enabled,
 )
-from tinygrad_like.deferred import HOMES as _HOMES
+from tinygrad_like.deferred import FUNCTIONS as _DEFERRED
 from tinygrad_like.deferred import public as _public
 from tinygrad_like.device import Device as device
 from tinygrad_like.dtypes import (
@@ -143,13 +143,13 @@ def __getattr__(name: str) -> _Any:
         import importlib
 
         return importlib.import_module(f"{__name__}.{name}")
-    if name in _HOMES:
+    if name in _DEFERRED:
         return _public(name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_HOMES, *_MODULES})
+    return sorted({*globals(), *_DEFERRED, *_MODULES})
 
 
 _keep_freed()

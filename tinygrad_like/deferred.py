@@ -19,8 +19,10 @@ _STRIDED: tuple[str, ...] = (
     "empty_permuted",
     "resize_as_",
 )
-_STRIDED += ("apply_", "dim_order", "is_set_to", "map2_", "map_", "new_empty_strided")
-_STRIDED += ("resize_", "set_")
+
+# Of `Tensor` alone.
+_METHODS: tuple[str, ...] = ("apply_", "dim_order", "is_set_to", "map2_", "map_")
+_METHODS += ("new_empty_strided", "resize_", "set_")
 
 _RARE: tuple[str, ...] = tuple(
     f"{name}_copy"
@@ -50,11 +52,13 @@ HOMES = {
     "i0": "special.bessel",
     **{f"{name}_window": "signal.windows" for name in _WINDOWS},
     **dict.fromkeys(("TypedStorage", "UntypedStorage", "load", "save"), "serialization"),
-    **dict.fromkeys(_STRIDED, "ops.strided"),
+    **dict.fromkeys((*_STRIDED, *_METHODS), "ops.strided"),
     **dict.fromkeys(_RARE, "ops.rare"),
     **dict.fromkeys(_SETTINGS, "settings"),
     **dict.fromkeys(("pca_lowrank", "svd_lowrank"), "linalg.lowrank"),
 }
+
+FUNCTIONS = [name for name in HOMES if name not in _METHODS]
 
 
 def find(name: str) -> Any:
