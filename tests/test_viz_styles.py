@@ -201,6 +201,20 @@ class TestStyles:
         )
         assert "for-print" not in output._produce(viz.draw(out), "svg", engine).decode()
 
+    @pytest.mark.parametrize("engine", INSTALLED)
+    def test_heat_is_seen_in_print_too(self, engine):
+        w = torch.tensor([1.0, 1.0], requires_grad=True)
+        before = viz.snapshot((w * w).sum())
+        with torch.no_grad():
+            w.mul_(3)
+        graph = viz.draw((w * w).sum(), {"w": w}, compare=before, style="print")
+        root = ET.fromstring(output._produce(graph, "svg", engine))
+        (box,) = [g for g in root.iter(f"{SVG}g") if "parameter" in g.get("class", "").split()]
+        assert "warm" in box.get("class").split()
+        assert STYLES["print"].change[1] in {e.get("fill") for e in box.iter()}
+        rules = "".join(s.text for s in root.iter(f"{SVG}style"))
+        assert rules.count("parameter:not(.warm)") == 3
+
     def test_the_default_is_light_and_says_nothing_new(self):
         out, params = neuron()
         graph = viz.draw(out, params)

@@ -151,8 +151,8 @@ def paint_of(box: Box, style: Style) -> tuple[str, str, str, str, float]:
 
 
 def classes_of(box: Box) -> str:
-    """Return the classes of a box in an SVG: its marks, and at the end its kind."""
-    return " ".join([*dict.fromkeys(box.marks), box.kind])
+    """Return the classes of a box in an SVG: its marks, whether it has heat, and its kind at the end."""
+    return " ".join([*dict.fromkeys(box.marks), *["warm"] * (box.heat is not None), box.kind])
 
 
 def _add_boxes(drawing: Drawing, numbers: list[int]) -> None:

@@ -171,7 +171,7 @@ _RULES: dict[str, tuple[int, str]] = {  # size of the tile, and what is drawn on
 
 
 def with_patterns(svg: str, kinds: set[str]) -> str:
-    """Return an SVG document with a pattern in each box of the kinds that have one.
+    """Return an SVG document with a pattern in each box of the kinds that have one, unless heat fills it.
 
     The words on a pattern get a white rim. Everything stands under a class of its own, so that it
     changes no other picture of the same page.
@@ -189,7 +189,7 @@ def with_patterns(svg: str, kinds: set[str]) -> str:
             "</pattern>"
         )
         shapes = ",".join(
-            f'.for-print .{kind} {shape}:not([fill="none"])'
+            f'.for-print .{kind}:not(.warm) {shape}:not([fill="none"])'
             for shape in ("polygon", "path", "rect")
         )
         rules.append(f"{shapes}{{fill:url(#pattern-{kind})}}")
