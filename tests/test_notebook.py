@@ -181,6 +181,15 @@ def test_modules_are_trees():
     assert page(nn.ReLU().eval()).chips == ["no parameters", "evaluating"]
 
 
+def test_parameters_without_a_shape():
+    shown = page(nn.Sequential(nn.LazyLinear(3), nn.Linear(3, 2)))
+    waiting = "and 2 of shapes that come with the first input"
+    assert shown.chips == ["8 parameters", "32 bytes", waiting, "training"]
+    assert shown.texts.count("weight") == 2
+    chips = page(nn.LazyLinear(3).weight).chips
+    assert chips == ["its shape comes with the first input"]
+
+
 def test_names_are_escaped():
     class Odd(nn.Module):
         def extra_repr(self):

@@ -16,6 +16,7 @@ import numpy as np
 
 from tinygrad_like import dtypes
 from tinygrad_like.graph import AccumulateGrad
+from tinygrad_like.nn.parameter import is_lazy
 
 if TYPE_CHECKING:
     from tinygrad_like.nn.module import Module
@@ -64,6 +65,11 @@ def tensor_html(tensor: Any) -> str:
     >>> "1 x 2" in html, "requires grad" in html, ">-2</td>" in html
     (True, True, True)
     """
+    if is_lazy(tensor):
+        unknown = (
+            f"<b>{escape(type(tensor).__name__)}</b>{_chip('its shape comes with the first input')}"
+        )
+        return f'{STYLE}<div class="tgl">{unknown}</div>'
     array = tensor.array
     chips = [_size(array.shape), dtypes.named(array.dtype).name]
     if isinstance(tensor.node, AccumulateGrad):
@@ -222,11 +228,13 @@ def module_html(module: Module) -> str:
     >>> "15 parameters" in html, html.count("<details"), "in_features=4" in html
     (True, 2, True)
     """
-    parameters = list(module.parameters())
-    total = sum(p.array.size for p in parameters)
-    fixed = sum(p.array.size for p in parameters if not p.requires_grad)
+    known = [p for p in module.parameters() if not is_lazy(p)]
+    waiting = sum(map(is_lazy, module.parameters()))
+    total = sum(p.array.size for p in known)
+    fixed = sum(p.array.size for p in known if not p.requires_grad)
     told = [_counted(total, "parameter")]
-    told += [_bytes(sum(p.array.nbytes for p in parameters))] if total else []
+    told += [_bytes(sum(p.array.nbytes for p in known))] if total else []
+    told += [f"and {waiting} of shapes that come with the first input"] if waiting else []
     told += [f"{fixed:,} fixed"] if fixed else []
     told += ["training" if module.training else "evaluating"]
     tree = _branch("", module, total, "".join(map(_chip, told)), opened=True)
@@ -239,7 +247,8 @@ def _branch(name: str, module: Module, total: int, told: str, opened: bool) -> s
     title = f'<span class="tgl-faint">{escape(name)}</span> ' if name else ""
     title += f"<b>{kind}</b>"
     title += f' <code class="tgl-faint">{details}</code>' if details else ""
-    if not told and (count := sum(p.array.size for p in module.parameters())):
+    sizes = (p.array.size for p in module.parameters() if not is_lazy(p))
+    if not told and (count := sum(sizes)):
         told = f' <span class="tgl-faint">{count:,}</span>' + _bar(count / total)
     inner = [_parameter(own, p) for own, p in module.named_parameters(recurse=False)]
     inner += [
@@ -252,6 +261,8 @@ def _branch(name: str, module: Module, total: int, told: str, opened: bool) -> s
 
 
 def _parameter(name: str, parameter: Any) -> str:
+    if is_lazy(parameter):
+        return f'<div class="tgl-leaf"><code>{escape(name)}</code></div>'
     fixed = "" if parameter.requires_grad else " fixed"
     kind = dtypes.named(parameter.array.dtype).name
     what = f"{_size(parameter.array.shape)} {kind}{fixed}"
