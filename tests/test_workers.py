@@ -518,6 +518,7 @@ def test_a_script_without_a_guard_is_told_so(tmp_path):
     )
     assert done.returncode != 0
     assert "if __name__ == '__main__'" in done.stderr
+    assert "multiprocessing_context='fork'" in done.stderr
 
 
 @linux

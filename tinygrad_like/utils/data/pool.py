@@ -260,7 +260,8 @@ class WorkerBatches:
         if not self.heard:
             told.append(
                 "Workers import the script that was started: what it does at its top level belongs "
-                "under `if __name__ == '__main__':`."
+                "under `if __name__ == '__main__':`. What a notebook defines they cannot import: "
+                "there, use multiprocessing_context='fork'."
             )
         self._end()
         raise RuntimeError(" ".join(told))
