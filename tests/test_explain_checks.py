@@ -95,6 +95,22 @@ def test_a_common_factor_is_named():
     assert "finite differences give [2, 0, 4], which is -2 times that (see" in str(wrong)
 
 
+def test_a_wrong_function_of_one_number_is_found():
+    class Cube(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, x):
+            ctx.save_for_backward(x)
+            return x**3
+
+        @staticmethod
+        def backward(ctx, g):
+            (x,) = ctx.saved_tensors
+            return 2 * g * x  # 3 x^2 was meant
+
+    loss = Cube.apply(torch.tensor(2.0, requires_grad=True))
+    assert "finite differences give 12" in str(explain(loss, check=True, show=False).wrong)
+
+
 def test_a_rule_that_is_right_by_chance_is_tried_elsewhere():
     lesson = explain(WrongCube.apply(leaf(0.0, 0.0)).sum(), check=True, show=False)
     assert lesson.wrong.op == "WrongCube"
