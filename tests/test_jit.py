@@ -5,6 +5,7 @@ import os
 import pkgutil
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -127,8 +128,21 @@ def test_two_processes_never_write_one_file_of_the_cache(numba, monkeypatch, tmp
     assert anybody.load("our types") in (None, "our code")
 
 
+def test_threads_that_want_a_new_kernel_at_once(numba, monkeypatch):
+    from tinygrad_like.jit import compiler
+
+    monkeypatch.setattr(compiler, "_FOLDER", None)
+    for _ in range(3):
+        made = compiler.kernel_of_views(reads=0)(_double)
+        arrays = [np.ones(4) for _ in range(8)]
+        with ThreadPoolExecutor(8) as pool:
+            list(pool.map(made, arrays))
+        assert all((array == 2).all() for array in arrays)
+
+
 def _double(x):
-    x *= 2
+    for i in range(x.size):
+        x[i] *= 2
 
 
 def test_without_numba():

@@ -9,6 +9,7 @@ import hashlib
 import os
 import sys
 import tempfile
+import threading
 import uuid
 from collections.abc import Callable
 from pathlib import Path
@@ -93,17 +94,22 @@ def kernel_of_views(*, reads: int) -> Callable[[Callable[..., Any]], Callable[..
     def declare(function: Callable[..., Any]) -> Callable[..., None]:
         made = kernel(function)
         known: set[Any] = set()
+        lock = threading.Lock()
 
-        def run(*args: Any) -> None:
-            if args[0].dtype not in known:
-                kinds = [_typeof(a) for a in args]
-                for i, kind in enumerate(kinds):
-                    if isinstance(kind, numba.types.Array):
-                        kinds[i] = kind.copy(layout="A", readonly=i < reads)
+        def prepare(args: tuple[Any, ...]) -> None:
+            kinds = [_typeof(a) for a in args]
+            for i, kind in enumerate(kinds):
+                if isinstance(kind, numba.types.Array):
+                    kinds[i] = kind.copy(layout="A", readonly=i < reads)
+            with lock:  # else one thread forbids compiling before another has begun to
                 made.disable_compile(False)
                 made.compile(tuple(kinds))
                 made.disable_compile()
-                known.add(args[0].dtype)
+            known.add(args[0].dtype)
+
+        def run(*args: Any) -> None:
+            if args[0].dtype not in known:
+                prepare(args)
             made(*args)
 
         return run
