@@ -202,6 +202,11 @@ _REASONS = {
 ELSEWHERE = {name: reason for reason, names in _REASONS.items() for name in names.split()}
 
 
+_WINDOWS = "windows of different sizes are taken one by one"
+# Why a line is more than `op_table.LIMIT` times as slow as PyTorch's.
+REASONS = {"AdaptiveMaxPool3d(5) <- volume": _WINDOWS, "AdaptiveMaxPool2d(7) <- image": _WINDOWS}
+
+
 def elsewhere(name: str) -> bool:
     """Return True if a layer is rightly not on the page; a lazy one soon is the one it waits for."""
     return name in ELSEWHERE or name.startswith("Lazy")

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmarks import layer_table
 from benchmarks.op_table import LIMIT, REASONS
 from benchmarks.systems import TITLES, USUAL
 from benchmarks.timing import spread
@@ -96,7 +97,8 @@ def op_summary(title: str, results: Results, worst: int = 10) -> str:
             largest.append(f"Largest, {TITLES[system]}: {last}.")
             if system in USUAL:
                 slow |= {name for name, ratio in found.items() if ratio > LIMIT}
-    reasons = [f"* `{name}`: {REASONS.get(name, 'no reason is known')}" for name in sorted(slow)]
+    known = layer_table.REASONS | REASONS
+    reasons = [f"* `{name}`: {known.get(name, 'no reason is known')}" for name in sorted(slow)]
     if reasons:
         largest.append("\n".join([f"Above {LIMIT}:", "", *reasons]))
     return "\n\n".join([table(title, ["", "median", "above 1"], rows), *largest])

@@ -279,6 +279,7 @@ def test_what_is_slow_is_given_a_reason(monkeypatch):
 
 def test_reasons_are_of_ops_on_the_page():
     assert set(REASONS) <= set(EXPRESSIONS)
+    assert set(layer_table.REASONS) <= set(layer_table.EXPRESSIONS)
 
 
 def test_the_details_name_who_is_absent():
