@@ -5,6 +5,7 @@ import json
 import signal
 import subprocess
 import sys
+from collections import Counter
 from contextlib import nullcontext
 from pathlib import Path
 
@@ -99,14 +100,17 @@ ELSEWHERE = {
     "ctc_loss": "it needs frames, labels and lengths",
     **dict.fromkeys(["least_squares", "log_determinant"], "like their neighbours"),
     **dict.fromkeys(
-        ["erfcx", "i0", "i0e", "i1", "i1e", "igamma", "igammac", "ndtri", "zeta"],
+        ["erfcx", "i0", "i0e", "i1", "i1e", "igamma", "igammac", "log_ndtr", "ndtri", "zeta"],
         "SciPy computes it",
     ),
 }
 
 
 def test_every_differentiable_op_is_on_the_page():
-    codes = {op.forward.__code__: name for name, op in REGISTRY.items()}
+    shared = Counter(op.forward.__code__ for op in REGISTRY.values())
+    # Closures made in one place have one code: it does not tell them apart.
+    own = {name: op.forward.__code__ for name, op in REGISTRY.items()}
+    codes = {code: name for name, code in own.items() if shared[code] == 1}
     seen = set()
 
     def profile(frame, event, argument):
