@@ -235,6 +235,64 @@ def test_a_notebook_shows_plots_without_pyplot():
     assert (base64.b64decode(png) if isinstance(png, str) else png).startswith(b"\x89PNG")
 
 
+def executed(path, cells):
+    """Run a notebook's cells as Jupyter does; return all that they print and show as HTML."""
+    for package in ("nbclient", "ipykernel"):
+        pytest.importorskip(package)
+    import nbclient
+    import nbformat
+
+    notebook = nbformat.v4.new_notebook()
+    notebook.cells = [nbformat.v4.new_code_cell(cell) for cell in cells]
+    resources = {"metadata": {"path": str(path)}}
+    nbclient.NotebookClient(notebook, timeout=120, resources=resources).execute()
+    return [
+        "".join(
+            output.get("text", "") + output.get("data", {}).get("text/html", "")
+            for output in cell.outputs
+        )
+        for cell in notebook.cells
+    ]
+
+
+@pytest.fixture
+def jupyter(tmp_path, monkeypatch):
+    monkeypatch.setenv("IPYTHONDIR", str(tmp_path))
+    monkeypatch.setenv("JUPYTER_PLATFORM_DIRS", "1")
+    return tmp_path
+
+
+def test_places_are_cells_and_their_lines(jupyter):
+    told = executed(
+        jupyter,
+        [
+            "import tinygrad_like as torch\nfrom tinygrad_like import viz",
+            "x = torch.tensor([1.0, 2.0], requires_grad=True)\ny = x * x",
+            """class Cube(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x):
+        return x * 3
+
+    @staticmethod
+    def backward(ctx, g):
+        return g
+
+lesson = torch.explain(Cube.apply(y).sum(), check=True)
+print(lesson, lesson.wrong.place)
+print(viz.draw(y).source)
+lesson""",
+            "try:\n    y @ torch.ones(3)\nexcept RuntimeError as error:\n    print(torch.debug.text(error))",
+        ],
+    )
+    assert "at cell 2, line 2\n    y = x * x\n" in told[2]
+    assert "cell 3, line 6\n" in told[2]  # where Cube's rule begins
+    assert 'tooltip="cell 2, line 2"' in told[2]
+    assert "at cell 2, line 2</p>" in told[2]  # the lesson as HTML
+    assert "at cell 4, line 2: y @ torch.ones(3)" in told[3]
+    assert "made by Mul at cell 2, line 2: y = x * x" in told[3]
+    assert "ipykernel" not in "".join(told)
+
+
 in_checkout = pytest.mark.skipif(not TUTORIAL.exists(), reason="runs beside the documentation only")
 
 
@@ -247,16 +305,14 @@ def test_the_tutorial_is_stored_without_outputs():
 
 
 @in_checkout
-def test_the_tutorial_runs(tmp_path, monkeypatch):
+def test_the_tutorial_runs(jupyter):
     for package in ("nbclient", "ipykernel", "matplotlib"):
         pytest.importorskip(package)
     import nbclient
     import nbformat
 
-    monkeypatch.setenv("IPYTHONDIR", str(tmp_path))
-    monkeypatch.setenv("JUPYTER_PLATFORM_DIRS", "1")
     notebook = nbformat.read(TUTORIAL, as_version=4)
-    resources = {"metadata": {"path": str(tmp_path)}}
+    resources = {"metadata": {"path": str(jupyter)}}
     nbclient.NotebookClient(notebook, timeout=120, resources=resources).execute()
     shown = [
         set(output["data"])

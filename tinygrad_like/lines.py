@@ -48,9 +48,12 @@ def user_line(frame: FrameType | None) -> Line | None:
     return None if frame is None else (frame.f_code, frame.f_lasti)
 
 
-def here() -> Line | None:
-    """Return the line of the user's program that is running now, None if lines are not noted."""
-    return user_line(sys._getframe(1)) if tracing.on else None
+def here(above: int = 1) -> Line | None:
+    """Return the line of the user's program that is running now, None if lines are not noted.
+
+    The frames of `above` callers are known to be this package's; not looking at them saves half.
+    """
+    return user_line(sys._getframe(above)) if tracing.on else None
 
 
 def line_number(line: Line) -> int:
@@ -62,11 +65,28 @@ def line_number(line: Line) -> int:
     return code.co_firstlineno
 
 
+def cell(filename: str) -> str:
+    """Return ``cell 3`` for code that was typed into a notebook, "" for a file."""
+    ipython = sys.modules.get("IPython")
+    shell = ipython.get_ipython() if ipython is not None else None
+    named = getattr(getattr(shell, "compile", None), "format_code_name", None)
+    found = named(filename) if named is not None else None  # ("Cell", "In[3]")
+    return f"cell {found[1].removeprefix('In[').removesuffix(']')}" if found else ""
+
+
+def place(filename: str, number: int, short: bool = False) -> str:
+    """Return ``train.py:12``, in a notebook ``cell 3, line 12``; `short` leaves folders out."""
+    typed = cell(filename)
+    if typed:
+        return f"{typed}, line {number}"
+    return f"{os.path.basename(filename) if short else filename}:{number}"
+
+
 def describe(line: Line | None) -> str:
     """Return ``file.py:12`` for a kept place, or ``an unknown line``."""
     if line is None:
         return "an unknown line"
-    return f"{line[0].co_filename}:{line_number(line)}"
+    return place(line[0].co_filename, line_number(line))
 
 
 def located(code: CodeType, number: int, inside: str = "") -> str:
@@ -74,7 +94,7 @@ def located(code: CodeType, number: int, inside: str = "") -> str:
     import linecache
 
     text = linecache.getline(code.co_filename, number).strip()
-    return f"{code.co_filename}:{number}{inside}" + (f": {text}" if text else "")
+    return f"{place(code.co_filename, number)}{inside}" + (f": {text}" if text else "")
 
 
 def recorded(what: str, line: Line | None) -> str:

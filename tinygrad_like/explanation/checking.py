@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from tinygrad_like import lines
 from tinygrad_like.autograd.grad_mode import enable_grad, no_grad
 from tinygrad_like.backward import grad
 from tinygrad_like.explanation.steps import BackwardStep
@@ -463,5 +464,5 @@ def _place(node: Any) -> str:
     for rule in rules:
         code = getattr(rule, "__code__", None)
         if code is not None and not _is_ours(rule):
-            return f"{code.co_filename}:{code.co_firstlineno}"
+            return lines.place(code.co_filename, code.co_firstlineno)
     return ""

@@ -16,13 +16,13 @@ import functools
 import importlib
 import inspect
 import linecache
-import os
 import pkgutil
 import re
 from collections.abc import Callable
 from typing import Any
 
 from tinygrad_like.graph import AccumulateGrad, Node, Pick
+from tinygrad_like.lines import place
 from tinygrad_like.registry import REGISTRY
 from tinygrad_like.viz.textbook import RESULTS, RULES, SYMBOLS
 
@@ -77,8 +77,8 @@ def _spoken(rule: Callable[..., Any]) -> str:
     names = ", ".join(code.co_varnames[: code.co_argcount + code.co_kwonlyargcount])
     if code.co_name == "<lambda>":
         return f"lambda {names}: {_body(rule) or '...'}"
-    place = f"{os.path.basename(code.co_filename)}:{code.co_firstlineno}"
-    return f"def {code.co_name}({names}) in {place}"
+    where = place(code.co_filename, code.co_firstlineno, short=True)
+    return f"def {code.co_name}({names}) in {where}"
 
 
 _FUNCTIONS = frozenset(
@@ -199,7 +199,7 @@ def passed_on(op_name: str, argument: str) -> str:
         return body
     code = rule.__code__
     called = "a lambda" if body else f"{rule.__name__}(g, ...)"
-    return f"{called}, {os.path.basename(code.co_filename)}:{code.co_firstlineno}"
+    return f"{called}, {place(code.co_filename, code.co_firstlineno, short=True)}"
 
 
 def formula(op_name: str, argument: str) -> str:

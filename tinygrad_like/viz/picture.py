@@ -7,16 +7,14 @@ graph may be as deep as it likes.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
 
-from tinygrad_like import dtypes
+from tinygrad_like import dtypes, lines
 from tinygrad_like.graph import AccumulateGrad, Node, Pick, Traced, reachable
-from tinygrad_like.lines import line_number
 
 Kind = Literal[
     "operation",
@@ -82,13 +80,26 @@ class Box:
 
 @dataclass
 class Cluster:
-    """One call of a module: a frame around the boxes of its operations."""
+    """A frame around the boxes of the operations of a call of a module, or of a round of a loop.
+
+    Attributes:
+        title: what stands at its upper edge.
+        first, last: the ticks of the clock between which its operations were recorded.
+        parent: the frame it lies in.
+        depth: how many frames it lies in.
+        level: how many of them are calls of modules.
+        folded: whether it is shown as one box.
+        round: whether it stands for one or several rounds of a loop.
+    """
 
     title: str
-    parent: int | None
-    first: int
-    last: int
-    depth: int
+    first: int = 0
+    last: int = 0
+    parent: int | None = None
+    depth: int = 0
+    level: int = 0
+    folded: bool = False
+    round: bool = False
 
 
 @dataclass
@@ -287,7 +298,13 @@ def place(node: Node) -> str:
     """Return file and line of the user's program that recorded `node`, without the folder."""
     if node.line is None:
         return ""
-    return f"{os.path.basename(node.line[0].co_filename)}:{line_number(node.line)}"
+    code, _ = node.line
+    return lines.place(code.co_filename, lines.line_number(node.line), short=True)
+
+
+def counted(number: int, noun: str) -> str:
+    """Return ``1,234 operations`` or ``1 operation``."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def operation_name(node: Node) -> str:
@@ -301,25 +318,27 @@ def operation_name(node: Node) -> str:
 
 def clusters_of(calls: Iterable[Call], names: Names) -> list[Cluster]:
     """Return a cluster for each call of a module, each knowing the call it happened in."""
-    ordered = sorted(calls, key=lambda call: (call[1], -call[2]))
-    clusters: list[Cluster] = []
-    open_calls: list[int] = []
-    for module, first, last in ordered:
-        while open_calls and clusters[open_calls[-1]].last < last:
-            open_calls.pop()
+    found = []
+    for module, first, last in calls:
         name = names.modules.get(id(module), "").rpartition(".")[2]
         kind = type(module).__name__
-        clusters.append(
-            Cluster(
-                title=f"{name}: {kind}" if name else kind,
-                parent=open_calls[-1] if open_calls else None,
-                first=first,
-                last=last,
-                depth=len(open_calls),
-            )
-        )
-        open_calls.append(len(clusters) - 1)
-    return clusters
+        found.append(Cluster(f"{name}: {kind}" if name else kind, first, last))
+    return nested(found)
+
+
+def nested(clusters: Iterable[Cluster]) -> list[Cluster]:
+    """Return clusters, outer ones first, each knowing the one that it lies in."""
+    ordered = sorted(clusters, key=lambda cluster: (cluster.first, -cluster.last, not cluster.round))
+    around: list[int] = []
+    for index, cluster in enumerate(ordered):
+        while around and ordered[around[-1]].last < cluster.last:
+            around.pop()
+        cluster.parent, cluster.depth, cluster.level = None, len(around), 0
+        if around:
+            outer = ordered[around[-1]]
+            cluster.parent, cluster.level = around[-1], outer.level + (not outer.round)
+        around.append(index)
+    return ordered
 
 
 def assign(nodes: Sequence[Node], clusters: Sequence[Cluster]) -> dict[Node, int]:

@@ -26,7 +26,7 @@ import numpy as np
 
 from tinygrad_like import dtypes
 from tinygrad_like.graph import AccumulateGrad, Node, Traced
-from tinygrad_like.lines import line_number
+from tinygrad_like.lines import cell, line_number
 from tinygrad_like.viz.digest import SIDE, brief, digest, with_heat
 from tinygrad_like.viz.formulas import argument_names, formula_of, rule_source
 from tinygrad_like.viz.picture import (
@@ -405,4 +405,4 @@ def _excerpt(filename: str, line: int) -> dict[str, Any]:
     # The folders around the user's program are nobody's affair.
     inside = filename.startswith(os.getcwd() + os.sep)
     name = os.path.relpath(filename) if inside else os.path.basename(filename)
-    return {"file": name, "line": line, "first": first, "code": lines}
+    return {"file": cell(filename) or name, "line": line, "first": first, "code": lines}
