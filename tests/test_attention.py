@@ -7,9 +7,9 @@ import pytest
 
 import tinygrad_like as ours
 from tinygrad_like import jit
+from tinygrad_like.arrays import attention_blocks as blocks
 from tinygrad_like.nn import functional as F
 from tinygrad_like.ops import attention as module
-from tinygrad_like.ops import attention_blocks as blocks
 
 torch = pytest.importorskip("torch")
 TF = torch.nn.functional

@@ -6,10 +6,10 @@ import pytest
 import tinygrad_like as ours
 from tests.watching import watch
 from tinygrad_like import jit, threads
+from tinygrad_like.arrays import correlation, windows
+from tinygrad_like.arrays.windows import Axis
 from tinygrad_like.graph import result_type
 from tinygrad_like.nn import functional as F
-from tinygrad_like.ops import correlation, windows
-from tinygrad_like.ops.windows import Axis
 
 torch = pytest.importorskip("torch")
 

@@ -6,6 +6,7 @@ import ast
 import doctest
 import importlib
 import pkgutil
+import re
 import subprocess
 import sys
 import tomllib
@@ -67,6 +68,15 @@ def test_every_folder_of_modules_is_a_package() -> None:
     for name in ("tinygrad_like", "nn"):
         for path in (ROOT / name).rglob("*.py"):
             assert (path.parent / "__init__.py").exists(), path
+
+
+@in_checkout
+def test_array_code_knows_nothing_of_graphs() -> None:
+    for path in (ROOT / "tinygrad_like" / "arrays").glob("*.py"):
+        known = set(
+            re.findall(r"^from tinygrad_like(?:\.(\w+)|(?= import))", path.read_text(), re.M)
+        )
+        assert known <= {"", "arrays", "dtypes", "jit", "lines", "random", "threads"}, path
 
 
 def run_python(code: str) -> str:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 import tinygrad_like as ours
 from tinygrad_like import jit
-from tinygrad_like.ops import accumulating
+from tinygrad_like.arrays import accumulating
 
 torch = pytest.importorskip("torch")
 

@@ -6,7 +6,7 @@ import pytest
 import tinygrad_like as ours
 from tests.both import compare
 from tinygrad_like import jit
-from tinygrad_like.ops import linalg
+from tinygrad_like.arrays import products as module
 
 nan, inf = float("nan"), float("inf")
 
@@ -250,16 +250,16 @@ def products(monkeypatch):
     """Return a list that gets the shape of each result that a kernel makes, on one thread."""
     pytest.importorskip("numba")
     monkeypatch.setattr(jit._switch, "on", True)
-    monkeypatch.setattr(linalg, "get_num_threads", lambda: 1)
+    monkeypatch.setattr(module, "get_num_threads", lambda: 1)
     made = []
-    declared = linalg._multiply
+    declared = module._multiply
 
     def watched(x, y, start, out, *options):
         made.append(out.shape)
         declared(x, y, start, out, *options)
         assert jit.enabled()  # it would be off if numba had failed
 
-    monkeypatch.setattr(linalg, "_multiply", watched)
+    monkeypatch.setattr(module, "_multiply", watched)
     return made
 
 
@@ -281,7 +281,7 @@ def test_blas_makes_what_it_is_better_at(products, monkeypatch):
     ours.nn.functional.linear(ones(700, 600), ones(67, 600), ones(67))  # a large inner dimension
     ours.nn.functional.linear(ones(700, 40), ones(67, 40))  # no bias
     ours.nn.functional.linear(ones(9000, 40), ones(7, 40), ones(7))  # narrow
-    monkeypatch.setattr(linalg, "get_num_threads", lambda: 2)  # BLAS has threads of its own
+    monkeypatch.setattr(module, "get_num_threads", lambda: 2)  # BLAS has threads of its own
     ours.nn.functional.linear(ones(700, 40), ones(67, 40), ones(67))
     assert products == []
 
@@ -298,6 +298,6 @@ def test_products_of_small_matrices(products, rows, columns, reach, turned):
     x = x.astype("float32")
     memory = np.empty((2, 3, columns, rows) if turned else (2, 3, rows, columns), "float32")
     out = memory.swapaxes(2, 3) if turned else memory
-    linalg.multiply_into(x, y, out, *reach)
+    module.multiply_into(x, y, out, *reach)
     np.testing.assert_allclose(out, x @ y, atol=1e-5)
     assert bool(products) == (rows > 5 and columns >= 16 and not turned)

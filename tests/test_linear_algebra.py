@@ -5,8 +5,9 @@ import pytest
 
 import tinygrad_like as ours
 from tests.both import flat, outcome
+from tinygrad_like.arrays import matrices
 from tinygrad_like.autograd import gradcheck, gradgradcheck
-from tinygrad_like.ops import distances, matrices
+from tinygrad_like.ops import distances
 
 nan, inf = float("nan"), float("inf")
 

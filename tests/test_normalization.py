@@ -6,9 +6,9 @@ import pytest
 import tinygrad_like as ours
 from tests.watching import watch
 from tinygrad_like import jit, threads
+from tinygrad_like.arrays import norm_rows, row_blocks
 from tinygrad_like.graph import result_type
 from tinygrad_like.nn import functional as F
-from tinygrad_like.ops import norm_rows, row_blocks
 
 torch = pytest.importorskip("torch")
 

@@ -5,7 +5,7 @@ import pytest
 
 import tinygrad_like as ours
 from tinygrad_like import jit, threads
-from tinygrad_like.ops.pointwise import CHUNK
+from tinygrad_like.arrays.passes import CHUNK
 
 torch = pytest.importorskip("torch")
 

@@ -8,7 +8,7 @@ from tests.watching import watch
 from tinygrad_like import jit, threads
 from tinygrad_like.graph import result_type
 from tinygrad_like.nn import functional as F
-from tinygrad_like.ops import pool_kernels
+from tinygrad_like.ops import pooling_ops
 
 torch = pytest.importorskip("torch")
 
@@ -146,16 +146,16 @@ def test_threads_change_nothing(name, plane, args, options, mode, monkeypatch):
 
 
 def test_kernels_are_taken(monkeypatch):
-    taken = watch(monkeypatch, pool_kernels, "_largest _spread _adaptive_largest")
+    taken = watch(monkeypatch, pooling_ops, "largest spread_out adaptive_largest")
     x = make(images((9, 9), "plain", "batch last").astype("float32"), True)
     F.max_pool2d(x, 2).sum().backward()
-    assert taken() == {"_largest", "_spread"}
+    assert taken() == {"largest", "spread_out"}
     F.adaptive_max_pool2d(x, 4)
-    assert taken() == {"_largest", "_spread", "_adaptive_largest"}
+    assert taken() == {"largest", "spread_out", "adaptive_largest"}
 
 
 def test_few_neighbours_in_memory_are_left_to_numpy(monkeypatch):
-    taken = watch(monkeypatch, pool_kernels, "_largest _spread _adaptive_largest")
+    taken = watch(monkeypatch, pooling_ops, "largest spread_out adaptive_largest")
     x = make(images((9, 9), "plain", "batch first"), True)
     F.max_pool2d(x, 2).sum().backward()
     F.adaptive_max_pool2d(x, 4)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tinygrad_like.ops import single
+from tinygrad_like.arrays import single
 
 CORNERS = np.array(
     [

@@ -6,7 +6,7 @@ import pytest
 import tinygrad_like as ours
 from tests.watching import watch
 from tinygrad_like import jit, threads
-from tinygrad_like.ops import row_blocks
+from tinygrad_like.arrays import row_blocks
 from tinygrad_like.ops import softmax as module
 
 torch = pytest.importorskip("torch")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 import numbers
 import warnings
@@ -11,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_like.graph import result_type
+from tinygrad_like.keywords import Parameters
 from tinygrad_like.lines import told
 from tinygrad_like.nn import functional as F
 from tinygrad_like.nn import init
@@ -417,6 +419,24 @@ class GRU(RNNBase):
         reverse: bool,
     ) -> Any:
         return gru_layer(x, *states, *weights[:4], sizes, reverse)
+
+
+def _show(layer: type[RNNBase], *names: str) -> None:
+    """Have `help` and editors show these parameters of `RNNBase`, or of the layer itself."""
+
+    def parameters() -> inspect.Signature:
+        own = inspect.signature(layer.__init__, follow_wrapped=False).parameters
+        known = {**inspect.signature(RNNBase.__init__).parameters, **own}
+        return inspect.Signature([known[name] for name in names])
+
+    layer.__init__.__wrapped__ = Parameters(parameters)  # type: ignore[attr-defined]
+
+
+_SIZES = ("self", "input_size", "hidden_size", "num_layers")
+_OPTIONS = ("bias", "batch_first", "dropout", "bidirectional")
+_show(RNN, *_SIZES, "nonlinearity", *_OPTIONS, "device", "dtype")
+_show(LSTM, *_SIZES, *_OPTIONS, "proj_size", "device", "dtype")
+_show(GRU, *_SIZES, *_OPTIONS, "device", "dtype")
 
 
 def _refuse_projection(options: dict[str, Any]) -> None:

@@ -3,7 +3,7 @@
 import numpy as np
 
 from tests.kernels.base import KernelRow
-from tinygrad_like.ops import attention_blocks
+from tinygrad_like.arrays import attention_blocks
 
 
 def scores(rng, dtype, shape=(3, 20, 37)):

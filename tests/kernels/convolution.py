@@ -5,7 +5,7 @@ import math
 import numpy as np
 
 from tests.kernels.base import KernelRow
-from tinygrad_like.ops import correlation, windows
+from tinygrad_like.arrays import correlation, windows
 
 # One row per dimension: elements of a window, first, step, spread, number of windows, of pixels.
 AXES = [

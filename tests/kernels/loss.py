@@ -3,7 +3,7 @@
 import numpy as np
 
 from tests.kernels.base import KernelRow
-from tinygrad_like.ops import loss_rows
+from tinygrad_like.arrays import loss_rows
 
 TOLERANCE = (5e-6, 2e-14)
 

@@ -3,8 +3,8 @@
 import numpy as np
 
 from tests.kernels.base import KernelRow
+from tinygrad_like.arrays.matrices import _panel, _substitute
 from tinygrad_like.ops.distances import _signs, _sums
-from tinygrad_like.ops.matrices import _panel, _substitute
 
 
 def panel(start, stop):

@@ -3,7 +3,7 @@
 import numpy as np
 
 from tests.kernels.base import KernelRow
-from tinygrad_like.ops import norm_rows
+from tinygrad_like.arrays import norm_rows
 
 N, ROWS_OF_BLOCK, BLOCKS = 8, 3, 3
 SIZES = (1, 37, 5000)  # the last is summed in several runs

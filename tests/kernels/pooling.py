@@ -5,7 +5,7 @@ import math
 import numpy as np
 
 from tests.kernels.base import KernelRow
-from tinygrad_like.ops import pool_kernels
+from tinygrad_like.arrays import pooling
 
 # One row per dimension: elements of a window, first, step, spread, number of windows, of pixels.
 OVERLAPPING = np.array([(2, 0, 2, 1, 2, 5), (3, -1, 2, 1, 4, 7), (3, -2, 1, 2, 8, 9)])
@@ -26,7 +26,7 @@ def largest(axes, special):
         out = np.zeros((2, windows, 11), dtype)
         return x, out, np.ones(out.shape, np.uint8), axes
 
-    return KernelRow(pool_kernels._largest, arguments)
+    return KernelRow(pooling.largest, arguments)
 
 
 def spread(axes):
@@ -36,7 +36,7 @@ def spread(axes):
         which = rng.integers(0, math.prod(axes[:, 0]), grad.shape).astype(np.int32)
         return grad, which, np.ones((2, pixels, 11), dtype), axes
 
-    return KernelRow(pool_kernels._spread, arguments)
+    return KernelRow(pooling.spread_out, arguments)
 
 
 def adaptive(inner, special):
@@ -49,7 +49,7 @@ def adaptive(inner, special):
         out = np.zeros((20, 12, inner), dtype)
         return x, out, np.zeros(out.shape, np.int64), sizes
 
-    return KernelRow(pool_kernels._adaptive_largest, arguments)
+    return KernelRow(pooling.adaptive_largest, arguments)
 
 
 ROWS = [

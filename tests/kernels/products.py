@@ -3,7 +3,7 @@
 import numpy as np
 
 from tests.kernels.base import KernelRow
-from tinygrad_like.ops import linalg
+from tinygrad_like.arrays import products
 
 
 def matrices(rows, inner, columns, order="xyz", step=1, near=False):
@@ -30,7 +30,7 @@ def matrices(rows, inner, columns, order="xyz", step=1, near=False):
 
 
 ROWS = [
-    KernelRow(linalg._multiply, matrices(*shape, **options), scratch=(4,))
+    KernelRow(products._multiply, matrices(*shape, **options), scratch=(4,))
     for shape in ((6, 1, 16), (7, 19, 37), (32, 64, 16), (9, 8, 24))
     for options in (
         {},

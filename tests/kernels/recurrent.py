@@ -1,7 +1,7 @@
 """Rows for the kernels of recurrent layers: the second of three steps, and one of fewer sequences."""
 
 from tests.kernels.base import KernelRow
-from tinygrad_like.ops.recurrent_steps import gru_step, gru_step_back, lstm_step, lstm_step_back
+from tinygrad_like.arrays.recurrent_steps import gru_step, gru_step_back, lstm_step, lstm_step_back
 
 BATCH, SIZE = 5, 19  # a size that leaves a rest after every vector
 

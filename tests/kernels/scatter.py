@@ -3,7 +3,7 @@
 import numpy as np
 
 from tests.kernels.base import KernelRow
-from tinygrad_like.ops import accumulating
+from tinygrad_like.arrays import accumulating
 
 
 def several(before, count, after):

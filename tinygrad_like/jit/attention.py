@@ -18,7 +18,7 @@ def _prepare(row, scale, hidden, i):  # type: ignore[no-untyped-def]  # noqa: AN
 
 @kernel
 def weigh(scores, scale, hidden, logs):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
-    """Turn scores into weights: `tinygrad_like.ops.attention_blocks.weigh`."""
+    """Turn scores into weights: `tinygrad_like.arrays.attention_blocks.weigh`."""
     count, rows, columns = scores.shape
     real = scores.dtype.type
     for a in range(count):

@@ -1,4 +1,4 @@
-"""Kernels of normalization: see `tinygrad_like.ops.norm_rows`, which has the NumPy versions."""
+"""Kernels of normalization: see `tinygrad_like.arrays.norm_rows`, which has the NumPy versions."""
 
 from __future__ import annotations
 

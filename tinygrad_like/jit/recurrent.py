@@ -1,4 +1,4 @@
-"""Kernels of `tinygrad_like.ops.recurrent_steps`: each gate's row in a loop that uses vectors."""
+"""Kernels of `tinygrad_like.arrays.recurrent_steps`: each gate's row in a loop that uses vectors."""
 
 from __future__ import annotations
 

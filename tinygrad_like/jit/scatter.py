@@ -1,4 +1,4 @@
-"""Kernels that take from places and write or add to them: `tinygrad_like.ops.accumulating`.
+"""Kernels that take from places and write or add to them: `tinygrad_like.arrays.accumulating`.
 
 A place out of range, which only an index changed behind the back of its op can name, is passed over:
 as an unsigned number it is too large. Indices and what lies beside them are walked through in one

@@ -7,13 +7,13 @@ from typing import Any
 import numpy as np
 
 from tinygrad_like import return_types
+from tinygrad_like.arrays.matrices import LinAlgError, needs_matrices, permutation
 from tinygrad_like.graph import result_type
 from tinygrad_like.lines import told
 from tinygrad_like.ops import decompositions as ops
 from tinygrad_like.ops.arguments import require_tensors
 from tinygrad_like.ops.comparison import unsupported
 from tinygrad_like.ops.diagonals import tril, triu
-from tinygrad_like.ops.matrices import LinAlgError, needs_matrices, permutation
 
 __all__ = [
     "LinAlgError",

@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 
 from tinygrad_like import dtypes
+from tinygrad_like.arrays.matrices import needs_float, needs_matrices
 from tinygrad_like.graph import Traced
 from tinygrad_like.linalg.decompositions import svdvals
 from tinygrad_like.linalg.solving import inv_ex
 from tinygrad_like.lines import told
 from tinygrad_like.op import REGISTRY
 from tinygrad_like.ops.conversion import convert
-from tinygrad_like.ops.matrices import needs_float, needs_matrices
 from tinygrad_like.ops.shaping import axis_of, movedim, reshape
 
 __all__ = ["cond", "matrix_norm", "norm", "vector_norm"]

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from tinygrad_like.arrays.matrices import needs_float
 from tinygrad_like.lines import told
 from tinygrad_like.ops import diagonals, products
 from tinygrad_like.ops import linalg as ops
 from tinygrad_like.ops.arguments import require_tensors
-from tinygrad_like.ops.matrices import needs_float
 from tinygrad_like.ops.matrix_functions import powers
 from tinygrad_like.ops.shaping import reshape, unsqueeze
 

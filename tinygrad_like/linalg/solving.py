@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 
 from tinygrad_like import return_types
+from tinygrad_like.arrays.matrices import LinAlgError, needs_float, needs_matrices
 from tinygrad_like.graph import Traced, as_array, result_type
 from tinygrad_like.lines import told
 from tinygrad_like.ops import decompositions as ops
 from tinygrad_like.ops.arguments import require_tensors
 from tinygrad_like.ops.expanding import broadcast_to
-from tinygrad_like.ops.matrices import LinAlgError, needs_float, needs_matrices
 from tinygrad_like.ops.shaping import movedim, reshape, unsqueeze
 
 __all__ = [

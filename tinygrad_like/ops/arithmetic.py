@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 
 from tinygrad_like import dtypes
+from tinygrad_like.arrays import single
 from tinygrad_like.graph import Array, Traced, as_array
 from tinygrad_like.lines import told
 from tinygrad_like.op import REGISTRY, UFUNCS, op
-from tinygrad_like.ops import single
 from tinygrad_like.ops.comparison import keep_where, swapped, tensor_first, unsupported
 from tinygrad_like.views import in_place
 

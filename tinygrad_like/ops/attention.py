@@ -15,12 +15,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_like import dtypes
-from tinygrad_like.dtypes import F32
-from tinygrad_like.graph import Array, Traced, as_array
-from tinygrad_like.lines import told
-from tinygrad_like.op import op
-from tinygrad_like.ops.arranging import repeat_interleave
-from tinygrad_like.ops.attention_blocks import (
+from tinygrad_like.arrays.attention_blocks import (
     Block,
     Form,
     NumpyArray,
@@ -33,7 +28,12 @@ from tinygrad_like.ops.attention_blocks import (
     slope,
     weigh,
 )
-from tinygrad_like.ops.linalg import multiply_into
+from tinygrad_like.arrays.products import multiply_into
+from tinygrad_like.dtypes import F32
+from tinygrad_like.graph import Array, Traced, as_array
+from tinygrad_like.lines import told
+from tinygrad_like.op import op
+from tinygrad_like.ops.arranging import repeat_interleave
 from tinygrad_like.ops.random import _coin_array
 from tinygrad_like.ops.reduction import sum_to
 from tinygrad_like.ops.shaping import reshape

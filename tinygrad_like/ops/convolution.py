@@ -10,22 +10,21 @@ from typing import Any
 import numpy as np
 
 from tinygrad_like import dtypes
-from tinygrad_like.graph import Array, as_array
-from tinygrad_like.lines import told
-from tinygrad_like.op import op
-from tinygrad_like.ops import windows as _windows
-from tinygrad_like.ops.correlation import correlate, correlate_for_weight
-from tinygrad_like.ops.windows import (
+from tinygrad_like.arrays.correlation import correlate, correlate_for_weight
+from tinygrad_like.arrays.windows import (
     Geometry,
     axes_of,
     batch_first,
     batch_last,
-    geometry_of,
     images,
     kinds_of_pixels,
     out_sizes_of,
-    per_dimension,
 )
+from tinygrad_like.graph import Array, as_array
+from tinygrad_like.lines import told
+from tinygrad_like.op import op
+from tinygrad_like.ops import windows as _windows
+from tinygrad_like.ops.windows import geometry_of, per_dimension
 
 __all__ = [
     "conv1d",

@@ -8,14 +8,14 @@ from typing import Any
 
 import numpy as np
 
+from tinygrad_like.arrays import loss_rows
+from tinygrad_like.arrays.row_blocks import HEAVY, by_blocks
 from tinygrad_like.dtypes import F16, F32, I64
 from tinygrad_like.graph import Array, Traced, as_array, result_type
 from tinygrad_like.lines import told
 from tinygrad_like.modes import thread_mode
 from tinygrad_like.op import op
-from tinygrad_like.ops import loss_rows
 from tinygrad_like.ops.arguments import require_tensors
-from tinygrad_like.ops.row_blocks import HEAVY, by_blocks
 from tinygrad_like.ops.unary import exp
 
 __all__: list[str] = []

@@ -11,11 +11,11 @@ from typing import Any
 
 import numpy as np
 
+from tinygrad_like.arrays.accumulating import add_along
 from tinygrad_like.graph import Array, Traced, result_type
 from tinygrad_like.jit import compiled
 from tinygrad_like.lines import told
 from tinygrad_like.op import op
-from tinygrad_like.ops.accumulating import add_along
 from tinygrad_like.ops.cross_entropy import check_reduction
 
 __all__ = ["ctc_loss"]

@@ -11,14 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_like.graph import Array, as_array
-from tinygrad_like.lines import told
-from tinygrad_like.op import op
-from tinygrad_like.ops.comparison import unsupported
-from tinygrad_like.ops.diagonals import diag_embed, tril, triu
-from tinygrad_like.ops.joining import concatenate
-from tinygrad_like.ops.linalg import matmul
-from tinygrad_like.ops.matrices import (
+from tinygrad_like.arrays.matrices import (
     LinAlgError,
     attempt,
     exponential,
@@ -27,6 +20,13 @@ from tinygrad_like.ops.matrices import (
     permutation,
     solve_triangle,
 )
+from tinygrad_like.graph import Array, as_array
+from tinygrad_like.lines import told
+from tinygrad_like.op import op
+from tinygrad_like.ops.comparison import unsupported
+from tinygrad_like.ops.diagonals import diag_embed, tril, triu
+from tinygrad_like.ops.joining import concatenate
+from tinygrad_like.ops.linalg import matmul
 from tinygrad_like.ops.reduction import sum_to
 from tinygrad_like.ops.shaping import transpose
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_like import dtypes, jit
+from tinygrad_like.arrays.sums import total
 from tinygrad_like.dtypes import F16
 from tinygrad_like.graph import Array, as_array
 from tinygrad_like.lines import told
@@ -17,7 +18,6 @@ from tinygrad_like.ops.arguments import require_tensors
 from tinygrad_like.ops.comparison import SIGNED
 from tinygrad_like.ops.expanding import broadcast_to
 from tinygrad_like.ops.norms import norm
-from tinygrad_like.ops.reduction import total
 from tinygrad_like.ops.shaping import reshape
 
 __all__ = ["cdist", "pdist"]

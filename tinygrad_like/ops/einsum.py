@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 
 from tinygrad_like import dtypes
+from tinygrad_like.arrays.products import product
+from tinygrad_like.arrays.sums import total
 from tinygrad_like.graph import Array, Traced, as_tensor
 from tinygrad_like.lines import told
 from tinygrad_like.op import Arrays, op
@@ -17,8 +19,7 @@ from tinygrad_like.ops.comparison import unsupported
 from tinygrad_like.ops.conversion import convert
 from tinygrad_like.ops.diagonals import diagonal
 from tinygrad_like.ops.expanding import broadcast_to
-from tinygrad_like.ops.linalg import product
-from tinygrad_like.ops.reduction import _sum, sum_to, total
+from tinygrad_like.ops.reduction import _sum, sum_to
 from tinygrad_like.ops.shaping import permute, reshape
 
 __all__ = ["einsum"]

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from tinygrad_like import dtypes
+from tinygrad_like.arrays import single
 from tinygrad_like.graph import Array, Traced, as_array
 from tinygrad_like.op import REGISTRY, UFUNCS, implements, op
-from tinygrad_like.ops import single
 from tinygrad_like.ops.arithmetic import ArithmeticMethods
 from tinygrad_like.ops.comparison import (
     ComparisonMethods,

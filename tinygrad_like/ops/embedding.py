@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
+from tinygrad_like.arrays.accumulating import add_slices
 from tinygrad_like.graph import Array, as_array
 from tinygrad_like.lines import told
 from tinygrad_like.op import op
-from tinygrad_like.ops.accumulating import add_slices
 from tinygrad_like.ops.cross_entropy import title
 from tinygrad_like.stamps import stamp
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from tinygrad_like.graph import Traced, result_type
 from tinygrad_like.lines import told
-from tinygrad_like.ops.pool_kernels import gather_planes
+from tinygrad_like.ops.pooling_ops import gather_planes
 from tinygrad_like.ops.random import rand
 from tinygrad_like.ops.shaping import reshape
 

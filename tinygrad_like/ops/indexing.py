@@ -15,12 +15,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from tinygrad_like import dtypes
+from tinygrad_like.arrays.accumulating import add_at_index
 from tinygrad_like.graph import Array, Traced, result_type
 from tinygrad_like.interchange import to_array
 from tinygrad_like.lines import told
 from tinygrad_like.modes import departed, thread_mode
 from tinygrad_like.op import REGISTRY, implements, op
-from tinygrad_like.ops.accumulating import add_at_index
 from tinygrad_like.ops.arguments import require_tensors
 from tinygrad_like.ops.elementwise import copied
 from tinygrad_like.ops.joining import place, region

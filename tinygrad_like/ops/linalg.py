@@ -8,21 +8,21 @@ from typing import Any
 import numpy as np
 
 from tinygrad_like import dtypes
+from tinygrad_like.arrays.products import affine, matrix_product, product
+from tinygrad_like.arrays.sums import ones_vector
 from tinygrad_like.dtypes import F16, F32, F64
 from tinygrad_like.graph import Array, Traced
-from tinygrad_like.jit import compiled
 from tinygrad_like.lines import told
 from tinygrad_like.op import REGISTRY, UFUNCS, op
 from tinygrad_like.ops.arguments import require_tensors
 from tinygrad_like.ops.comparison import unsupported
-from tinygrad_like.ops.reduction import ones_vector, sum_to
+from tinygrad_like.ops.reduction import sum_to
 from tinygrad_like.ops.shaping import (
     permute,
     reshape,
     transpose,
     unsqueeze,
 )
-from tinygrad_like.threads import get_num_threads
 
 __all__ = [
     "bmm",
@@ -38,82 +38,8 @@ __all__ = [
 ]
 FUNCTIONAL = ["bilinear", "linear"]
 
-_LARGE = 1 << 14  # elements of a product that take longer to clear than `dot` is faster to call
-_FEW = 1 << 19  # products of two numbers that take about as long as a call
-_MANY = 1 << 23  # from so many in one matrix on the tiles' order does not fit the cache
-
 
 # ----- The product --------------------------------------------------------------------------------
-
-
-def _dot(x: Array, y: Array) -> Array:
-    """Return the product of two matrices of float32 or float64."""
-    if len(x) * y.shape[1] < _LARGE:
-        return x.dot(y)
-    return np.matmul(_for_blas(x), _for_blas(y))  # it does not clear its result beforehand
-
-
-def product(x: Array, y: Array) -> Array:
-    """Return ``x @ y`` of two arrays as fast as NumPy can."""
-    if x.dtype is F16:
-        return np.matmul(x.astype(F32), y.astype(F32)).astype(F16)
-    if y.ndim == 2 and x.ndim > 2 and x.size and x.flags.c_contiguous:
-        # One matrix for a whole batch: one large product instead of many small ones.
-        return _dot(x.reshape(-1, x.shape[-1]), y).reshape(*x.shape[:-1], y.shape[1])
-    return np.matmul(_for_blas(x), _for_blas(y))
-
-
-@compiled("products.multiply", least=64, views=True)
-def _multiply(
-    x: Array, y: Array, start: Array, out: Array, panel: Array, below: int, above: int
-) -> None:
-    del panel, below, above
-    np.matmul(x, y, out=out)
-    out += start
-
-
-def multiply_into(
-    x: Array, y: Array, out: Array, below: int | None = None, above: int | None = None
-) -> None:
-    """Set `out` to ``x @ y``, both with two batch dimensions.
-
-    Args:
-        x: (A, B, M, K).
-        y: (A, B, K, N).
-        out: (A, B, M, N).
-        below: `x` is known to be 0 more than so many columns before its diagonal,
-        above: and more than so many after it.
-    """
-    (rows, inner), columns, lanes = x.shape[2:], y.shape[3], 64 // x.itemsize
-    large = rows * inner * columns > _MANY
-    if large or rows < 6 or columns < lanes or out.strides[3] != out.itemsize:
-        np.matmul(x, y, out=out)
-        return
-    zeros, panel = np.zeros(columns, x.dtype), np.empty((inner, lanes), x.dtype)
-    below, above = rows if below is None else below, inner if above is None else above
-    _multiply(x, y, zeros, out, panel, below, above)
-
-
-def _affine(x: Array, weight: Array, bias: Array) -> Array:
-    """Return ``x @ weight.T + bias`` of matrices and a vector."""
-    (rows, inner), columns, lanes = x.shape, len(weight), 64 // x.itemsize
-    suits = rows * inner * columns > _FEW and inner <= 512 and rows > 5 and columns >= lanes
-    if not suits or get_num_threads() > 1:
-        out = _dot(x, weight.T)
-        out += bias
-        return out
-    out, panel = np.empty((rows, columns), x.dtype), np.empty((inner, lanes), x.dtype)
-    # Tiles begin with the bias.
-    left, right = _for_blas(x)[None, None], _for_blas(weight.T)[None, None]
-    _multiply(left, right, np.ascontiguousarray(bias), out[None, None], panel, rows, inner)
-    return out
-
-
-def _for_blas(x: Array) -> Array:
-    """Return `x`, copied if no stride of its matrices is that of neighbours: BLAS would not take it."""
-    if x.ndim < 2 or x.itemsize in x.strides[-2:]:
-        return x
-    return np.ascontiguousarray(x)
 
 
 def _refuse_product(x: Array, y: Array, name: str = "matmul") -> None:
@@ -204,7 +130,7 @@ def matmul(x: Array, y: Array) -> Array:
         _refuse_product(x, y)
     try:
         if x.ndim == 2 and y.ndim == 2 and x.dtype is not F16:
-            return _dot(x, y) if x.dtype is F32 or x.dtype is F64 else np.matmul(x, y)
+            return matrix_product(x, y) if x.dtype is F32 or x.dtype is F64 else np.matmul(x, y)
         return product(x, y)
     except ValueError:
         _refuse_product(x, y)
@@ -357,7 +283,7 @@ def _plain(g: Array) -> bool:
 
 def _linear_input_rule(g: Array, weight: Array, shape: tuple[int, ...]) -> Array:
     if _plain(g) and weight.ndim == 2:
-        return _dot(_as_rows(g), weight).reshape(shape)
+        return matrix_product(_as_rows(g), weight).reshape(shape)
     if g.ndim == 2 and weight.ndim == 2:
         return matmul(g, weight)
     if weight.ndim == 1:
@@ -368,12 +294,12 @@ def _linear_input_rule(g: Array, weight: Array, shape: tuple[int, ...]) -> Array
 @op(x=lambda g, y: matmul(y, transpose(g, 0, 1)), y=lambda g, x: matmul(x, g))
 def transposed_product(x: Array, y: Array) -> Array:
     """Return ``x.T @ y`` for matrices with equally many rows: the gradient of a weight."""
-    return _dot(x.T, y) if x.dtype is F32 or x.dtype is F64 else product(x.T, y)
+    return matrix_product(x.T, y) if x.dtype is F32 or x.dtype is F64 else product(x.T, y)
 
 
 def _linear_weight_rule(g: Array, x: Array, weight_shape: tuple[int, ...]) -> Array:
     if _plain(g) and len(weight_shape) == 2:
-        return _dot(_as_rows(g).T, _as_rows(x))
+        return matrix_product(_as_rows(g).T, _as_rows(x))
     if g.ndim == 2 and x.ndim == 2:
         return transposed_product(g, x)
     rows = _as_rows(unsqueeze(x, 0)) if x.ndim == 1 else _as_rows(x)
@@ -417,9 +343,9 @@ def linear(x: Array, weight: Array, bias: Array | None = None) -> Array:
     if weight.ndim == 2 and x.ndim > 1 and (x.dtype is F32 or x.dtype is F64):
         rows = _as_rows(x)
         if bias is not None and bias.shape == weight.shape[:1]:
-            out = _affine(rows, weight, bias)
+            out = affine(rows, weight, bias)
             return out if x.ndim == 2 else out.reshape(*x.shape[:-1], len(weight))
-        out = _dot(rows, weight.T)
+        out = matrix_product(rows, weight.T)
         if x.ndim > 2:
             out = out.reshape(*x.shape[:-1], len(weight))
     else:

@@ -8,12 +8,14 @@ from typing import Any
 
 import numpy as np
 
+from tinygrad_like.arrays import loss_rows
+from tinygrad_like.arrays.loss_rows import LEAST_VARIANCE
+from tinygrad_like.arrays.passes import alike
 from tinygrad_like.dtypes import F16
 from tinygrad_like.graph import Array, Traced, as_array
 from tinygrad_like.lines import told
 from tinygrad_like.op import REGISTRY, op
 from tinygrad_like.ops import cross_entropy as _classes
-from tinygrad_like.ops import loss_rows
 from tinygrad_like.ops.comparison import keep_where, unsupported
 from tinygrad_like.ops.cross_entropy import (
     check_reduction,
@@ -22,8 +24,6 @@ from tinygrad_like.ops.cross_entropy import (
     scale_of,
     title,
 )
-from tinygrad_like.ops.loss_rows import LEAST_VARIANCE
-from tinygrad_like.ops.pointwise import alike
 from tinygrad_like.ops.unary import sigmoid
 
 __all__ = ["binary_cross_entropy_with_logits"]

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_like import return_types
+from tinygrad_like.arrays.matrices import needs_matrices
 from tinygrad_like.graph import result_type
 from tinygrad_like.lines import told
 from tinygrad_like.ops import decompositions as ops
@@ -17,7 +18,6 @@ from tinygrad_like.ops.comparison import unsupported
 from tinygrad_like.ops.conversion import convert
 from tinygrad_like.ops.decompositions import matrix_exp
 from tinygrad_like.ops.joining import cat
-from tinygrad_like.ops.matrices import needs_matrices
 from tinygrad_like.ops.shaping import unsqueeze
 
 __all__ = [

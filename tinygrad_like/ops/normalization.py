@@ -10,7 +10,7 @@ import numpy as np
 from tinygrad_like.graph import Traced, as_array
 from tinygrad_like.lines import told
 from tinygrad_like.ops import embedding as _embedding
-from tinygrad_like.ops import norm_kernels as kernels
+from tinygrad_like.ops import norm_ops as kernels
 from tinygrad_like.ops.arguments import require_tensors
 from tinygrad_like.ops.conversion import convert
 from tinygrad_like.ops.cross_entropy import title

@@ -8,12 +8,13 @@ from typing import Any
 import numpy as np
 
 from tinygrad_like import dtypes
+from tinygrad_like.arrays.sums import total
 from tinygrad_like.dtypes import F16, F32
 from tinygrad_like.graph import Array, Traced
 from tinygrad_like.lines import told
 from tinygrad_like.op import op
 from tinygrad_like.ops.conversion import convert
-from tinygrad_like.ops.reduction import axes_of, expand_reduced, keep_reduced, tie_share, total
+from tinygrad_like.ops.reduction import axes_of, expand_reduced, keep_reduced, tie_share
 from tinygrad_like.ops.unary import exp, sign
 
 __all__ = ["dist", "logsumexp", "norm"]

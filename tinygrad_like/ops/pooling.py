@@ -7,13 +7,13 @@ from typing import Any
 
 import numpy as np
 
+from tinygrad_like.arrays.pooling import Mean, Pool
+from tinygrad_like.arrays.windows import Axis
 from tinygrad_like.graph import as_array
 from tinygrad_like.lines import told
 from tinygrad_like.ops.comparison import unsupported
 from tinygrad_like.ops.cross_entropy import title
-from tinygrad_like.ops.pool_kernels import (
-    Mean,
-    Pool,
+from tinygrad_like.ops.pooling_ops import (
     adaptive_avg_pool,
     adaptive_max_pool,
     avg_pool,
@@ -21,7 +21,6 @@ from tinygrad_like.ops.pool_kernels import (
     max_pool_with_indices,
     scatter_planes,
 )
-from tinygrad_like.ops.windows import Axis
 
 __all__ = [
     "adaptive_avg_pool1d",

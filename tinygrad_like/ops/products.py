@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_like import dtypes
+from tinygrad_like.arrays.sums import total
 from tinygrad_like.graph import Array, Traced
 from tinygrad_like.lines import told
 from tinygrad_like.op import REGISTRY, op
@@ -16,7 +17,7 @@ from tinygrad_like.ops.conversion import convert
 from tinygrad_like.ops.diagonals import place_diagonal
 from tinygrad_like.ops.expanding import broadcast_to
 from tinygrad_like.ops.linalg import bmm, matmul, mm, mv, needs_dimensions, outer
-from tinygrad_like.ops.reduction import sum_to, total
+from tinygrad_like.ops.reduction import sum_to
 from tinygrad_like.ops.shaping import axis_of, permute, reshape
 from tinygrad_like.views import in_place
 

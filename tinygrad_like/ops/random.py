@@ -9,10 +9,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_like import dtypes, jit
-from tinygrad_like.graph import Array, Traced, as_array, result_type
-from tinygrad_like.op import op
-from tinygrad_like.ops.creation import dtype_of, finish, shape_from, size_keyword
-from tinygrad_like.ops.draws import (
+from tinygrad_like.arrays.draws import (
     in_memory_order,
     normal_numbers,
     paired_normals,
@@ -23,6 +20,9 @@ from tinygrad_like.ops.draws import (
     uniform_numbers,
     whole_numbers,
 )
+from tinygrad_like.graph import Array, Traced, as_array, result_type
+from tinygrad_like.op import op
+from tinygrad_like.ops.creation import dtype_of, finish, shape_from, size_keyword
 from tinygrad_like.random import Generator, chosen
 from tinygrad_like.views import write
 

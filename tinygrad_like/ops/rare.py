@@ -335,7 +335,7 @@ def resolve_neg(input: Any) -> Any:
 @op(x=lambda g: np.zeros_like(g), name="poisson")
 def _poisson(x: Array, generator: Any) -> Array:
     """Return a number of events for each rate; no gradient goes through."""
-    from tinygrad_like.ops.counts import poisson_counts
+    from tinygrad_like.arrays.counts import poisson_counts
 
     return np.asarray(poisson_counts(x, generator))
 
@@ -370,7 +370,7 @@ def binomial(count: Any, prob: Any, generator: Any = None) -> Any:
     >>> torch.binomial(torch.tensor([3.0]), torch.tensor([1.0]))
     tensor([3.])
     """
-    from tinygrad_like.ops.counts import binomial_counts
+    from tinygrad_like.arrays.counts import binomial_counts
 
     a, b = count.array, prob.array
     if a.dtype.kind != "f":

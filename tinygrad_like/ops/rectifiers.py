@@ -7,14 +7,15 @@ from typing import Any
 import numpy as np
 
 from tinygrad_like import jit
+from tinygrad_like.arrays.draws import refuse_whole
+from tinygrad_like.arrays.passes import LIGHT, alike, in_chunks
 from tinygrad_like.dtypes import F16, F32, F64
 from tinygrad_like.graph import Array, Traced, result_type
 from tinygrad_like.lines import told
 from tinygrad_like.op import op
 from tinygrad_like.ops.arithmetic import multiply
 from tinygrad_like.ops.comparison import SIGNED, choose, keep_where
-from tinygrad_like.ops.draws import refuse_whole
-from tinygrad_like.ops.pointwise import LEAST, LIGHT, alike, in_chunks, piecewise
+from tinygrad_like.ops.pointwise import LEAST, piecewise
 from tinygrad_like.random import default_generator
 from tinygrad_like.views import in_place
 

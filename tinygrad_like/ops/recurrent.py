@@ -18,13 +18,13 @@ from typing import Any
 
 import numpy as np
 
+from tinygrad_like.arrays.recurrent_steps import gru_step, gru_step_back, lstm_step, lstm_step_back
 from tinygrad_like.backward import grad
 from tinygrad_like.graph import Array, Traced, as_tensor
 from tinygrad_like.op import op
 from tinygrad_like.ops.joining import concatenate
 from tinygrad_like.ops.linalg import linear
 from tinygrad_like.ops.rectifiers import relu
-from tinygrad_like.ops.recurrent_steps import gru_step, gru_step_back, lstm_step, lstm_step_back
 from tinygrad_like.ops.shaping import reshape
 from tinygrad_like.ops.unary import sigmoid, tanh
 

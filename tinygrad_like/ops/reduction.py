@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_like import dtypes
+from tinygrad_like.arrays.sums import add_up, ones_vector, total
 from tinygrad_like.dtypes import F16, F32, F64, I64
 from tinygrad_like.graph import Array
 from tinygrad_like.lines import told
@@ -34,7 +35,6 @@ __all__ = [
 ]
 
 
-_add: Any = np.add.reduce
 _multiply: Any = np.multiply.reduce
 
 
@@ -91,58 +91,6 @@ def tie_share(x: Array, y: Array, dim: Any) -> Array:
 
 
 # ----- Sums ---------------------------------------------------------------------------------------
-
-
-def total(x: Array, axes: tuple[int, ...] | None, keepdims: bool = False) -> Array:
-    """Return the sum of an array, in its own type but for small integers and bools.
-
-    Sums over whole rows or whole columns are products with a vector of ones: BLAS does those two to
-    ten times as fast as NumPy's reduction, and as accurately.
-    """
-    d = x.dtype
-    if d is F32 or d is F64:
-        if x.size >= 512 and x.ndim > 1 and axes is not None and x.flags.c_contiguous:
-            out = _by_product(x, axes)
-            if out is not None:
-                if keepdims:
-                    shape = [1 if i in axes else n for i, n in enumerate(x.shape)]
-                    return out.reshape(shape)
-                return out
-        return _add(x, axes, keepdims=keepdims)
-    if d is F16:
-        return np.asarray(_add(x, axes, F32, keepdims=keepdims)).astype(F16)
-    return _add(x, axes, I64, keepdims=keepdims)
-
-
-_kept_ones: dict[Any, Array] = {}
-
-
-def ones_vector(count: int, d: np.dtype[Any]) -> Array:
-    """Return a vector of ones, the same one again for lengths that come often."""
-    if count > 4096:
-        return np.ones(count, d)
-    ones = _kept_ones.get((count, d))
-    if ones is None:
-        if len(_kept_ones) >= 64:
-            _kept_ones.clear()
-        ones = _kept_ones[count, d] = np.ones(count, d)
-    return ones
-
-
-def _by_product(x: Array, axes: tuple[int, ...]) -> Array | None:
-    """Return the sum over the first or over the last dimensions, None if `axes` are neither."""
-    count = len(axes)
-    if count == x.ndim:
-        return None
-    if axes == tuple(range(count)):
-        rows = math.prod(x.shape[:count])
-        summed = np.dot(ones_vector(rows, x.dtype), x.reshape(rows, -1))
-        return summed.reshape(x.shape[count:])
-    if axes == tuple(range(x.ndim - count, x.ndim)):
-        length = math.prod(x.shape[-count:])
-        summed = np.dot(x.reshape(-1, length), ones_vector(length, x.dtype))
-        return summed.reshape(x.shape[:-count])
-    return None
 
 
 @op(x=lambda g, x_shape: broadcast_to(g, x_shape))
@@ -208,7 +156,7 @@ def _mean(x: Array, dim: Any = None, keepdim: bool = False) -> Array:
         )
     axes = None if dim is None else axes_of(dim, x.ndim)
     if x.dtype is F16:
-        summed = _add(x, axes, F32, keepdims=keepdim) / _count(x.shape, dim)
+        summed = add_up(x, axes, F32, keepdims=keepdim) / _count(x.shape, dim)
         return np.asarray(summed).astype(F16)
     count = _count(x.shape, dim)
     return total(x, axes, keepdim) / (count or np.asarray(0, x.dtype))
@@ -560,7 +508,7 @@ def count_nonzero(x: Array, dim: Any = None) -> Array:
     tensor(2)
     """
     axes = None if dim is None else axes_of(dim, x.ndim)
-    return _add(x != 0, axes, I64)
+    return add_up(x != 0, axes, I64)
 
 
 # ----- Methods ------------------------------------------------------------------------------------

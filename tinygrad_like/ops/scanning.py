@@ -8,15 +8,15 @@ from typing import Any
 import numpy as np
 
 from tinygrad_like import dtypes, jit, return_types, threads
+from tinygrad_like.arrays.accumulating import along
+from tinygrad_like.arrays.packing import FEW, INDEX, columns_of, packed, rows_of, taken
 from tinygrad_like.dtypes import F16, F32, I64
 from tinygrad_like.graph import Array, as_array
 from tinygrad_like.lines import told
 from tinygrad_like.op import REGISTRY, op
-from tinygrad_like.ops.accumulating import along
 from tinygrad_like.ops.comparison import unsupported
 from tinygrad_like.ops.conversion import convert
 from tinygrad_like.ops.joining import select, stack
-from tinygrad_like.ops.packing import FEW, INDEX, columns_of, packed, rows_of, taken
 from tinygrad_like.ops.shaping import axis_of
 from tinygrad_like.views import in_place
 

@@ -7,17 +7,17 @@ from typing import Any
 import numpy as np
 
 from tinygrad_like import dtypes
-from tinygrad_like.graph import Array, Traced, result_type
-from tinygrad_like.interchange import to_array
-from tinygrad_like.lines import told
-from tinygrad_like.op import REGISTRY, implements, op
-from tinygrad_like.ops.accumulating import (
+from tinygrad_like.arrays.accumulating import (
     add_along,
     add_at_index,
     add_slices,
     put_along,
     take_along,
 )
+from tinygrad_like.graph import Array, Traced, result_type
+from tinygrad_like.interchange import to_array
+from tinygrad_like.lines import told
+from tinygrad_like.op import REGISTRY, implements, op
 from tinygrad_like.ops.arguments import require_tensor
 from tinygrad_like.ops.expanding import broadcast_to
 from tinygrad_like.ops.shaping import axis_of, cast, reshape

@@ -9,13 +9,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_like import dtypes
-from tinygrad_like.dtypes import F16, F32
-from tinygrad_like.graph import Array, Traced, as_array, result_type
-from tinygrad_like.jit import compiled
-from tinygrad_like.lines import told
-from tinygrad_like.op import REGISTRY, op
-from tinygrad_like.ops.comparison import unsupported
-from tinygrad_like.ops.row_blocks import (
+from tinygrad_like.arrays.row_blocks import (
     HEAVY,
     LIGHT,
     by_blocks,
@@ -24,6 +18,12 @@ from tinygrad_like.ops.row_blocks import (
     row_sums,
     unbuffered,
 )
+from tinygrad_like.dtypes import F16, F32
+from tinygrad_like.graph import Array, Traced, as_array, result_type
+from tinygrad_like.jit import compiled
+from tinygrad_like.lines import told
+from tinygrad_like.op import REGISTRY, op
+from tinygrad_like.ops.comparison import unsupported
 from tinygrad_like.ops.unary import exp, negative
 from tinygrad_like.random import default_generator
 

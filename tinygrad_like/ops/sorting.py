@@ -7,13 +7,13 @@ from typing import Any
 import numpy as np
 
 from tinygrad_like import return_types
+from tinygrad_like.arrays.packing import FEW, INDEX, columns_of, packed, rows_of, taken
 from tinygrad_like.dtypes import I64
 from tinygrad_like.graph import Array, as_array, result_type
 from tinygrad_like.lines import told
 from tinygrad_like.op import op
 from tinygrad_like.ops.comparison import unsupported
 from tinygrad_like.ops.extrema import refuse_empty, return_along
-from tinygrad_like.ops.packing import FEW, INDEX, columns_of, packed, rows_of, taken
 from tinygrad_like.ops.reduction import expand_reduced, tie_share
 from tinygrad_like.ops.scanning import backwards, place_along
 from tinygrad_like.ops.shaping import axis_of

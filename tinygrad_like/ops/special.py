@@ -12,10 +12,11 @@ from typing import Any
 
 import numpy as np
 
+from tinygrad_like.arrays.passes import CHUNK
 from tinygrad_like.graph import Array
 from tinygrad_like.op import REGISTRY, op
 from tinygrad_like.ops.comparison import choose
-from tinygrad_like.ops.pointwise import CHUNK, elementary, smooth
+from tinygrad_like.ops.pointwise import elementary, smooth
 
 __all__ = ["erf", "erfc", "erfinv"]
 

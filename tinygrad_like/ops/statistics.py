@@ -7,6 +7,7 @@ import warnings
 from typing import Any
 
 from tinygrad_like import dtypes
+from tinygrad_like.arrays.matrices import needs_float
 from tinygrad_like.graph import Traced, as_array
 from tinygrad_like.lines import told
 from tinygrad_like.ops.arguments import require_tensor, require_tensors
@@ -15,7 +16,6 @@ from tinygrad_like.ops.conversion import convert
 from tinygrad_like.ops.diagonals import diagonal
 from tinygrad_like.ops.elementwise import clamp
 from tinygrad_like.ops.joining import cat, narrow
-from tinygrad_like.ops.matrices import needs_float
 from tinygrad_like.ops.norms import norm
 from tinygrad_like.ops.reduction import axes_of
 from tinygrad_like.ops.shaping import axis_of, reshape, unsqueeze

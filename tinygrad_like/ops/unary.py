@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from tinygrad_like.arrays import single
 from tinygrad_like.graph import Array, as_array
 from tinygrad_like.op import UFUNCS, implements, op
-from tinygrad_like.ops import single
 from tinygrad_like.ops.comparison import keep_where, unsupported
 from tinygrad_like.ops.pointwise import elementary, smooth
 from tinygrad_like.ops.special import erf, erfc, erfinv

@@ -9,10 +9,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from tinygrad_like.arrays.products import multiply_into
 from tinygrad_like.dtypes import F16, F32
 from tinygrad_like.jit import compiled
 from tinygrad_like.lines import told
-from tinygrad_like.ops.linalg import multiply_into
 from tinygrad_like.threads import split
 
 NumpyArray = np.ndarray[Any, Any]

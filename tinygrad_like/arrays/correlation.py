@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_like import jit, threads
-from tinygrad_like.ops.windows import Axis, as_numbers, clear_outside, from_numbers, taps
+from tinygrad_like.arrays.windows import Axis, as_numbers, clear_outside, from_numbers, taps
 
 # Bytes of unfolded rows, and of products, to have at a time.
 _SCRATCH = 1 << 22

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_like import jit, threads
-from tinygrad_like.ops.reduction import ones_vector
+from tinygrad_like.arrays.sums import ones_vector
 
 BLOCK = 1 << 19  # bytes of one array that a block is about as large as
 LIGHT, HEAVY = 0.5, 1.5  # what work on rows costs beside one pass that takes exponentials

@@ -6,16 +6,15 @@ from typing import Any
 
 import numpy as np
 
+from tinygrad_like.arrays.accumulating import along
 from tinygrad_like.dtypes import F16, F32, I64
-from tinygrad_like.graph import Array
-from tinygrad_like.ops.accumulating import along
 
 INDEX = 0xFFFFFFFF  # where the index is in a packed element
 FEW = 512  # elements whose order NumPy finds sooner than they are packed
 _NAN = np.float32(np.nan).view(np.int32)
 
 
-def packed(x: Array, descending: bool = False) -> Any:
+def packed(x: Any, descending: bool = False) -> Any:
     """Return integers in the order of the elements of each row, which end in their indices.
 
     NumPy sorts and partitions them many times as fast as it finds an order by indices, and equal
@@ -42,16 +41,16 @@ def packed(x: Array, descending: bool = False) -> Any:
     return keys
 
 
-def rows_of(x: Array, axis: int) -> Array:
+def rows_of(x: Any, axis: int) -> Any:
     """Return `x` with an axis last in memory."""
     return np.ascontiguousarray(np.moveaxis(x, axis, -1))
 
 
-def columns_of(x: Array, axis: int) -> Array:
+def columns_of(x: Any, axis: int) -> Any:
     """Undo `rows_of`."""
     return np.ascontiguousarray(np.moveaxis(x, -1, axis))
 
 
-def taken(x: Array, indices: Array, axis: int) -> Array:
+def taken(x: Any, indices: Any, axis: int) -> Any:
     """Return the elements at `indices` along an axis, at which there may be more or fewer."""
     return x.copy() if x.ndim == 0 else x.reshape(-1).take(along(axis, indices, x.shape))

@@ -1,8 +1,8 @@
 """The ops that normalization is made of, each with a backward that can be differentiated again.
 
-The passes over memory are those of `tinygrad_like.ops.norm_rows`. What has statistics for channels
+The passes over memory are those of `tinygrad_like.arrays.norm_rows`. What has statistics for channels
 takes a batch for a matrix whose rows, or columns, belong to one channel each: see
-`tinygrad_like.ops.channel_rows`.
+`tinygrad_like.arrays.channel_rows`.
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ from typing import Any
 
 import numpy as np
 
+from tinygrad_like.arrays import norm_rows
+from tinygrad_like.arrays.channel_rows import SHORT, Channels, cut, merged, repeated
+from tinygrad_like.arrays.row_blocks import by_blocks, rows_of_block
+from tinygrad_like.arrays.sums import ones_vector
 from tinygrad_like.dtypes import F16, F32
 from tinygrad_like.graph import Array, as_array
 from tinygrad_like.op import REGISTRY, op
-from tinygrad_like.ops import norm_rows
-from tinygrad_like.ops.channel_rows import SHORT, Channels, cut, merged, repeated
-from tinygrad_like.ops.reduction import ones_vector
-from tinygrad_like.ops.row_blocks import by_blocks, rows_of_block
 from tinygrad_like.ops.shaping import reshape
 from tinygrad_like.stamps import stamp
 

@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
+from tinygrad_like.arrays.passes import alike
 from tinygrad_like.dtypes import F32, F64
-from tinygrad_like.ops.pointwise import alike
 
 LEAST = 2048  # elements from which on the passes pay for their calls
 

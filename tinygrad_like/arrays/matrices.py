@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 
 from tinygrad_like import dtypes, jit
-from tinygrad_like.graph import Array
 from tinygrad_like.lines import told
 
 
@@ -20,7 +19,7 @@ class LinAlgError(RuntimeError):
 # ----- Checks -------------------------------------------------------------------------------------
 
 
-def needs_matrices(name: str, x: Array, square: bool = False, argument: str = "A") -> None:
+def needs_matrices(name: str, x: Any, square: bool = False, argument: str = "A") -> None:
     """Raise unless `x` is a batch of (square) matrices of float32 or float64.
 
     Raises:
@@ -40,7 +39,7 @@ def needs_matrices(name: str, x: Array, square: bool = False, argument: str = "A
     needs_float(name, x)
 
 
-def needs_float(name: str, x: Array) -> None:
+def needs_float(name: str, x: Any) -> None:
     """Raise unless the elements are of float32 or float64.
 
     Raises:
@@ -60,7 +59,7 @@ def needs_float(name: str, x: Array) -> None:
         )
 
 
-def attempt(compute: Callable[[Array], Any], x: Array, words: str) -> Any:
+def attempt(compute: Callable[[Any], Any], x: Any, words: str) -> Any:
     """Return ``compute(x)``; where NumPy finds that impossible, raise with the batch's element named.
 
     Raises:
@@ -83,7 +82,7 @@ def attempt(compute: Callable[[Array], Any], x: Array, words: str) -> Any:
 # ----- Triangles ----------------------------------------------------------------------------------
 
 
-def solve_triangle(a: Array, b: Array, upper: bool, unit: bool) -> Array:
+def solve_triangle(a: Any, b: Any, upper: bool, unit: bool) -> Any:
     """Return what times the triangle of `a` is `b`; the other triangle is not looked at."""
     batch = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
     out = np.array(np.broadcast_to(b, (*batch, *b.shape[-2:])), order="C")
@@ -91,7 +90,7 @@ def solve_triangle(a: Array, b: Array, upper: bool, unit: bool) -> Array:
     return out
 
 
-def _solve_in_place(a: Array, out: Array, upper: bool, unit: bool) -> None:
+def _solve_in_place(a: Any, out: Any, upper: bool, unit: bool) -> None:
     """Solve by halves, so that products do the work, down to small triangles."""
     size = a.shape[-1]
     if size <= 32:
@@ -111,7 +110,7 @@ def _solve_in_place(a: Array, out: Array, upper: bool, unit: bool) -> None:
 
 
 @jit.compiled("matrices.substitute")
-def _substitute(a: Array, out: Array, upper: bool, unit: bool) -> None:
+def _substitute(a: Any, out: Any, upper: bool, unit: bool) -> None:
     diagonal = np.arange(a.shape[-1])
     if unit or a[:, diagonal, diagonal].all():
         # Of an upper triangle elimination leaves all as it is: the rest of LAPACK's work is ours.
@@ -131,7 +130,7 @@ def _substitute(a: Array, out: Array, upper: bool, unit: bool) -> None:
 # ----- LU -----------------------------------------------------------------------------------------
 
 
-def lu_factors(x: Array) -> tuple[Array, Array]:
+def lu_factors(x: Any) -> tuple[Any, Any]:
     """Return L and U in one matrix, and with which row, counted from 1, each was swapped in turn."""
     rows, columns = x.shape[-2:]
     size = min(rows, columns)
@@ -144,7 +143,7 @@ def lu_factors(x: Array) -> tuple[Array, Array]:
     return flat.reshape(x.shape), swaps.reshape(*x.shape[:-2], size)
 
 
-def _factor(a: Array, swaps: Array, start: int, stop: int) -> None:
+def _factor(a: Any, swaps: Any, start: int, stop: int) -> None:
     """Factor columns from `start` to `stop`, by halves (Toledo 1997), swapping whole rows."""
     if stop - start <= 16:
         _panel(a, swaps, start, stop)
@@ -158,7 +157,7 @@ def _factor(a: Array, swaps: Array, start: int, stop: int) -> None:
 
 
 @jit.compiled("matrices.panel")
-def _panel(a: Array, swaps: Array, start: int, stop: int) -> None:
+def _panel(a: Any, swaps: Any, start: int, stop: int) -> None:
     if len(a) == 1:
         _panel_of_one(a[0], swaps[0], start, stop)
         return
@@ -174,7 +173,7 @@ def _panel(a: Array, swaps: Array, start: int, stop: int) -> None:
         a[:, j + 1 :, j + 1 : stop] -= below * a[:, j : j + 1, j + 1 : stop]
 
 
-def _panel_of_one(a: Array, swaps: Array, start: int, stop: int) -> None:
+def _panel_of_one(a: Any, swaps: Any, start: int, stop: int) -> None:
     for j in range(start, stop):
         column = a[j:, j]
         chosen = j + int(np.absolute(column).argmax())
@@ -186,7 +185,7 @@ def _panel_of_one(a: Array, swaps: Array, start: int, stop: int) -> None:
         a[j + 1 :, j + 1 : stop] -= column[1:, None] * a[j, j + 1 : stop]
 
 
-def permutation(swaps: Array, rows: int, d: Any) -> Array:
+def permutation(swaps: Any, rows: int, d: Any) -> Any:
     """Return the matrices P ``(..., rows, rows)`` that a list of swaps stands for, as in A = P L U."""
     flat = swaps.reshape(math.prod(swaps.shape[:-1]), swaps.shape[-1])
     if len(flat) <= 16:
@@ -219,7 +218,7 @@ _PADE = (
 _REACH = 5.371920351148152
 
 
-def exponential(x: Array) -> Array:
+def exponential(x: Any) -> Any:
     """Return the exponential of matrices, by scaling and squaring (Higham 2005, algorithm 2.3)."""
     if not x.size:
         return x.copy()

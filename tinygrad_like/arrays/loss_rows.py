@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
+from tinygrad_like.arrays.passes import in_chunks
+from tinygrad_like.arrays.row_blocks import row_dots, row_slices, row_sums, unbuffered
 from tinygrad_like.dtypes import F32
 from tinygrad_like.jit import compiled
-from tinygrad_like.ops.pointwise import in_chunks
-from tinygrad_like.ops.row_blocks import row_dots, row_slices, row_sums, unbuffered
 
 # PyTorch cuts logarithms here, and this is what it divides by at least.
 LOWEST_LOG = -100.0

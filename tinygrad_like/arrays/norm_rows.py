@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from tinygrad_like.arrays.row_blocks import column_sums, row_dots, row_slices, row_sums, unbuffered
 from tinygrad_like.jit import compiled
-from tinygrad_like.ops.row_blocks import column_sums, row_dots, row_slices, row_sums, unbuffered
 
 LEAST = 2048  # elements from which on a kernel is worth its call
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_like.ops import norm_rows
-from tinygrad_like.ops.row_blocks import by_blocks, rows_of_block
+from tinygrad_like.arrays import norm_rows
+from tinygrad_like.arrays.row_blocks import by_blocks, rows_of_block
 
 
 def merged(mean: Any, square: Any, counts: Any) -> tuple[Any, Any]:

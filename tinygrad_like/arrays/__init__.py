@@ -1,0 +1,1 @@
+"""What forwards and their gradients do with plain arrays: nothing here knows of tensors or graphs."""
