@@ -6,52 +6,22 @@ made. ``tensorboard --logdir runs`` then shows what was written.
 
 from __future__ import annotations
 
-import importlib
+import importlib.util
 import os
+import socket
 import time
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tinygrad_like.graph import Traced
+from tinygrad_like.utils import event_files
+from tinygrad_like.utils.event_files import FileWriter, library, made, pixels, plain
 
 if TYPE_CHECKING:
     from tinygrad_like.nn import Module
 
-__all__ = ["SummaryWriter"]
-
-
-def library(name: str = "tensorboardX") -> Any:
-    """Return a module of the library.
-
-    Raises:
-        ImportError: if it is not installed.
-    """
-    try:
-        return importlib.import_module(name)
-    except ImportError as error:
-        raise ImportError(
-            "utils.tensorboard needs the library tensorboardX, which is not installed: "
-            "pip install 'tinygrad-like[tensorboard]'"
-        ) from error
-
-
-def plain(value: Any) -> Any:
-    """Return arrays for tensors, also for those in lists and dicts."""
-    if isinstance(value, Traced):
-        return value.array
-    if isinstance(value, Mapping):
-        return {key: plain(inner) for key, inner in value.items()}
-    if isinstance(value, list | tuple):
-        return type(value)(map(plain, value))
-    return value
-
-
-def _picture(value: Any) -> Any:
-    """Return pictures as arrays, floats within 0 to 1: tensorboardX would let others wrap around."""
-    array = np.asarray(plain(value))
-    return np.clip(array, 0, 1) if array.dtype.kind == "f" else array
+__all__ = ["FileWriter", "SummaryWriter"]
 
 
 class SummaryWriter:
@@ -91,19 +61,41 @@ class SummaryWriter:
         flush_secs: int = 120,
         filename_suffix: str = "",
     ) -> None:
-        self._writer = library().SummaryWriter(
-            logdir=None if not log_dir else str(log_dir),
-            comment=comment,
-            purge_step=purge_step,
-            max_queue=max_queue,
-            flush_secs=flush_secs,
-            filename_suffix=filename_suffix,
-        )
-        self.log_dir: str = self._writer.logdir
-        self.purge_step, self.max_queue = purge_step, max_queue
-        self.flush_secs, self.filename_suffix = flush_secs, filename_suffix
+        if not log_dir:
+            now = time.strftime("%b%d_%H-%M-%S")
+            log_dir = os.path.join("runs", f"{now}_{socket.gethostname()}{comment}")
+        self.log_dir, self.purge_step = log_dir, purge_step
+        self.max_queue, self.flush_secs = max_queue, flush_secs
+        self.filename_suffix = filename_suffix
+        buckets = np.cumprod([1e-12, *773 * [1.1]]).tolist()
+        self.default_bins = [*(-bucket for bucket in reversed(buckets)), 0, *buckets]
+        self.file_writer: FileWriter | None = None
+        self.all_writers: dict[str, FileWriter] | None = None
+        self._embeddings = ""
+        self._get_file_writer()
 
-    def get_logdir(self) -> str:
+    def _get_file_writer(self) -> FileWriter:
+        """Return the writer of the main file, which is opened anew after `close`."""
+        if self.file_writer is None:
+            self.file_writer = self._open(str(self.log_dir))
+            self.all_writers = {self.file_writer.get_logdir(): self.file_writer}
+            if self.purge_step is not None:
+                events = library("proto.event_pb2")
+                start = events.SessionLog(status=events.SessionLog.START)
+                self.file_writer.add_event(
+                    events.Event(step=self.purge_step, file_version="brain.Event:2")
+                )
+                self.file_writer.add_event(events.Event(step=self.purge_step, session_log=start))
+                self.purge_step = None
+        return self.file_writer
+
+    def _open(self, folder: str) -> FileWriter:
+        return FileWriter(folder, self.max_queue, self.flush_secs, self.filename_suffix)
+
+    def _add(self, summary: Any, step: int | None = None, walltime: float | None = None) -> None:
+        self._get_file_writer().add_summary(summary, step, walltime)
+
+    def get_logdir(self) -> Any:
         """Return the folder it writes to."""
         return self.log_dir
 
@@ -128,23 +120,8 @@ class SummaryWriter:
             new_style: write it as a tensor, as TensorFlow 2 does.
             double_precision: of a tensor, write float64.
         """
-        number = plain(scalar_value)
-        if not new_style:
-            self._writer.add_scalar(tag, number, global_step, walltime)
-            return
-        tensors = library("tensorboardX.proto.tensor_pb2")
-        summaries = library("tensorboardX.proto.summary_pb2")
-        value = float(np.asarray(number).squeeze())
-        tensor = (
-            tensors.TensorProto(double_val=[value], dtype="DT_DOUBLE")
-            if double_precision
-            else tensors.TensorProto(float_val=[value], dtype="DT_FLOAT")
-        )
-        plugin = summaries.SummaryMetadata.PluginData(plugin_name="scalars")
-        metadata = summaries.SummaryMetadata(plugin_data=plugin)
-        summary = summaries.Summary()
-        summary.value.add(tag=tag, tensor=tensor, metadata=metadata)
-        self._writer._get_file_writer().add_summary(summary, global_step, walltime)
+        summary = event_files.scalar(tag, scalar_value, new_style, double_precision)
+        self._add(summary, global_step, walltime)
 
     def add_scalars(
         self,
@@ -154,7 +131,24 @@ class SummaryWriter:
         walltime: float | None = None,
     ) -> None:
         """Add a number to each of several curves that are drawn together as `main_tag`."""
-        self._writer.add_scalars(main_tag, plain(tag_scalar_dict), global_step, walltime)
+        walltime = time.time() if walltime is None else walltime
+        folder = self._get_file_writer().get_logdir()
+        writers = self.all_writers or {}
+        for tag, value in tag_scalar_dict.items():
+            place = f"{folder}/{main_tag.replace('/', '_')}_{tag}"
+            if place not in writers:
+                writers[place] = self._open(place)
+            writers[place].add_summary(event_files.scalar(main_tag, value), global_step, walltime)
+
+    def add_tensor(
+        self,
+        tag: str,
+        tensor: Any,
+        global_step: int | None = None,
+        walltime: float | None = None,
+    ) -> None:
+        """Add all numbers of a tensor; TensorBoard keeps them, but has no page that shows them."""
+        self._add(event_files.tensor(tag, tensor), global_step, walltime)
 
     def add_histogram(
         self,
@@ -169,7 +163,9 @@ class SummaryWriter:
 
         `bins` is "tensorflow", what ``numpy.histogram`` takes, or a list of edges; `max_bins` joins bins.
         """
-        self._writer.add_histogram(tag, plain(values), global_step, bins, walltime, max_bins)
+        bins = self.default_bins if isinstance(bins, str) and bins == "tensorflow" else plain(bins)
+        values = np.asarray(plain(values))
+        self._add(made("histogram", tag, values, bins, max_bins), global_step, walltime)
 
     def add_histogram_raw(
         self,
@@ -185,10 +181,11 @@ class SummaryWriter:
         walltime: float | None = None,
     ) -> None:
         """Add a histogram that was counted already; `bucket_limits` are the upper ends of bins."""
-        self._writer.add_histogram_raw(
-            *(tag, *map(plain, (min, max, num, sum, sum_squares))),
-            *(plain(bucket_limits), plain(bucket_counts), global_step, walltime),
-        )
+        limits, counts = plain(bucket_limits), plain(bucket_counts)
+        if len(limits) != len(counts):
+            raise ValueError("len(bucket_limits) != len(bucket_counts), see the document.")
+        numbers = map(plain, (min, max, num, sum, sum_squares))
+        self._add(made("histogram_raw", tag, *numbers, limits, counts), global_step, walltime)
 
     def add_pr_curve(
         self,
@@ -201,10 +198,9 @@ class SummaryWriter:
         walltime: float | None = None,
     ) -> None:
         """Add a curve of precision and recall: `labels` 0 or 1, `predictions` probabilities."""
-        self._writer.add_pr_curve(
-            *(tag, plain(labels), plain(predictions), global_step),
-            *(num_thresholds, plain(weights), walltime),
-        )
+        arrays = np.asarray(plain(labels)), np.asarray(plain(predictions))
+        summary = made("pr_curve", tag, *arrays, num_thresholds, plain(weights))
+        self._add(summary, global_step, walltime)
 
     def add_pr_curve_raw(
         self,
@@ -221,12 +217,12 @@ class SummaryWriter:
         walltime: float | None = None,
     ) -> None:
         """Add a curve of precision and recall that was counted already."""
-        self._writer.add_pr_curve_raw(
-            *(tag, plain(true_positive_counts), plain(false_positive_counts)),
-            *(plain(true_negative_counts), plain(false_negative_counts)),
-            *(plain(precision), plain(recall), global_step),
-            *(num_thresholds, plain(weights), walltime),
+        counts = (
+            *(true_positive_counts, false_positive_counts),
+            *(true_negative_counts, false_negative_counts, precision, recall),
         )
+        summary = made("pr_curve_raw", tag, *map(plain, counts), num_thresholds, plain(weights))
+        self._add(summary, global_step, walltime)
 
     def add_hparams(
         self,
@@ -250,15 +246,12 @@ class SummaryWriter:
         """
         if type(hparam_dict) is not dict or type(metric_dict) is not dict:
             raise TypeError("hparam_dict and metric_dict should be dictionary.")
-        metrics = {name: float(plain(value)) for name, value in metric_dict.items()}
-        settings = {name: _setting(name, value) for name, value in hparam_dict.items()}
-        summaries = library("tensorboardX.summary").hparams(settings, metrics)
-        _declare_domains(summaries[0], hparam_domain_discrete or {})
-        folder = os.path.join(self.log_dir, run_name or str(time.time()))
-        with library().SummaryWriter(logdir=folder) as writer:
+        summaries = event_files.hparams(hparam_dict, metric_dict, hparam_domain_discrete)
+        folder = os.path.join(self._get_file_writer().get_logdir(), run_name or str(time.time()))
+        with SummaryWriter(folder) as writer:
             for summary in summaries:
-                writer.file_writer.add_summary(summary)
-            for name, value in metrics.items():
+                writer._add(summary, global_step)
+            for name, value in metric_dict.items():
                 writer.add_scalar(name, value, global_step)
 
     def add_custom_scalars(self, layout: dict[str, Any]) -> None:
@@ -266,19 +259,21 @@ class SummaryWriter:
 
         The kind is "Multiline" or "Margin".
         """
-        self._writer.add_custom_scalars(layout)
+        self._add(library("summary").custom_scalars(layout))
 
     def add_custom_scalars_multilinechart(
         self, tags: list[str], category: str = "default", title: str = "untitled"
     ) -> None:
         """Arrange several curves in one chart."""
-        self._writer.add_custom_scalars_multilinechart(tags, category, title)
+        self.add_custom_scalars({category: {title: ["Multiline", tags]}})
 
     def add_custom_scalars_marginchart(
         self, tags: list[str], category: str = "default", title: str = "untitled"
     ) -> None:
         """Arrange three curves in one chart: a value, and what is below and above it."""
-        self._writer.add_custom_scalars_marginchart(tags, category, title)
+        if len(tags) != 3:
+            raise AssertionError(f"Expected 3 tags, got {len(tags)}.")
+        self.add_custom_scalars({category: {title: ["Margin", tags]}})
 
     # ----- Pictures, texts, things in space -------------------------------------------------------
 
@@ -291,7 +286,8 @@ class SummaryWriter:
         dataformats: str = "CHW",
     ) -> None:
         """Add a picture, from 0 to 1 or uint8, its dimensions in the order of `dataformats`."""
-        self._writer.add_image(tag, _picture(img_tensor), global_step, walltime, dataformats)
+        image = made("image", tag, pixels(img_tensor), dataformats=dataformats)
+        self._add(image, global_step, walltime)
 
     def add_images(
         self,
@@ -302,7 +298,7 @@ class SummaryWriter:
         dataformats: str = "NCHW",
     ) -> None:
         """Add several pictures side by side."""
-        self._writer.add_images(tag, _picture(img_tensor), global_step, walltime, dataformats)
+        self.add_image(tag, img_tensor, global_step, walltime, dataformats)
 
     def add_image_with_boxes(
         self,
@@ -316,12 +312,12 @@ class SummaryWriter:
         labels: list[str] | None = None,
     ) -> None:
         """Add a picture with boxes ``(N, 4)`` of left, top, right, bottom drawn on it."""
-        self._writer.add_image_with_boxes(
-            *(tag, _picture(img_tensor), plain(box_tensor), global_step, walltime),
-            dataformats=dataformats,
-            labels=labels,
-            rescale=rescale,
-        )
+        boxes = np.asarray(plain(box_tensor))
+        labels = [labels] if isinstance(labels, str) else labels
+        if labels is not None and len(labels) != len(boxes):
+            labels = None
+        image = made("image_boxes", tag, pixels(img_tensor), boxes, rescale, dataformats, labels)
+        self._add(image, global_step, walltime)
 
     def add_figure(
         self,
@@ -332,7 +328,31 @@ class SummaryWriter:
         walltime: float | None = None,
     ) -> None:
         """Add a Matplotlib figure, or a list of them, as a picture."""
-        self._writer.add_figure(tag, figure, global_step, close, walltime)
+        images = library("utils").figure_to_image(figure, close)
+        form = "NCHW" if isinstance(figure, list) else "CHW"
+        self.add_image(tag, images, global_step, walltime, dataformats=form)
+
+    def add_video(
+        self,
+        tag: str,
+        vid_tensor: Any,
+        global_step: int | None = None,
+        fps: float = 4,
+        walltime: float | None = None,
+    ) -> None:
+        """Add films ``(N, T, C, H, W)``, shown side by side, from 0 to 1 or uint8."""
+        self._add(event_files.video(tag, vid_tensor, fps), global_step, walltime)
+
+    def add_audio(
+        self,
+        tag: str,
+        snd_tensor: Any,
+        global_step: int | None = None,
+        sample_rate: int = 44100,
+        walltime: float | None = None,
+    ) -> None:
+        """Add a sound ``(1, L)``, from -1 to 1, with `sample_rate` numbers a second."""
+        self._add(event_files.audio(tag, snd_tensor, sample_rate), global_step, walltime)
 
     def add_text(
         self,
@@ -342,7 +362,7 @@ class SummaryWriter:
         walltime: float | None = None,
     ) -> None:
         """Add a text, which may be Markdown."""
-        self._writer.add_text(tag, text_string, global_step, walltime)
+        self._add(made("text", tag, text_string), global_step, walltime)
 
     def add_embedding(
         self,
@@ -363,10 +383,17 @@ class SummaryWriter:
             tag: the name.
             metadata_header: the names of several labels.
         """
-        labels = None if metadata is None else list(plain(metadata))
-        self._writer.add_embedding(
-            *(plain(mat), labels, plain(label_img), global_step, tag, metadata_header)
+        folder = self._get_file_writer().get_logdir()
+        step = f"{0 if global_step is None else global_step:05}"
+        name = tag.replace("%", "%25").replace("/", "%2f").replace("\\", "%5c")
+        self._embeddings += event_files.embedding(
+            *(folder, f"{step}/{name}", f"{tag}:{step}", np.asarray(plain(mat))),
+            None if metadata is None else list(plain(metadata)),
+            metadata_header,
+            None if label_img is None else np.asarray(plain(label_img)),
         )
+        with open(os.path.join(folder, "projector_config.pbtxt"), "w", encoding="utf-8") as file:
+            file.write(self._embeddings)
 
     def add_mesh(
         self,
@@ -379,10 +406,8 @@ class SummaryWriter:
         walltime: float | None = None,
     ) -> None:
         """Add meshes or point clouds: `vertices` ``(N, V, 3)``, `colors` likewise, `faces` ``(N, F, 3)``."""
-        self._writer.add_mesh(
-            *(tag, plain(vertices), plain(colors), plain(faces)),
-            *(config_dict, global_step, walltime),
-        )
+        parts = {"VERTEX": vertices, "FACE": faces, "COLOR": colors}
+        self._add(event_files.mesh(tag, parts, config_dict), global_step, walltime)
 
     # ----- The graph ------------------------------------------------------------------------------
 
@@ -412,53 +437,36 @@ class SummaryWriter:
         graph = graph_def(model, input_to_model)
         if verbose:
             print(graph)
-        event = library("tensorboardX.proto.event_pb2").Event(graph_def=graph.SerializeToString())
-        self._writer._get_file_writer().add_event(event)
+        self._get_file_writer().add_onnx_graph(graph)
+
+    def add_onnx_graph(self, prototxt: str) -> None:
+        """Add the graph in an ONNX file.
+
+        Raises:
+            ImportError: if onnx is not installed.
+        """
+        if importlib.util.find_spec("onnx") is None:
+            raise ImportError(
+                "add_onnx_graph needs the library onnx, which is not installed: pip install onnx"
+            )
+        graph = library("onnx_graph").load_onnx_graph(str(prototxt))
+        self._get_file_writer().add_onnx_graph(graph)
 
     # ----- Ends -----------------------------------------------------------------------------------
 
     def flush(self) -> None:
         """Write what waits to disk."""
-        self._writer.flush()
+        for writer in (self.all_writers or {}).values():
+            writer.flush()
 
     def close(self) -> None:
-        """Write what waits and close the files; another call of `add_scalar` opens new ones."""
-        self._writer.close()
+        """Write what waits and close the files; another call opens new ones."""
+        for writer in (self.all_writers or {}).values():
+            writer.close()
+        self.file_writer = self.all_writers = None
 
     def __enter__(self) -> SummaryWriter:
         return self
 
     def __exit__(self, *error: object) -> None:
         self.close()
-
-
-def _setting(name: str, value: Any) -> Any:
-    """Return a setting as one of the types that can be written."""
-    found = plain(value)
-    if isinstance(found, np.ndarray | np.generic) and found.size == 1:
-        found = found.item()
-    if found is not None and not isinstance(found, bool | int | float | str):
-        raise ValueError(
-            "value should be one of int, float, str, bool, or torch.Tensor: "
-            f"hparam_dict[{name!r}] is {type(value).__name__}"
-        )
-    return found
-
-
-def _declare_domains(experiment: Any, domains: Mapping[str, Sequence[Any]]) -> None:
-    """Add to an experiment's summary the values that settings can have."""
-    if not domains:
-        return
-    plugin = experiment.value[0].metadata.plugin_data
-    content = library("tensorboardX.proto.plugin_hparams_pb2").HParamsPluginData()
-    content.ParseFromString(plugin.content)
-    for info in content.experiment.hparam_infos:
-        for value in domains.get(info.name, ()):
-            listed = info.domain_discrete.values.add()
-            if isinstance(value, str):
-                listed.string_value = value
-            elif isinstance(value, bool):
-                listed.bool_value = value
-            else:
-                listed.number_value = float(value)
-    plugin.content = content.SerializeToString()

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_like.graph import Traced
-from tinygrad_like.utils.tensorboard import plain
+from tinygrad_like.utils.event_files import plain
 
 __all__ = ["Visdom"]
 

@@ -17,7 +17,7 @@ from tinygrad_like import dtypes
 from tinygrad_like.autograd.grad_mode import enable_grad
 from tinygrad_like.graph import AccumulateGrad, Node, Traced
 from tinygrad_like.nn.module import Module, record_modules
-from tinygrad_like.utils.tensorboard import library
+from tinygrad_like.utils.event_files import library
 from tinygrad_like.viz.picture import (
     Cluster,
     Facts,
@@ -120,7 +120,7 @@ class _Writer:
         self.facts = Facts(self.nodes, results)
         self.clusters = clusters_of(calls, names)
         self.inside = assign(self.nodes, self.clusters)
-        self.graph = library("tensorboardX.proto.graph_pb2").GraphDef()
+        self.graph = library("proto.graph_pb2").GraphDef()
         self.graph.versions.producer = 22  # what PyTorch writes too
         self.taken: set[str] = set()
         self.scopes = [""] * len(self.clusters)
