@@ -120,6 +120,7 @@ if _CHECKING:
         accelerator,
         backends,
         debug,
+        explanation,
         func,
         linalg,
         serialization,
@@ -133,7 +134,7 @@ if _CHECKING:
 __version__ = "0.1.0"
 
 
-_MODULES: tuple[str, ...] = ("accelerator", "backends", "debug", "func", "linalg")
+_MODULES: tuple[str, ...] = ("accelerator", "backends", "debug", "explanation", "func", "linalg")
 _MODULES += ("serialization", "signal", "special", "testing", "viz")
 
 
@@ -149,7 +150,10 @@ def __getattr__(name: str) -> _Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_DEFERRED, *_MODULES})
+    # Modules that only the package itself imports are not shown.
+    shown = (*_MODULES, "autograd", "cuda", "graph", "jit", "nn", "op", "optim", "random", "utils")
+    names = {n for n, value in globals().items() if type(value) is not type(_warnings)}
+    return sorted({*names, *_DEFERRED, *shown, "return_types"})
 
 
 _keep_freed()

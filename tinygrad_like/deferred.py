@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import functools
 import importlib
+import inspect
 from typing import Any
 
-from tinygrad_like.keywords import install
+from tinygrad_like.keywords import Parameters, install
 from tinygrad_like.views import in_place
 
 _GAMMA = ("digamma", "igamma", "igammac", "lgamma", "mvlgamma", "polygamma")
@@ -74,12 +75,13 @@ def public(name: str) -> Any:
     return found[name]
 
 
-def _method(name: str) -> Any:
+def _method(name: str, sentence: str = "") -> Any:
     def method(self: Any, *args: Any, **kwargs: Any) -> Any:
         return find(name)(self, *args, **kwargs)
 
     method.__name__ = name
-    method.__doc__ = f"Call `{name}` of the package with this tensor first."
+    method.__doc__ = sentence or f"Return what `tinygrad_like.{name}` does of this tensor."
+    method.__wrapped__ = Parameters(lambda: inspect.signature(find(name)))  # type: ignore[attr-defined]
     return method
 
 
@@ -114,18 +116,32 @@ class DeferredMethods:
     mvlgamma_ = in_place("mvlgamma_", mvlgamma)
     polygamma_ = in_place("polygamma_", polygamma)
 
-    apply_ = _method("apply_")
+    apply_ = _method("apply_", "Replace each element by what a Python function makes of it; slow.")
     as_strided = _method("as_strided")
     as_strided_ = _method("as_strided_")
     as_strided_scatter = _method("as_strided_scatter")
-    dim_order = _method("dim_order")
-    is_set_to = _method("is_set_to")
-    map2_ = _method("map2_")
-    map_ = _method("map_")
-    new_empty_strided = _method("new_empty_strided")
-    resize_ = _method("resize_")
+    dim_order = _method(
+        "dim_order",
+        "Return the dimensions in the order in which they lie in memory, the outermost first.",
+    )
+    is_set_to = _method(
+        "is_set_to", "Return True if both tensors look at the same memory in the same way."
+    )
+    map2_ = _method(
+        "map2_", "Replace each element by what a Python function makes of it and two others; slow."
+    )
+    map_ = _method(
+        "map_", "Replace each element by what a Python function makes of it and another; slow."
+    )
+    new_empty_strided = _method(
+        "new_empty_strided",
+        "Return what `empty_strided` does, in this dtype unless another is given.",
+    )
+    resize_ = _method(
+        "resize_", "Give this tensor another size: of its own memory as far as that reaches."
+    )
     resize_as_ = _method("resize_as_")
-    set_ = _method("set_")
+    set_ = _method("set_", "Look at the memory of another tensor, or, without one, at nothing.")
 
     narrow_copy = _method("narrow_copy")
     nonzero_static = _method("nonzero_static")

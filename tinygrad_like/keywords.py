@@ -63,6 +63,23 @@ OTHERS: dict[str, dict[str, dict[str, str]]] = {
     "special": dict.fromkeys(("log_softmax", "logsumexp", "softmax"), _ALONG),
 }
 
+
+class Parameters:
+    """What `inspect.signature` asks for the parameters of a function that has ``*args`` itself."""
+
+    __slots__ = ("_find",)
+
+    def __init__(self, find: Callable[[], inspect.Signature]) -> None:
+        self._find = find
+
+    @property
+    def __signature__(self) -> inspect.Signature:
+        return self._find()
+
+    def __call__(self) -> None:
+        """Do nothing: only what can be called has a signature."""
+
+
 PLAIN: dict[tuple[str, str], Callable[..., Any]] = {}  # what each function was before
 
 

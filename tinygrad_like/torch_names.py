@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import Any
 
+from tinygrad_like.keywords import Parameters
 from tinygrad_like.nn import functional
 from tinygrad_like.nn.functional import (
     adaptive_max_pool1d_with_indices as adaptive_max_pool1d,
@@ -69,8 +71,25 @@ def _renamed(name: str, *order: str) -> Any:
             raise RuntimeError(str(error)) from None
 
     renamed.__name__ = renamed.__qualname__ = name
-    renamed.__doc__ = f"Do `nn.functional.{name}`, called with ({', '.join(order)})."
+    renamed.__doc__ = f"Return what `nn.functional.{name}` does; some arguments differ."
+    renamed.__wrapped__ = Parameters(lambda: _signature(function, order))  # type: ignore[attr-defined]
     return renamed
+
+
+def _signature(function: Any, order: tuple[str, ...]) -> inspect.Signature:
+    """Return the parameters in this order, with the defaults that `function` has for them."""
+    known = inspect.signature(function).parameters
+    found: list[inspect.Parameter] = []
+    for name in reversed(order):
+        of = known.get(dict(_OTHERWISE).get(name, name))
+        default = True if of is None else of.default  # True: whether to use a backend
+        if name == "reduction":
+            default = 0
+        if found and found[-1].default is inspect.Parameter.empty:
+            default = inspect.Parameter.empty
+        kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
+        found.append(inspect.Parameter(name, kind, default=default))
+    return inspect.Signature(found[::-1])
 
 
 _DROPOUT = ("input", "p", "train")
