@@ -293,6 +293,38 @@ def test_the_page_of_the_graph(board, tmp_path):
     assert 500 < drawn.sum() < 50_000
 
 
+class Several(nn.Module):
+    """Uses the parameters of a module it does not call, and returns tensors in a dict and a tuple."""
+
+    def __init__(self):
+        super().__init__()
+        self.attention = nn.MultiheadAttention(4, 2)
+        self.register_buffer("scale", torch.ones(4))
+
+    def forward(self, x):
+        out, weights = self.attention(x, x, x)
+        return {"out": out * self.scale, "pair": (weights, out.sum())}
+
+
+def test_names_of_the_graph():
+    pytest.importorskip("tensorboardX")
+    from tinygrad_like.viz.graphdef import graph_def
+
+    graph = graph_def(Several(), torch.ones(3, 4))
+    edges = {node.name: list(node.input) for node in graph.node}
+    attention = "Several/MultiheadAttention[attention]"
+    assert f"{attention}/out_proj.weight" in edges
+    assert f"{attention}/in_proj_bias" in edges
+    assert edges["Several/multiply"][1] == "Several/scale"
+    assert [name for name in edges if name.startswith("output")] == [
+        "output/out",
+        "output/pair/1",
+        "output/pair/2",
+    ]
+    assert edges["output/out"] == ["Several/multiply"]
+    assert edges["output/pair/2"] == ["Several/sum"]
+
+
 def test_the_graph_leaves_the_model_as_it_was():
     pytest.importorskip("tensorboardX")
     from tinygrad_like.viz.graphdef import graph_def

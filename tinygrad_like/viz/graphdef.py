@@ -65,7 +65,7 @@ def graph_def(model: Module, inputs: Any = None) -> Any:
     with _evaluation(model), enable_grad(), record_modules() as calls:
         names = Names.of(model)
         result = model(*given)
-        return _Writer(names, calls, given, sources, list(_tensors(result))).write()
+        return _Writer(names, calls, given, sources, dict(_tensors("output", result))).write()
 
 
 def _copy(argument: Any) -> Any:
@@ -93,14 +93,16 @@ def _evaluation(model: Module) -> Iterator[None]:
             parameter.requires_grad_(False)
 
 
-def _tensors(value: Any) -> Iterator[Any]:
+def _tensors(name: str, value: Any) -> Iterator[tuple[str, Any]]:
+    """Yield all tensors in a result with the way to each: ``output/states/2``."""
     if isinstance(value, Traced):
-        yield value
+        yield name, value
     elif isinstance(value, Mapping):
-        yield from _tensors(list(value.values()))
+        for key, inner in value.items():
+            yield from _tensors(f"{name}/{key}", inner)
     elif isinstance(value, list | tuple):
-        for inner in value:
-            yield from _tensors(inner)
+        for number, inner in enumerate(value, 1):
+            yield from _tensors(f"{name}/{number}", inner)
 
 
 class _Writer:
@@ -112,12 +114,12 @@ class _Writer:
         calls: Sequence[Any],
         given: Sequence[Any],
         sources: Sequence[Node | None],
-        results: Sequence[Any],
+        results: Mapping[str, Any],
     ) -> None:
         self.names, self.given, self.results = names, given, results
         self.sources = {node: i for i, node in enumerate(sources) if node is not None}
-        self.nodes = operations_of(results)
-        self.facts = Facts(self.nodes, results)
+        self.nodes = operations_of(list(results.values()))
+        self.facts = Facts(self.nodes, list(results.values()))
         self.clusters = clusters_of(calls, names)
         self.inside = assign(self.nodes, self.clusters)
         self.graph = library("proto.graph_pb2").GraphDef()
@@ -139,6 +141,14 @@ class _Writer:
         self.taken.add(found)
         return found
 
+    def within(self, cluster: int | None, name: str) -> str:
+        """Return what a parameter's name says beyond the scope it will stand in."""
+        if cluster is None:
+            return name
+        own, found, _ = self.clusters[cluster].title.partition(": ")
+        _, inside, rest = f".{name}".rpartition(f".{own}.")
+        return rest if found and inside else name
+
     def add(self, name: str, kind: str, inputs: Sequence[str], shapes: Any, **notes: str) -> str:
         """Add a node with the shapes of its results and with notes, and return its name."""
         node = self.graph.node.add(name=name, op=kind, input=inputs)
@@ -159,7 +169,7 @@ class _Writer:
                 if parent is not None:
                     users.setdefault(key_of(parent), []).append(self.inside.get(node))
         for number, tensor in enumerate(self.given):
-            name = self.unique(None, _numbered("input", number, len(self.given)))
+            name = self.unique(None, f"input/{number + 1}" if len(self.given) > 1 else "input")
             self.constants[id(tensor.array)] = self.add_data(name, "input", tensor.array)
         for node, number in self.sources.items():
             self.data[node, 0] = self.constants[id(self.given[number].array)]
@@ -172,8 +182,8 @@ class _Writer:
         for node in self.nodes:
             if node not in self.sources and not isinstance(node, AccumulateGrad):
                 self.add_operation(node)
-        for number, result in enumerate(self.results):
-            name = self.unique(None, _numbered("output", number, len(self.results)))
+        for path, result in self.results.items():
+            name = self.unique(None, path)
             known = result.node is not None
             source = self.data[key_of(result.node)] if known else self.constant(result.array, None)
             self.add_data(name, "output", result.array, source)
@@ -188,9 +198,8 @@ class _Writer:
     def add_leaf(self, leaf: AccumulateGrad, users: Sequence[int | None]) -> None:
         """Add a parameter, or another leaf, in the scope of the calls that use it."""
         known = self.names.nodes.get(leaf, "")
-        # Where several calls use it, the scope alone would not say whose it is.
-        title = known.rpartition(".")[2] if len(set(users)) == 1 else known
-        name = self.unique(common(self.clusters, users), title or "tensor")
+        cluster = common(self.clusters, users)
+        name = self.unique(cluster, self.within(cluster, known) or "tensor")
         self.data[leaf, 0] = self.add_data(name, "Parameter" if known else "Tensor", leaf.array)
 
     def add_operation(self, node: Node) -> None:
@@ -216,7 +225,7 @@ class _Writer:
             name = self.unique(cluster, "constant")
             return self.add_data(name, "Const", np.asarray(value), number=f"{value:.4g}")
         if id(value) not in self.constants:
-            title = self.names.arrays.get(id(value), "").rpartition(".")[2]
+            title = self.within(cluster, self.names.arrays.get(id(value), ""))
             name = self.unique(cluster, title or "constant")
             self.constants[id(value)] = self.add_data(name, "Buffer" if title else "Const", value)
         return self.constants[id(value)]
@@ -226,7 +235,3 @@ def _scope(cluster: Cluster) -> str:
     """Return the scope of a module's call as PyTorch writes it: ``Linear[fc]``."""
     name, found, kind = cluster.title.partition(": ")
     return f"{kind}[{name}]" if found else name
-
-
-def _numbered(name: str, number: int, count: int) -> str:
-    return name if count == 1 else f"{name}/{number + 1}"
