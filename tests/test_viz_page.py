@@ -93,8 +93,11 @@ class TestData:
         assert forward == sorted(forward)
         start = [s["do"] for s in steps].index("start")
         assert start == len(forward)
-        played = [boxes[s["box"]].get("tick", boxes[s["box"]]["name"]) for s in steps[start + 1 :]]
+        played = [
+            boxes[s["box"]].get("tick", boxes[s["box"]]["name"]) for s in steps[start + 1 : -1]
+        ]
         assert played == order
+        assert steps[-1] == {"do": "end"}
 
     def test_gradients_arrive_and_are_added_up(self, tmp_path):
         out, params = neuron()
@@ -294,6 +297,21 @@ def test_values_computed_again_are_what_they_were(make, shape):
         assert int(model[1].num_batches_tracked) == 1  # it was not run a second time
 
 
+@pytest.mark.parametrize(
+    ("items", "pieces"),
+    [
+        ("", []),
+        ("abc", [(0, 1, 1), (1, 1, 1), (2, 1, 1)]),
+        ("aaaa", [(0, 1, 4)]),
+        ("abab", [(i, 1, 1) for i in range(4)]),
+        ("pabcabcabcab", [(0, 1, 1), (1, 3, 3), (10, 1, 1), (11, 1, 1)]),
+        ("aabaabaab" + "cdcdcd", [(0, 3, 3), (9, 2, 3)]),
+    ],
+)
+def test_what_repeats(items, pieces):
+    assert webpage.repeats(items) == pieces
+
+
 class TestDigest:
     def test_small_arrays_are_there_whole(self):
         array = np.float32([[0.1, -2.5], [np.nan, np.inf]])
@@ -375,6 +393,26 @@ class TestFile:
                 seen.add(at)
                 at = page["frames"][at]["parent"]
             assert number in holds, frame
+
+    def test_a_loop_is_cut_into_its_iterations(self, tmp_path):
+        w = torch.tensor([0.5, 0.25], requires_grad=True)
+        x = torch.tensor([1.0, 2.0]).exp()
+        for _ in range(100):
+            x = torch.tanh(x * w)
+            x = x + 0.1
+        page = told(viz.html(x.sum(), tmp_path / "step.html", params={"w": w}))
+        frames = page["frames"]
+        holds = {}
+        for box in page["boxes"]:
+            if box["kind"] == "operation":
+                holds.setdefault(box["frame"], []).append(box["name"])
+        assert holds.pop(None) == ["sum"]
+        titles = [frames[number]["title"] for number in holds]
+        assert titles == [f"iteration {i + 1}" for i in range(100)]
+        assert all(names == ["multiply", "tanh", "add"] for names in holds.values())
+        runs = [frame for frame in frames if frame["kind"] == "run"]
+        assert [run["title"] for run in runs][::9] == ["iterations 1 to 10", "iterations 91 to 100"]
+        assert {run["about"] for run in runs} == {"each: multiply, tanh, add"}
 
     def test_heat_maps_shrink_until_the_page_fits(self, tmp_path, monkeypatch):
         torch.manual_seed(0)

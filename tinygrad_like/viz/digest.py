@@ -9,7 +9,8 @@ import numpy as np
 
 SHOWN = 64  # elements; an array of more is shown by its statistics
 FEW = 16  # the same for one contribution to a gradient
-BINS = 32
+BINS = 32  # of a histogram
+COUNTED = 8  # elements; fewer make no histogram
 SIDE = 32  # of a heat map, at most
 MISSING = 255  # the byte for a cell of a heat map that holds a nan or an infinity
 
@@ -19,7 +20,8 @@ def number(value: Any) -> float | int | bool | str:
     if isinstance(value, bool | np.bool_):
         return bool(value)
     if isinstance(value, int | np.integer):
-        return int(value)
+        # A page's numbers are float64; a text it leaves as it is.
+        return int(value) if abs(int(value)) <= 2**53 else str(value)
     if not np.isfinite(value):
         return "nan" if np.isnan(value) else "inf" if value > 0 else "-inf"
     # The shortest digits of a float32 are fewer than those of the float64 it becomes.
@@ -27,15 +29,16 @@ def number(value: Any) -> float | int | bool | str:
 
 
 def brief(array: np.ndarray[Any, Any]) -> dict[str, Any]:
-    """Return the numbers of a small array, statistics of a larger one.
+    """Return the numbers of a small array, and statistics.
 
     >>> import numpy as np
-    >>> brief(np.array([0.5, np.inf]))
-    {'values': [0.5, 'inf']}
+    >>> brief(np.array([0.5]))
+    {'values': [0.5]}
     """
+    found = _statistics(array) if array.size > 1 else {}
     if array.size <= FEW:
-        return {"values": [number(value) for value in array.ravel()]}
-    return _statistics(array)
+        found["values"] = [number(value) for value in array.ravel()]
+    return found
 
 
 def digest(array: np.ndarray[Any, Any]) -> dict[str, Any]:
@@ -50,7 +53,8 @@ def digest(array: np.ndarray[Any, Any]) -> dict[str, Any]:
         found["values"] = [number(value) for value in array.ravel()]
     if array.size > 1:
         found |= _statistics(array)
-        found |= _histogram(array)
+        if array.size >= COUNTED:
+            found |= _histogram(array)
         found["cells"] = _cells(array)
     return found
 

@@ -33,17 +33,14 @@ function rowsOf(item) {
   const [result] = box.results;
   const grads = box.results.some((r) => r.grad);
   const name = cut(box.frame !== null && around(box).some((id) => frames[id].kind === "module") ? bare(called(box)) : called(box));
-  const number = box.kind === "constant" && !result.dtype; // it is its own name
-  const shape = number ? "" : box.results.length > 1 ? `${box.results.length} results` : sizes(result.shape);
+  const number = named(box);
+  // An operation's shape stands at the arrows that lead from it.
+  const shape = number || (box.users.length && !box.output && box.kind === "operation") ? "" : box.results.length > 1 ? `${box.results.length} results` : sizes(result.shape);
   const value = number ? "" : box.results.length > 1 ? "" : inWords(result.value) || "value not kept";
-  const texts = (result.arrivals || []).map((arrival, i, all) => gradientRow(arrival, i + 1, all.length));
-  const room = texts.reduce((most, text) => (text.length > most.length ? text : most), grads ? "gradient 0" : "");
-  return { name, side: shape, value: item.more ? `${value} · ${item.more} more uses` : value, room, grad: grads };
-}
-
-function gradientRow(arrival, number, of) {
-  const text = `grad ${inWords(arrival.total || arrival.gradient)}`;
-  return number < of ? `${text}  (${number} of ${of})` : text;
+  const arrivals = box.results.length > 1 ? [] : result.arrivals || [];
+  const texts = arrivals.flatMap((_, i) => [gradientRow(arrivals, i + 1, false), gradientRow(arrivals, i + 1, true)]);
+  const room = texts.reduce((most, text) => (text.length > most.length ? text : most), grads ? (box.results.length > 1 ? "grad of 99 of 99 results" : "gradient 0") : "");
+  return { name, side: shape, value: [value, item.more && `${item.more} more uses`].filter(Boolean).join(" · "), room, grad: grads };
 }
 
 /** Measure, place and draw everything that is to be seen. */
@@ -55,9 +52,19 @@ function redraw() {
     item.width = Math.ceil(Math.max(36, width(rows.name, "600 12px") + side, width(rows.value, "11px"), width(rows.room, "600 11px"))) + 22;
     item.height = 26 + (rows.value ? 16 : 0) + (rows.grad ? 16 : 0);
   }
+  for (const arrow of picture.arrows) arrow.label = passes(arrow);
   layOut(picture);
   paint();
   move();
+}
+
+/** The shapes of what goes along an arrow, unless the box that it comes from says them. */
+function passes(arrow) {
+  const source = picture.items.get(arrow.from).box;
+  if (source && source.kind !== "operation") return "";
+  const results = new Map(arrow.pairs.map(([id, index]) => [`${id} ${index}`, boxes[id].results[index].shape]));
+  const shapes = new Set([...results.values()].filter((shape) => shape.length || !source).map(sizes));
+  return shapes.size > 2 ? `${shapes.size} shapes` : [...shapes].join(", ");
 }
 
 /** Where an item stands on the screen. */
@@ -86,6 +93,10 @@ function paint() {
   for (const arrow of picture.arrows) {
     arrow.element = svg("path", { class: "edge", d: curve(arrow.points), "aria-hidden": "true" });
     root.append(arrow.element);
+  }
+  for (const label of picture.labels) {
+    label.element = Object.assign(svg("text", { class: "shape", x: label.x, y: label.y + 3.5, "aria-hidden": "true" }), { textContent: label.text });
+    root.append(label.element);
   }
   root.append(...painted.map(([, handle]) => handle)); // above the arrows
   // In the order of the clock, which is the order in which a screen reader comes upon them.
@@ -151,26 +162,28 @@ function zoom(factor, x, y) {
   move();
 }
 
-/** Show all; `least` keeps text legible, then the top is shown. */
+/** Show all, or the beginning if all would be too small to read. */
 function fit(least = 0) {
   const { clientWidth, clientHeight } = $("graph");
   const scale = Math.min(1.4, clientWidth / picture.width, clientHeight / picture.height);
-  view.scale = Math.max(scale, least);
-  view.x = Math.max((clientWidth - picture.width * view.scale) / 2, sideways && scale < least ? 0 : -Infinity);
-  view.y = Math.max((clientHeight - picture.height * view.scale) / 2, !sideways && scale < least ? 0 : -Infinity);
+  view.scale = scale < 0.8 * least ? least : scale;
+  view.x = Math.max(0, (clientWidth - picture.width * view.scale) / 2);
+  view.y = Math.max(0, (clientHeight - picture.height * view.scale) / 2);
   move();
 }
 
-/** Move the picture so that an item can be seen. */
+/** Move the picture, as little as will do, so that an item can be seen. */
 function reveal(key) {
   const item = picture.items.get(key);
   if (!item) return;
-  const { clientWidth, clientHeight } = $("graph");
-  const { x, y } = place(key);
-  const edge = 60 * Math.min(1, view.scale) + 30;
-  const half = (item.width * view.scale) / 2;
-  if (x - half < 0 || x + half > clientWidth) view.x += clientWidth / 2 - x;
-  if (y < edge || y > clientHeight - edge) view.y += clientHeight / 2 - y;
+  const at = place(key);
+  const away = (where, half, room) => {
+    const least = half + 12, most = room - half - 12;
+    const moved = where < least ? least - where : where > most ? most - where : 0;
+    return Math.abs(moved) > room / 3 ? room / 2 - where : moved;
+  };
+  view.x += away(at.x, (item.width * view.scale) / 2, $("graph").clientWidth);
+  view.y += away(at.y, (item.height * view.scale) / 2, $("graph").clientHeight);
   move();
 }
 

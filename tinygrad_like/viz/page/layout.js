@@ -1,12 +1,16 @@
 // Where everything stands. dagre lays out one frame at a time, innermost first, and a frame is a box
 // of a fixed size in the layout of the frame around it: so what is inside stays together, and a
 // graph of thousands of nodes is many small layouts. An arrow that leaves a frame does so through
-// a port, a point on its border, where the layout outside takes it up.
+// a port, a point on its border, where the layout outside takes it up. What would be one long strip
+// is set in columns, as a newspaper is.
 
 const TITLE = 22; // what a frame keeps free above for its title
 const PAD = 14;
+const LANE = 8; // between arrows that lead to the next column side by side
+const GAP = 56; // between columns
+const LEGIBLE = 0.75; // the scale below which a long graph is shown from its beginning instead
 
-/** Set x, y of items, `at` of open frames, `points` of arrows, and the size of the picture. */
+/** Set x, y of items, `at` of open frames, `points` of arrows, labels, and the size of the picture. */
 function layOut(picture) {
   const levels = new Map([[null, { frame: null, keys: [], edges: new Map() }]]);
   for (const frame of picture.frames) levels.set(frame.id, { frame, keys: [], edges: new Map() });
@@ -17,6 +21,8 @@ function layOut(picture) {
   for (const level of deepest) layOutLevel(level, picture);
   for (const level of deepest.reverse()) settle(level, picture, levels);
   for (const arrow of picture.arrows) arrow.points = joined(arrow.parts, levels);
+  picture.labels = [...levels.values()].flatMap((level) => [...level.edges.values()].filter((edge) => edge.label)
+    .map(({ label, from, at }) => ({ text: label, from, x: at.x + level.origin.x, y: at.y + level.origin.y })));
   const root = levels.get(null);
   picture.width = root.width;
   picture.height = root.height;
@@ -49,6 +55,8 @@ function partsOf(arrow, picture, levels) {
   const next = (i) => (i < to.length ? `o${to[i]}` : arrow.to);
   part(shared ? from[shared - 1] : null, at, next(shared));
   for (let i = shared; i < to.length; i += 1) part(to[i], `<${arrow.from}`, next(i + 1));
+  // Where it begins an arrow shares its way with no other source's.
+  Object.assign(levels.get(parts[0].level).edges.get(parts[0].edge), { label: arrow.label, from: arrow.from });
   return parts;
 }
 
@@ -71,9 +79,9 @@ function layOutLevel(level, picture) {
     const { width, height } = key[0] === "o" ? frames[key.slice(1)].size : picture.items.get(key);
     graph.setNode(key, { width, height });
   }
-  for (const { source, target } of level.edges.values()) {
+  for (const { source, target, label } of level.edges.values()) {
     for (const key of [source, target]) if (isPort(key)) graph.setNode(key, { width: 1, height: 1 });
-    graph.setEdge(source, target, { weight: isLeaf(source) ? 1 : 4 });
+    graph.setEdge(source, target, { weight: isLeaf(source) ? 1 : 4, labelpos: "c", ...(label && { width: width(label, "10px") + 8, height: 13 }) });
   }
   // Ports are drawn to the borders: nothing stands before the top or after the bottom.
   const ports = graph.nodes().filter(isPort);
@@ -96,11 +104,17 @@ function layOutLevel(level, picture) {
   const simple = ports.length && level.keys.filter((key) => !isLeaf(key)).length <= 1;
   dagre.layout(graph, { disableOptimalOrderHeuristic: Boolean(simple) });
   const nodes = level.keys.map((key) => graph.node(key));
+  setInColumns(graph, nodes);
   const span = (side, size) => [Math.min(...nodes.map((n) => n[side] - n[size] / 2)), Math.max(...nodes.map((n) => n[side] + n[size] / 2))];
   let [left, right] = span("x", "width"), [top, bottom] = span("y", "height");
-  // Arrows that pass beside the boxes need room as well; those to ports may be cut at the border.
+  // Labels need room as well, and arrows that pass beside the boxes; those to ports may be cut at the border.
   for (const { source, target } of level.edges.values()) {
-    for (const { x, y } of graph.edge(source, target).points) {
+    const edge = graph.edge(source, target);
+    if (edge.height) {
+      [left, right] = [Math.min(left, edge.x - edge.width / 2), Math.max(right, edge.x + edge.width / 2)];
+      [top, bottom] = [Math.min(top, edge.y - edge.height / 2), Math.max(bottom, edge.y + edge.height / 2)];
+    }
+    for (const { x, y } of edge.points) {
       if (!sideways && y > top && y < bottom) [left, right] = [Math.min(left, x - 4), Math.max(right, x + 4)];
       if (sideways && x > left && x < right) [top, bottom] = [Math.min(top, y - 4), Math.max(bottom, y + 4)];
     }
@@ -112,9 +126,96 @@ function layOutLevel(level, picture) {
   level.height = bottom + shift.y + PAD;
   if (level.frame) level.frame.size = { width: level.width, height: level.height };
   level.at = new Map(graph.nodes().map((key) => [key, { x: graph.node(key).x + shift.x, y: graph.node(key).y + shift.y }]));
+  for (const edge of level.edges.values()) {
+    const { x, y } = graph.edge(edge.source, edge.target);
+    edge.at = { x: x + shift.x, y: y + shift.y };
+  }
   level.routes = new Map([...level.edges].map(([name, { source, target }]) => [
     name, graph.edge(source, target).points.map((point) => ({ x: point.x + shift.x, y: point.y + shift.y })),
   ]));
+}
+
+/** Cut a layout that is long and narrow where few arrows pass, and set the parts side by side. */
+function setInColumns(graph, nodes) {
+  const [along, across, length, breadth] = sideways ? ["x", "y", "width", "height"] : ["y", "x", "height", "width"];
+  const room = { width: $("graph").clientWidth / LEGIBLE, height: $("graph").clientHeight / LEGIBLE };
+  const start = (node) => node[along] - node[length] / 2, end = (node) => node[along] + node[length] / 2;
+  const sorted = [...nodes].sort((a, b) => start(a) - start(b));
+  const first = start(sorted[0]), last = Math.max(...nodes.map(end));
+  const edges = graph.edges().map((name) => graph.edge(name)).filter((edge) => edge.points);
+  const reach = (from, to) => {
+    const places = [...nodes.filter((n) => start(n) < to && end(n) > from).flatMap((n) => [n[across] - n[breadth] / 2, n[across] + n[breadth] / 2]),
+      ...edges.flatMap((edge) => edge.points).filter((p) => p[along] > from && p[along] < to).map((p) => p[across])];
+    return [Math.min(...places), Math.max(...places)];
+  };
+  const [left, right] = reach(-Infinity, Infinity);
+  const wanted = Math.round(Math.sqrt(((last - first) / (right - left + GAP)) * (room[breadth] / room[length])));
+  if (last - first <= room[length] || wanted < 2) return;
+  // Where there is nothing but arrows, a cut may be.
+  const gaps = [];
+  let reached = end(sorted[0]);
+  for (const node of sorted.slice(1)) {
+    if (start(node) > reached + 4) {
+      const at = start(node) - 3;
+      const passing = edges.filter(({ points }) => points[0][along] < at && points[points.length - 1][along] > at);
+      if (passing.length <= 3) gaps.push({ at, passing });
+    }
+    reached = Math.max(reached, end(node));
+  }
+  const cuts = [];
+  for (let i = 1; i < wanted; i += 1) {
+    const ideal = first + (i * (last - first)) / wanted;
+    const cost = (gap) => Math.abs(gap.at - ideal) + 40 * gap.passing.length;
+    const best = gaps.filter((gap) => !cuts.includes(gap)).sort((a, b) => cost(a) - cost(b))[0];
+    if (best && cost(best) < (0.5 * (last - first)) / wanted) cuts.push(best);
+  }
+  if (!cuts.length) return;
+  cuts.sort((a, b) => a.at - b.at);
+  const column = (place) => cuts.filter((cut) => cut.at <= place).length;
+  const columns = [];
+  for (let i = 0, beside = 0; i <= cuts.length; i += 1) {
+    const from = i ? cuts[i - 1].at : -Infinity, to = i < cuts.length ? cuts[i].at : Infinity;
+    const [near, far] = reach(from, to);
+    const held = sorted.filter((n) => start(n) >= from && start(n) < to);
+    const labels = edges.filter((edge) => edge.height && edge[along] >= from && edge[along] < to).map((edge) => edge[along] + edge[length] / 2);
+    const top = Math.min(...held.map(start)), bottom = Math.max(...held.map(end), ...labels);
+    columns.push({ across: beside - near, along: first - top, end: first - top + bottom, far: beside - near + far });
+    beside += far - near + GAP;
+  }
+  const moved = (point, i) => ({ [along]: point[along] + columns[i].along, [across]: point[across] + columns[i].across });
+  for (const edge of edges) {
+    const points = [];
+    edge.points.forEach((point, n) => {
+      const before = edge.points[n - 1] || point;
+      for (let i = column(before[along]); i < column(point[along]); i += 1) {
+        const lane = LANE * (1 + cuts[i].passing.indexOf(edge));
+        const part = (cuts[i].at - before[along]) / (point[along] - before[along]);
+        const out = before[across] + part * (point[across] - before[across]) + columns[i].across;
+        const between = columns[i].far + 8 + lane;
+        const enter = out - columns[i].across + columns[i + 1].across;
+        const turns = [[out, columns[i].end + lane], [between, columns[i].end + lane], [between, first - lane], [enter, first - lane]];
+        points.push(...rounded(turns).map(([a, l]) => ({ [across]: a, [along]: l })));
+      }
+      points.push(moved(point, column(point[along])));
+    });
+    edge.points = points;
+    if (edge.x !== undefined) Object.assign(edge, moved(edge, column(edge[along])));
+  }
+  for (const key of graph.nodes()) {
+    const node = graph.node(key);
+    Object.assign(node, moved(node, column(start(node))));
+  }
+}
+
+/** Points close to each corner, so that what is drawn smoothly through them keeps to the way. */
+function rounded(corners) {
+  const near = ([x, y], [u, v]) => {
+    const part = Math.min(0.5, 6 / (Math.hypot(u - x, v - y) || 1));
+    return [x + part * (u - x), y + part * (v - y)];
+  };
+  return corners.flatMap((corner, i) => [
+    ...(i ? [near(corner, corners[i - 1])] : []), corner, ...(i + 1 < corners.length ? [near(corner, corners[i + 1])] : []),
+  ]);
 }
 
 /** Turn places inside a frame into places in the picture; the frame's own is known by now. */

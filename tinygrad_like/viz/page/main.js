@@ -37,6 +37,13 @@ function foldAround(box) {
   if (around_.length) toggle(frames[around_[around_.length - 1]], false);
 }
 
+/** Choose nothing: the details are those of each step's node. */
+function release() {
+  choice.key = null;
+  showStep();
+  showPanel();
+}
+
 /** A click or Enter on something in the graph. */
 function act(key, { unfold = false } = {}) {
   if (key[0] === "o") toggle(frames[key.slice(1)], false);
@@ -92,10 +99,11 @@ graph.addEventListener("wheel", (event) => {
 const keyAt = (event) => event.target.closest("[data-key]")?.dataset.key;
 graph.addEventListener("click", (event) => {
   const key = keyAt(event);
-  if (key && !dragged) {
+  if (dragged) return;
+  if (key) {
     act(key);
     focusOn(choice.active);
-  }
+  } else release();
 });
 graph.addEventListener("dblclick", (event) => {
   const key = keyAt(event);
@@ -165,8 +173,10 @@ const KEYS = {
 document.addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.metaKey || event.altKey || $("keylist").open) return;
   if (event.target.matches("input[type=search], select")) return;
-  if (event.key === "Escape") focusOn(choice.active);
-  else if (KEYS[event.key]) {
+  if (event.key === "Escape") {
+    release();
+    focusOn(choice.active);
+  } else if (KEYS[event.key]) {
     event.preventDefault();
     KEYS[event.key]();
   }
@@ -254,7 +264,6 @@ $("search").addEventListener("keydown", (event) => {
 // ----- Buttons, and the beginning -------------------------------------------------------------------
 
 const LARGE = 3000; // boxes and frames that take seconds to lay out
-const LEGIBLE = 0.75; // the scale below which a long graph is shown from its beginning instead
 $("unfold").onclick = () => {
   if (boxes.length + frames.length > LARGE && !confirm(`Laying out all ${boxes.length} nodes may take a while. Go on?`)) return;
   frames.forEach((frame) => open.add(frame.id));
@@ -282,10 +291,13 @@ $("next").onclick = () => go(player.step + 1);
 $("last").onclick = () => go(steps.length);
 $("play").onclick = play;
 $("slider").max = steps.length;
-$("slider").oninput = () => { pause(); go(Number($("slider").value)); };
+$("slider").oninput = () => {
+  pause();
+  go(Number($("slider").value));
+};
 $("forwards").style.flex = firstBackward;
 $("backwards").style.flex = steps.length - firstBackward;
-$("legend").replaceWith(legend());
+$("legend").replaceWith(...lesson(), legend());
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", showPanel);
 if (!frames.length) for (const id of ["fold", "unfold"]) $(id).disabled = true;
 

@@ -27,7 +27,7 @@ for (const box of boxes) {
 for (const frame of frames) if (frame.parent !== null) frames[frame.parent].frames.push(frame);
 steps.forEach((step, number) => {
   if (step.do === "compute") boxes[step.box].computed = number;
-  else if (step.do !== "start") boxes[step.box].turn = number;
+  else if (step.box !== undefined) boxes[step.box].turn = number;
 });
 
 const open = new Set();
@@ -109,38 +109,39 @@ function openAtFirst() {
 
 // ----- Words ----------------------------------------------------------------------------------------
 
+/** A number with few figures; what is no number, "nan" or a large integer, as it is. */
 function digits(value, figures = 4) {
-  if (typeof value !== "number") return String(value); // "nan", "inf", true
-  if (value === 0 || Number.isInteger(value) && Math.abs(value) < 1e6) return String(value).replace("-", "−");
+  if (typeof value !== "number") return exact(value);
+  if (Number.isInteger(value) && Math.abs(value) < 1e6) return exact(value);
   const text = Math.abs(value) >= 1e5 || Math.abs(value) < 1e-3 ? value.toExponential(2) : String(Number(value.toPrecision(figures)));
   return text.replace(/-/g, "−");
+}
+
+/** A number with all the figures that tell it from others of its dtype. */
+function exact(value) {
+  return (Object.is(value, -0) ? "-0" : String(value)).replace(/-/g, "−");
+}
+
+/** The numbers themselves if there are at most `most`, else nothing. */
+function inFull(found, most = 3) {
+  if (!found?.values?.length || found.values.length > most) return "";
+  const text = found.values.map((value) => digits(value)).join(", ");
+  return found.values.length === 1 ? text : `[${text}]`;
 }
 
 /** A value in a few words: its numbers if there are at most `most`, else statistics. */
 function inWords(found, most = 3) {
   if (!found) return "";
-  if (found.values && found.values.length <= most) {
-    const text = found.values.map((value) => digits(value)).join(", ");
-    return found.values.length === 1 ? text : `[${text}]`;
-  }
-  const bad = [found.nan && `${found.nan} nan`, found.inf && `${found.inf} inf`].filter(Boolean);
-  if (found.mean === undefined && found.values) {
-    // Few numbers come without statistics, which are then made here.
-    const sound = found.values.filter((value) => typeof value === "number");
-    const strange = found.values.filter((value) => typeof value === "string").length;
-    if (strange) bad.push(`${strange} nan or inf`);
-    if (!sound.length) return bad.join(", ") || "empty";
-    const mean = sound.reduce((sum, value) => sum + value, 0) / sound.length;
-    const spread = Math.sqrt(sound.reduce((sum, value) => sum + (value - mean) ** 2, 0) / sound.length);
-    return [`mean ${digits(mean, 3)} ± ${digits(spread, 3)}`, ...bad].join(", ");
-  }
-  if (found.mean !== undefined) bad.unshift(`mean ${digits(found.mean, 3)} ± ${digits(found.std, 3)}`);
-  return bad.join(", ") || "empty";
+  const words = [found.mean !== undefined && `mean ${digits(found.mean, 3)} ± ${digits(found.std, 3)}`, found.nan && `${found.nan} nan`, found.inf && `${found.inf} inf`];
+  return inFull(found, most) || words.filter(Boolean).join(", ") || "empty";
 }
 
 const sizes = (shape) => (shape.length ? shape.join(" × ") : "scalar");
 const bare = (name) => name.slice(name.lastIndexOf(".") + 1);
 const called = (box) => box.called || box.name;
+
+/** Whether a box is called by its value, as numbers are. */
+const named = (box) => box.kind === "constant" && !box.results[0].dtype;
 
 /** A name that tells a box from others of its name. */
 function told(box) {

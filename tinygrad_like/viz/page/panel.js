@@ -30,24 +30,36 @@ function jump(number) {
   return button;
 }
 
+/** Show the details of what is chosen, else of the node whose turn it is. */
 function showPanel() {
   const panel = $("panel");
-  const key = choice.key;
-  if (key === null) panel.replaceChildren(...welcome());
-  else if (key[0] === "b") panel.replaceChildren(...ofBox(boxes[key.slice(1)]));
-  else panel.replaceChildren(...ofFrame(frames[key.slice(1)]));
+  const { key } = choice;
+  const focused = panel.contains(document.activeElement);
+  const shown = key === null ? actor() : key[0] === "b" ? boxes[key.slice(1)] : frames[key.slice(1)];
+  if (shown !== panel.shown) panel.scrollTop = 0;
+  panel.shown = shown;
+  panel.replaceChildren(...(shown === null ? welcome() : shown.title === undefined ? ofBox(shown) : ofFrame(shown)));
+  if (focused) panel.focus({ preventScroll: true }); // what had the focus is gone
 }
 
 function welcome() {
   const operations = boxes.filter((box) => box.kind === "operation").length;
   const elements = boxes.filter((box) => box.kind === "parameter" || box.kind === "leaf")
     .reduce((sum, box) => sum + box.results[0].shape.reduce((a, b) => a * b, 1), 0);
-  return [
-    make("h2", {}, "One step, forward and backward"),
-    facts([["operations", operations.toLocaleString("en")], ["elements that get a gradient", elements.toLocaleString("en")], ["modules", frames.filter((frame) => frame.kind === "module").length.toLocaleString("en")]]),
-    make("p", {}, "Choose a node for its values, its gradient, the line that made it and the rule that differentiates it. Press Play to see the values come forward and the gradients go back."),
-    legend(),
-  ];
+  const modules = frames.filter((frame) => frame.kind === "module").length;
+  return [make("h2", {}, "One step, forward and backward"), ...lesson(),
+    make("p", {}, "Press Play to watch it, or click a node for its values, its gradient, its rule and the line that made it."),
+    facts([["operations", operations.toLocaleString("en")], ["numbers that get a gradient", elements.toLocaleString("en")], ["modules", modules ? modules.toLocaleString("en") : ""]]),
+    legend()];
+}
+
+/** Backpropagation, for who meets it for the first time. */
+function lesson() {
+  const item = (title, kind, ...words) => make("li", {}, make("b", { class: kind }, title), " ", ...words);
+  return [make("ol", { class: "lesson" },
+    item("Forward:", "forward", "values go along the arrows; each operation makes one of those that reach it."),
+    item("Backward:", "backward", "gradients go the other way, in the opposite order. The gradient of a value tells how much the result changes when the value does. It is 1 at the result; each operation multiplies the one it gets by its own derivative and sends that to its operands: the chain rule."),
+    item("Sums:", "backward", "a value that is used more than once gets a gradient from each use. They are added up, and only the whole is sent on: hence the order."))];
 }
 
 /** What the looks of nodes mean. */
@@ -62,8 +74,8 @@ function legend() {
   const line = (kind, words) => make("li", {}, svg("svg", { width: 42, height: 24, "aria-hidden": "true" }, svg("path", { class: `edge ${kind}`, d: "M4 12H36" })), words);
   return make("ul", { class: "legend", "aria-label": "Legend" },
     row("operation", "operation"), row("parameter", "parameter"), row("leaf", "other tensor that gets a gradient"),
-    row("constant", "constant: no gradient goes there"), row("operation output", "result"), row("group", "folded module: Enter or a double click opens it"),
-    line("forward", "a value is computed"), line("backward", "a gradient goes back"));
+    row("constant", "constant: no gradient goes there"), row("operation output", "result"), row("group", "folded: a double click or Enter opens it"),
+    line("", "a value goes along; its shape stands at it"), line("forward", "it does so in this step"), line("backward", "a gradient goes back in this step"));
 }
 
 function ofFrame(frame) {
@@ -89,19 +101,22 @@ function ofBox(box) {
   const path = around(box).filter((id) => frames[id].kind === "module").map((id) => frames[id].title).join(" › ");
   const fold = make("button", { type: "button" }, "Fold the module around it");
   fold.onclick = () => foldAround(box);
+  const held = choice.key === null
+    ? `This step's node. Click a node to stay with it.`
+    : "Esc, or a click beside the nodes, goes back to the node of each step.";
   const parts = [
-    make("h2", {}, called(box)),
+    make("h2", {}, called(box)), make("p", { class: "faint hint" }, held),
     facts([
       ["kind", KINDS[box.kind] + (box.output ? ", result" : "")],
       ["shape", single ? sizes(result.shape) : ""], ["dtype", single ? result.dtype : ""],
-      ["module", path], ["node", box.label || ""], ["tick of the clock", box.tick === undefined ? "" : String(box.tick)],
-      ["computed", box.computed >= 0 ? jump(box.computed) : ""],
-      ["its turn back", Number.isFinite(box.turn) ? jump(box.turn) : ""],
+      ["module", path], ["node", box.label || ""], ["tick", box.tick === undefined ? "" : String(box.tick)],
+      ["forward in", box.computed >= 0 ? jump(box.computed) : ""],
+      ["backward in", Number.isFinite(box.turn) ? jump(box.turn) : ""],
     ]),
   ];
   if (box.frame !== null) parts.push(fold);
   box.results.forEach((found, index) => parts.push(...ofResult(box, found, single ? "" : ` of result ${index}, ${sizes(found.shape)} ${found.dtype}`)));
-  if (box.rule !== undefined) parts.push(...ofRule(data.rules[box.rule]));
+  if (box.rule !== undefined) parts.push(...ofRule(box));
   if (box.place !== undefined) {
     const { file, line, first, code } = data.places[box.place];
     parts.push(make("h3", {}, "Recorded by this line"), make("p", {}, `${file}:${line}`));
@@ -117,11 +132,19 @@ function ofBox(box) {
   return parts;
 }
 
-function ofRule(rules) {
+function ofRule(box) {
+  const rules = data.rules[box.rule];
   if (!rules.length) return [];
-  const parts = [make("h3", {}, "Rule: what the gradient g of the result means for each operand")];
+  const parts = [make("h3", {}, "Rule: what it makes of the gradient g that it gets")];
   rules.forEach((rule, i) => {
+    const [id, index] = box.operands[i];
     parts.push(make("p", { class: "formula" }, rule.formula));
+    const sent = boxes[id].results[index].arrivals?.find((arrival) => arrival.from === box.id);
+    const twice = box.operands.slice(i + 1, rules.length).some(([later, which]) => later === id && which === index);
+    if (sent && !twice) {
+      const both = box.operands.slice(0, i).some(([former, which]) => former === id && which === index);
+      parts.push(make("p", { class: "sends" }, make("b", {}, inWords(sent.gradient, 4)), ` goes to ${called(boxes[id])}${both ? ", the sum of both," : ""} in `, jump(sent.step)));
+    }
     // One function may give the gradients of several operands: it is shown after the last of them.
     if (rule.code && rules[i + 1]?.code !== rule.code) parts.push(make("pre", { class: "rule", tabindex: "0", "aria-label": `Source of the rule for ${rule.of}` }, rule.code));
   });
@@ -137,8 +160,8 @@ function ofResult(box, result, which) {
   parts.push(make("h3", { class: "grad" }, `Gradient${which}`), make("ol", { class: "arrivals" }, ...result.arrivals.map((arrival, i) => {
     const from = arrival.from === undefined ? "the backward pass starts with " : `from ${told(boxes[arrival.from])}: `;
     const item = make("li", arrival.step < player.step ? {} : { class: "later" }, from, make("b", {}, inWords(arrival.gradient, 4)));
-    if (i) item.append(", added up: ", make("b", {}, inWords(arrival.total, 4)));
-    item.append(" at ", jump(arrival.step));
+    if (i) item.append(", added up: ", make("b", {}, addition(result.arrivals, i + 1) || inWords(arrival.total, 4)));
+    item.append(" in ", jump(arrival.step));
     return item;
   })));
   if (arrived.length === result.arrivals.length && result.grad) parts.push(...ofArray(result.grad, result.shape, "grad"));
@@ -151,7 +174,7 @@ function ofResult(box, result, which) {
 function ofArray(found, shape, what) {
   const parts = [];
   if (found.size === 0) return [make("p", {}, "empty")];
-  if (found.size === 1) return [make("p", { class: "number", "data-what": what }, digits(found.values[0], 9))];
+  if (found.size === 1) return [make("p", { class: "number", "data-what": what }, exact(found.values[0]))];
   if (found.nan || found.inf) {
     const bad = [found.nan && counted(found.nan, "element") + " nan", found.inf && counted(found.inf, "element") + " infinite"];
     parts.push(make("p", { class: "warn" }, `⚠ ${bad.filter(Boolean).join(", ")}`));
@@ -166,11 +189,12 @@ function ofArray(found, shape, what) {
   return parts;
 }
 
+/** All numbers: a row for each of the last dimension, which flows on if there is no other. */
 function table(values, shape, what) {
-  const columns = shape.length ? shape[shape.length - 1] : 1;
+  const columns = shape.length > 1 ? shape[shape.length - 1] : Math.min(4, values.length);
   const rows = [];
   for (let first = 0; first < values.length; first += columns) {
-    rows.push(make("tr", {}, ...values.slice(first, first + columns).map((value) => make("td", {}, digits(value, 7)))));
+    rows.push(make("tr", {}, ...values.slice(first, first + columns).map((value) => make("td", {}, exact(value)))));
   }
   return make("div", { class: "scroll", tabindex: "0", role: "group", "aria-label": `Numbers of the ${what === "grad" ? "gradient" : "value"}` },
     make("table", { class: "numbers", "data-what": what }, ...rows));

@@ -2,12 +2,12 @@
 
 const player = { step: steps.length, timer: null };
 
-/** What has happened after `player.step` steps; the last of them is the one that is shown. */
+/** Show what has happened after `player.step` steps, and the last of them. */
 function showStep() {
   const now = player.step - 1;
   const step = steps[now];
   const receivers = new Set((step?.to || []).map(([id]) => seenAs(boxes[id])));
-  const acting = step && step.box !== undefined ? seenAs(boxes[step.box]) : null;
+  const acting = actor() === null ? null : seenAs(actor());
   const back = now >= firstBackward;
   for (const item of picture.items.values()) {
     const classes = item.element.classList;
@@ -20,15 +20,37 @@ function showStep() {
     if (item.grad) item.grad.textContent = gradText(item, now);
     item.element.setAttribute("aria-label", label(item, now));
   }
+  for (const element of $("view").querySelectorAll(".sent")) element.remove();
+  const busy = new Set();
   for (const arrow of picture.arrows) {
     const classes = arrow.element.classList;
-    classes.toggle("forward", step?.do === "compute" && arrow.pairs.some(([, , to]) => to === step.box));
-    classes.toggle("backward", step?.do === "send" && arrow.pairs.some(([from, index, to]) => to === step.box && step.to.some(([id, i]) => id === from && i === index)));
+    const pairs = arrow.pairs.filter(([from, index, to]) => to === step?.box && (step.do === "compute" || arrivalOf(from, index, now)));
+    classes.toggle("forward", pairs.length > 0 && !back);
+    classes.toggle("backward", pairs.length > 0 && back);
+    const texts = new Set(pairs.map(([from, index]) => {
+      const result = boxes[from].results[index];
+      return inFull(back ? arrivalOf(from, index, now).gradient : result.value, 1) || sizes(result.shape);
+    }));
+    if (!texts.size) continue;
+    busy.add(arrow.from);
+    const { x, y } = arrow.element.getPointAtLength(arrow.element.getTotalLength() / 2);
+    $("view").append(Object.assign(svg("text", { class: `sent ${back ? "backward" : "forward"}`, x, y: y + 4, "aria-hidden": "true" }), { textContent: [...texts].join(", ") }));
   }
+  for (const { element, from } of picture.labels) element.classList.toggle("hidden", busy.has(from));
   $("slider").value = player.step;
   $("slider").setAttribute("aria-valuetext", `step ${player.step} of ${steps.length}`);
   document.querySelector("footer").classList.toggle("backward", back);
   $("told").replaceChildren(...tell(now));
+}
+
+/** The box whose turn it is, if the step is one box's. */
+function actor() {
+  return boxes[steps[player.step - 1]?.box] ?? null;
+}
+
+/** The gradient that arrives at a result in a step. */
+function arrivalOf(id, index, step) {
+  return boxes[id].results[index].arrivals?.find((arrival) => arrival.step === step);
 }
 
 function gradText(item, now) {
@@ -36,9 +58,9 @@ function gradText(item, now) {
     const waiting = item.group.all.filter((box) => Number.isFinite(box.turn));
     const done = waiting.filter((box) => box.turn <= now).length;
     if (now < firstBackward) {
-      const computed = item.group.all.filter((box) => box.computed >= 0 && box.computed <= now).length;
-      const all = item.group.all.filter((box) => box.computed >= 0).length;
-      return computed && computed < all ? `forward ${computed} of ${all}` : "";
+      const all = item.group.all.filter((box) => box.computed >= 0);
+      const computed = all.filter((box) => box.computed <= now).length;
+      return computed && computed < all.length ? `forward ${computed} of ${all.length}` : "";
     }
     return done < waiting.length ? `backward ${done} of ${waiting.length}` : "gradients complete";
   }
@@ -49,8 +71,25 @@ function gradText(item, now) {
     return count ? `grad of ${count} of ${counted(receive.length, "result")}` : "";
   }
   const all = results[0].arrivals || [];
-  const arrived = all.filter((arrival) => arrival.step <= now);
-  return arrived.length ? gradientRow(arrived[arrived.length - 1], arrived.length, all.length) : "";
+  const count = all.filter((arrival) => arrival.step <= now).length;
+  return count ? gradientRow(all, count, all[count - 1].step === now) : "";
+}
+
+/** What has arrived of a gradient, with the sum that was just made. */
+function gradientRow(all, count, just) {
+  const last = all[count - 1];
+  const sum = just && count > 1 ? addition(all, count) : "";
+  const note = count < all.length ? `  (${count} of ${all.length})` : all.length > 1 && !sum ? `  (sum of ${all.length})` : "";
+  return `grad ${sum || inWords(last.total || last.gradient)}${note}`;
+}
+
+/** "1 − 24 = −23" if what is added are single numbers. */
+function addition(all, count) {
+  const before = all[count - 2], last = all[count - 1];
+  if (last.gradient.values?.length !== 1) return "";
+  const added = inWords(last.gradient);
+  const signed = added[0] === "−" ? `− ${added.slice(1)}` : `+ ${added}`;
+  return `${inWords(before.total || before.gradient)} ${signed} = ${inWords(last.total)}`;
 }
 
 /** What a screen reader says of an item. */
@@ -66,44 +105,55 @@ function label(item, now) {
 /** The step in words. */
 function tell(now) {
   const step = steps[now];
-  const words = (text) => document.createTextNode(text);
+  if (!step) return ["Before the first step: only parameters, inputs and constants are known. Press Play, or ▶ for one step."];
   const head = make("b", {}, `Step ${now + 1} of ${steps.length}`);
-  if (!step) return [words("Before the first step: nothing but the inputs is known.")];
-  const box = boxes[step.box];
-  const [result] = box ? box.results : [];
-  if (step.do === "compute") {
-    const from = [...new Set(box.operands.map(([id]) => called(boxes[id])))];
-    const out = inWords(result.value, 4);
-    return [head, words(`, forward: ${called(box)} of ${from.join(", ")} gives ${box.results.length > 1 ? `${box.results.length} results` : sizes(result.shape)}${out ? `: ${out}` : ""}.`)];
-  }
   if (step.do === "start") {
-    return [head, words(", backward: it starts at the result, whose derivative by itself is 1.")];
+    return [head, ", backward: it starts at the result. If the result changes by a little, it changes by just as much: its gradient is 1."];
   }
+  if (step.do === "end") {
+    return [head, `, the end: every value and every gradient is known. An optimizer would now move each parameter a little against its gradient, so that the result becomes smaller.`];
+  }
+  const box = boxes[step.box];
+  const [result] = box.results;
+  if (step.do === "compute") {
+    const from = box.operands.map(([id, index]) => {
+      const value = named(boxes[id]) ? "" : inFull(boxes[id].results[index].value);
+      return called(boxes[id]) + (value ? ` (${value})` : "");
+    });
+    const size = box.results.length > 1 ? `${box.results.length} results` : result.shape.length ? sizes(result.shape) : "";
+    const out = box.results.length > 1 ? "" : inWords(result.value, 4);
+    return [head, `, forward: ${called(box)} takes ${joinedBy(from) || "no tensor"} and gives ${[size, out].filter(Boolean).join(": ") || "a number"}.`];
+  }
+  const arrivals = result.arrivals || [];
   const grad = inWords(result.grad, 4);
   if (step.do === "accumulate") {
-    const count = result.arrivals.length;
-    const sum = count > 1 ? `the sum of the ${count} gradients that arrived` : "the gradient that arrived";
-    return [head, words(`, backward: ${called(box)} is a leaf; ${sum}, ${grad}, is what .grad gets.`)];
+    const sum = arrivals.length > 1 ? `the sum of the ${arrivals.length} gradients that arrived, ${addition(arrivals, arrivals.length) || grad},` : `the gradient that arrived, ${grad},`;
+    return [head, `, backward: ${called(box)} is a leaf, nothing lies behind it: ${sum} goes into its .grad.`];
   }
-  const waits = result.arrivals?.length > 1 ? `${result.arrivals.length} gradients of ${called(box)} have arrived and been added up` : `The gradient of ${called(box)} is complete`;
+  const gradient = box.results.length > 1 ? "" : `, ${grad}`;
+  const complete = arrivals.length > 1 ? `all ${arrivals.length} gradients of ${called(box)} have arrived and were added up${gradient}` : `the gradient of ${called(box)} is complete${gradient}`;
   const sent = step.to.map(([id, index]) => {
-    const arrivals = boxes[id].results[index].arrivals;
-    const number = arrivals.findIndex((arrival) => arrival.step === now);
-    const arrival = arrivals[number];
-    const sum = number > 0 ? ` (added up: ${inWords(arrival.total)})` : "";
-    return `${inWords(arrival.gradient)} to ${called(boxes[id])}${sum}`;
+    const all = boxes[id].results[index].arrivals;
+    const number = all.findIndex((arrival) => arrival.step === now);
+    const sum = number > 0 ? ` (added to what was there: ${addition(all, number + 1) || inWords(all[number].total)})` : "";
+    return `${inWords(all[number].gradient)} to ${called(boxes[id])}${sum}`;
   });
-  return [head, words(`, backward: ${waits}${box.results.length === 1 ? ` (${grad})` : ""}. Its rule sends ${sent.join("; ") || "nothing"}.`)];
+  const formulas = data.rules[box.rule].map((rule) => rule.formula).filter((text) => text.length < 70);
+  const rule = formulas.length && formulas.length < 4 ? [" The rule: ", make("span", { class: "formula" }, formulas.join(",  "))] : [];
+  return [head, `, backward: ${complete}. It is g in the rule, which sends ${joinedBy(sent) || "nothing"}.`, ...rule];
+}
+
+function joinedBy(words) {
+  return words.length < 2 ? words.join("") : `${words.slice(0, -1).join(", ")} and ${words[words.length - 1]}`;
 }
 
 /** Go to a step: 0 is before the first. */
 function go(step) {
   player.step = Math.min(steps.length, Math.max(0, step));
-  const box = steps[player.step - 1]?.box;
-  if (box !== undefined && player.timer !== null) reveal(seenAs(boxes[box]));
   showStep();
-  // What is chosen may have a gradient now that it had not.
-  if (choice.key !== null) showPanel();
+  const box = actor();
+  if (box !== null) reveal(seenAs(box));
+  showPanel(); // what is chosen may have a gradient now that it had not
 }
 
 function pause() {
