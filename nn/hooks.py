@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import threading
 import warnings
+from _thread import get_ident
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from sys import _getframe
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from tinygrad_like.graph import Node, RemovableHandle, Traced, as_tensor, result_type
-from tinygrad_like.lines import here, passing
+from tinygrad_like.lines import calls, here, internal, passing, tracing, user_line
 from tinygrad_like.modes import departed, set_mode, thread_mode
 from tinygrad_like.op import pick
 from tinygrad_like.stamps import tick
@@ -371,6 +373,9 @@ def register_module_parameter_registration_hook(hook: Hook) -> RemovableHandle:
 class Hooked:
     """What a module knows of hooks: registering them, and a call that runs them."""
 
+    # Whether `forward` is the package's own: then what it records happens on the line that called it.
+    _ours = True
+
     # Read at each call, and False until somebody registers a hook or records: on the instance for a
     # module's own hooks, on this class for those of every module.
     _hooked = False
@@ -382,6 +387,11 @@ class Hooked:
     _hooks_with_kwargs: dict[int, bool]
     _hooks_always_called: dict[int, bool]
 
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        code = getattr(cls.forward, "__code__", None)
+        cls._ours = code is not None and internal[code.co_filename]
+
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """Compute the module's result."""
         raise NotImplementedError
@@ -391,7 +401,24 @@ class Hooked:
         try:  # which costs nothing
             if self._hooked:
                 return self._call_with_hooks(args, kwargs)
-            return self.forward(*args, **kwargs)
+            if not tracing.on:
+                return self.forward(*args, **kwargs)
+            former = calls.now
+            if former is None:
+                if not self._ours:
+                    return self.forward(*args, **kwargs)
+                frame = _getframe(1)
+                code = frame.f_code
+                line = (code, frame.f_lasti) if code is calls.known else user_line(frame)
+                calls.now = (line, get_ident())
+            elif self._ours or former[1] != get_ident():
+                return self.forward(*args, **kwargs)
+            else:
+                calls.now = None
+            try:
+                return self.forward(*args, **kwargs)
+            finally:
+                calls.now = former
         except Exception as error:
             passing(error)
             raise
@@ -486,6 +513,13 @@ class Hooked:
         return self._add_hook(self._backward_pre_hooks, hook, prepend)
 
     def _call_with_hooks(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        former = calls.now
+        if former is not None and former[1] == get_ident():  # hooks are the user's
+            calls.now = None
+            try:
+                return self._call_with_hooks(args, kwargs)
+            finally:
+                calls.now = former
         if not (
             self._forward_hooks
             or self._forward_pre_hooks

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import importlib
+import pkgutil
 import threading
 import warnings
 from collections.abc import Callable, Iterator
@@ -13,7 +16,8 @@ import pytest
 import tinygrad_like as torch
 from tests.test_engine import line
 from tinygrad_like import debug
-from tinygrad_like.lines import describe
+from tinygrad_like.generate import CALLED_DIRECTLY
+from tinygrad_like.lines import calls, describe
 from tinygrad_like.modes import departed
 from tinygrad_like.op import REGISTRY
 
@@ -74,6 +78,98 @@ def test_lines_may_be_turned_off_at_once() -> None:
         assert (x * 2).grad_fn.line is None
     finally:
         debug.set_trace_lines(True)
+
+
+class Within(nn.Module):
+    """A module of the user's, to be called by those of the package."""
+
+    def forward(self, x: Any) -> Any:
+        self.made, y = line(), x.exp()
+        return y
+
+
+def test_lines_of_modules_are_those_that_call_them() -> None:
+    model = nn.Sequential(nn.Sequential(nn.Linear(3, 3), nn.ReLU()), Within(), nn.Tanh())
+    made, y = line(), model(torch.ones(2, 3))
+    tanh, exp = y.grad_fn, y.grad_fn.parents[0]
+    relu = exp.parents[0]
+    assert describe(exp.line) == model[1].made
+    for node in (tanh, relu, relu.parents[0]):
+        assert describe(node.line) == made
+    after, z = line(), y * 2
+    assert describe(z.grad_fn.line) == after
+
+
+def test_hooks_of_modules_have_lines_of_their_own() -> None:
+    inner = nn.Linear(3, 3)
+    model = nn.Sequential(inner, nn.ReLU())
+    found = []
+
+    def hook(_: Any, __: Any, out: Any) -> Any:
+        made, y = line(), out * 2
+        found.append(made)
+        return y
+
+    inner.register_forward_hook(hook)
+    y = model(torch.ones(2, 3))
+    assert describe(y.grad_fn.parents[0].line) == found[0]
+
+
+def test_an_error_in_a_module_leaves_no_line_behind() -> None:
+    model = nn.Sequential(nn.Linear(3, 3))
+    with pytest.raises(RuntimeError):
+        model(torch.ones(2, 4))
+    assert calls.now is None
+    x = torch.ones(2, requires_grad=True)
+    made, y = line(), x.relu()
+    assert describe(y.grad_fn.line) == made
+
+
+def test_lines_of_two_threads_do_not_mix() -> None:
+    inside, done = threading.Event(), threading.Event()
+
+    def distance(a: Any, b: Any) -> Any:  # which a module of the package calls
+        inside.set()
+        assert done.wait(30)
+        return (a - b).norm(dim=1)
+
+    def work() -> None:
+        x = torch.ones(2, 3)
+        nn.TripletMarginWithDistanceLoss(distance_function=distance)(x, x, x)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    assert inside.wait(30)
+    assert calls.now is not None
+    x = torch.ones(2, 3, requires_grad=True)
+    made, y = line(), nn.Sequential(nn.Linear(3, 3), nn.ReLU())(x)
+    after, z = line(), x.relu()
+    done.set()
+    thread.join(30)
+    assert [describe(n.line) for n in (y.grad_fn, y.grad_fn.parents[0])] == [made, made]
+    assert describe(z.grad_fn.line) == after
+    assert calls.now is None
+
+
+def test_only_ops_that_programs_call_themselves_look_at_their_caller() -> None:
+    for module in pkgutil.walk_packages(torch.__path__, "tinygrad_like."):
+        with contextlib.suppress(ImportError):  # what needs an extra
+            importlib.import_module(module.name)
+    homes = [
+        torch,
+        torch.Tensor,
+        nn.functional,
+        torch.linalg,
+        torch.special,
+        torch.autograd,
+        nn.init,
+    ]
+    public = {id(getattr(home, name, None)) for home in homes for name in dir(home)}
+    direct = {name for name, op in REGISTRY.items() if id(op.call) in public}
+    own = {
+        name for name, op in REGISTRY.items() if op.forward.__module__.startswith("tinygrad_like")
+    }
+    assert direct & own == CALLED_DIRECTLY
 
 
 def test_errors_say_less_without_lines() -> None:

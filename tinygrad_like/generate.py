@@ -10,6 +10,7 @@ from __future__ import annotations
 import inspect
 import linecache
 import sys
+from _thread import get_ident
 from collections.abc import Callable, Sequence
 from functools import partial
 from types import FunctionType
@@ -19,7 +20,7 @@ import numpy as np
 
 from tinygrad_like import dtypes
 from tinygrad_like.graph import Traced, fill_missing, mark_inference, result_type
-from tinygrad_like.lines import files, tracing, user_line
+from tinygrad_like.lines import calls, files, internal, tracing, user_line
 from tinygrad_like.modes import departed, look, thread_mode
 from tinygrad_like.reuse import add_up
 from tinygrad_like.stamps import tick
@@ -27,6 +28,21 @@ from tinygrad_like.views import remember_view
 
 if TYPE_CHECKING:
     from tinygrad_like.op import Op
+
+# The ops that a user's program calls without a function of the package in between, by their own names
+# or as methods. Of the others the caller need not be looked at when a line is noted.
+# fmt: off
+CALLED_DIRECTLY = frozenset((
+    "absolute", "acos", "acosh", "asin", "asinh", "atan", "atanh", "bitwise_and",
+    "bitwise_not", "bitwise_or", "bitwise_xor", "ceil", "cos", "deg2rad", "diagonal", "erf",
+    "erfinv", "exp", "exp2", "expm1", "floor", "frac", "isfinite", "isinf",
+    "isnan", "isneginf", "isposinf", "isreal", "left_shift", "log", "log10", "log1p",
+    "log2", "logical_not", "matmul", "matrix_exp", "multiply", "negative", "permute", "rad2deg",
+    "reciprocal", "remainder", "reshape", "right_shift", "rsqrt", "sigmoid", "sign", "signbit",
+    "sin", "sinc", "sqrt", "square", "t", "tan", "tanh", "trace",
+    "transpose", "tril", "triu", "trunc", "unfold", "xlogy",
+))
+# fmt: on
 
 _namespaces: list[dict[str, Any]] = []
 _written: list[Callable[[], None]] = []  # each gives a function that notes lines its code anew
@@ -145,8 +161,11 @@ def generate_call(op_: Op, readable: str = "apply") -> Callable[..., Any]:
         "asarray": np.asarray,
         "tick": tick,
         "departed": departed,
+        "calls": calls,
+        "get_ident": get_ident,
         "getframe": sys._getframe,
         "files": files,
+        "known": None,  # the code of the user's that called last: found out to be so, it is known again
         "user_line": user_line,
         "explain": op_.explain,
         "wrong_call": op_.wrong_call,
@@ -180,6 +199,8 @@ def _lines_of_call(op_: Op, readable: str) -> list[str]:
         parameters.append(text)
     lines = [f"def {op_.name}({', '.join(parameters)}):"]
     add = lines.append
+    if op_.differentiable and tracing.on:
+        add("    global known")
     single = len(arrays) == 1
     given_as = dict(public)
     for n in arrays:
@@ -227,13 +248,23 @@ def _lines_of_call(op_: Op, readable: str) -> list[str]:
         parents = "".join(f"{n}_node, " if n in op_.differentiable else "None, " for n in arrays)
         add(f"        node.parents = ({parents})")
         if tracing.on:
-            add("        frame = getframe(1); code = frame.f_code")
-            add("        try:")
-            add("            while files[code.co_filename]:")
-            add("                frame = frame.f_back; code = frame.f_code")
-            add("            node.line = (code, frame.f_lasti)")
-            add("        except (KeyError, AttributeError):  # an unknown file, or no more frames")
-            add("            node.line = user_line(frame)")
+            own = op_.name not in CALLED_DIRECTLY and internal[op_.forward.__code__.co_filename]
+            first = 2 if own and readable == "apply" else 1
+            add("        call = calls.now")
+            add("        if call is not None and call[1] == get_ident():")
+            add("            node.line = call[0]")
+            add("        else:")
+            add("            try:")
+            add(f"                frame = getframe({first}); code = frame.f_code")
+            add("                if code is not known:")
+            add("                    while files[code.co_filename]:")
+            add("                        frame = frame.f_back; code = frame.f_code")
+            add("                    known = code")
+            add("                node.line = (code, frame.f_lasti)")
+            add(
+                "            except (KeyError, AttributeError, ValueError):  # a new file, or no more frames"
+            )
+            add("                node.line = user_line(getframe(1))")
         else:
             add("        node.line = None")
         saved = "".join(f"{_saved(op_, n, users)}, " for n, users in op_.saves.items())

@@ -59,7 +59,7 @@ def stamp(array: np.ndarray[Any, Any], *, silent: bool = False, line: Line | Non
     global _last_write
     note = noted(array)
     if line is None:
-        line = here()
+        line = here(2)
     _last_write = now = tick()
     if silent:
         note.silent_tick, note.silent_line = now, line
