@@ -135,7 +135,34 @@ def test_the_landscape_shows_powers_where_the_loss_spans_many():
     pytest.importorskip("matplotlib")
     net = nn.Linear(1, 1, bias=False)
     figure = viz.landscape(net, lambda: 1e-3 + net(torch.ones(1, 1)).square().sum(), steps=5)
-    assert figure.axes[2].get_ylabel() == "log10 loss"
+    bar = figure.axes[2]
+    assert bar.get_ylabel() == "loss"
+    assert bar.get_ylim()[0] == pytest.approx(-3, abs=0.2)  # heights are powers of 10,
+    figure.draw_without_rendering()
+    words = [label.get_text() for label in bar.get_yticklabels()]
+    assert words[0] == "0.001"  # but are told as losses
+
+
+def test_a_loss_that_explodes():
+    pytest.importorskip("matplotlib")
+    net = nn.Linear(1, 1, bias=False)
+
+    def loss(limit):
+        weight = net.weight.detach().item()
+        return torch.tensor(weight if abs(weight) < limit else float("inf"))
+
+    figure = viz.landscape(net, lambda: loss(abs(net.weight.item()) * 1.2), steps=3)
+    assert pixels(figure).std() > 10
+    with pytest.raises(ValueError, match="finite nowhere"):
+        viz.landscape(net, lambda: loss(0.0), steps=3)
+
+
+def test_a_loss_that_draws_is_given_the_same_numbers_everywhere():
+    net = nn.Linear(1, 1)
+    state = torch.get_rng_state()
+    _, values = viz.loss_surface(net, lambda: torch.rand(()), steps=3)
+    assert len(np.unique(values)) == 1
+    assert torch.equal(torch.get_rng_state(), state)
 
 
 # ----- Layers and gradients over steps ------------------------------------------------------------
@@ -162,6 +189,16 @@ def test_activations_are_those_of_each_step():
     assert np.array_equal((shades > 0).sum(0), [3] * 5)  # three different values in each step
     assert not first.texts  # no zeros in the last step
     assert pixels(figure).std() > 10
+
+
+def test_zeros_do_not_hide_the_other_values():
+    pytest.importorskip("matplotlib")
+    net = nn.Sequential(nn.Identity())
+    values = torch.tensor([0.0] * 96 + [1.0, 1.0, 2.0, 3.0])
+    figure = viz.activations(net, lambda: net(values), steps=2)
+    (mesh,) = figure.axes[0].collections
+    shades = np.asarray(mesh.get_array())[:, 0]
+    assert sorted(shades[shades > 0]) == pytest.approx([0.5**0.5, 0.5**0.5, 1, 1])
 
 
 def test_the_share_of_zeros_is_told():
@@ -217,6 +254,51 @@ def test_many_layers_are_chosen_from():
     figure = viz.gradients(net, step, steps=2, limit=4)
     assert all(axis.get_ylabel().endswith("weight") for axis in figure.axes)
     assert figure.get_suptitle() == "Sizes of gradients (4 of 18 parameters)"
+
+
+def test_of_many_layers_only_the_chosen_are_kept(monkeypatch):
+    pytest.importorskip("matplotlib")
+    kept = []
+    keep = plots._Series.keep
+
+    def counting(series, names):
+        keep(series, names)
+        kept.append(len(series.values))
+
+    monkeypatch.setattr(plots._Series, "keep", counting)
+    net = nn.Sequential(*[nn.Linear(2, 2) for _ in range(30)])
+    viz.activations(net, trained(net, lambda: net(torch.ones(1, 2)).sum()), steps=3, limit=4)
+    assert kept == [4, 4, 4]
+
+
+def test_plots_are_drawn_in_a_figure_that_is_given():
+    library = pytest.importorskip("matplotlib.figure")
+    net, loss = small()
+    figure = library.Figure(figsize=(12, 9))
+    parts = figure.subfigures(2, 2).flat
+    step = trained(net, loss)
+    calls = (
+        lambda part: viz.landscape(net, loss, steps=3, figure=part),
+        lambda part: viz.activations(net, step, steps=2, figure=part),
+        lambda part: viz.gradients(net, step, steps=2, figure=part),
+        lambda part: viz.weights(net, figure=part),
+    )
+    for part, call in zip(parts, calls, strict=True):
+        assert call(part) is part
+        assert part.axes
+        assert part.get_suptitle()
+    assert figure.get_size_inches().tolist() == [12, 9]
+    figure.savefig(io.BytesIO())
+
+
+def test_no_window_and_no_figure_of_pyplot():
+    pytest.importorskip("matplotlib")
+    pyplot = pytest.importorskip("matplotlib.pyplot")
+    former = pyplot.get_fignums()
+    net, loss = small()
+    viz.landscape(net, loss, steps=3)
+    viz.weights(net)
+    assert pyplot.get_fignums() == former
 
 
 @pytest.mark.parametrize("plot", [viz.activations, viz.gradients])

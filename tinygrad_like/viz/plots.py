@@ -1,14 +1,12 @@
 """Plots of a training with Matplotlib: the loss around its weights, what layers give, gradients, filters.
 
 Each is one call that returns a figure: a notebook shows it, ``figure.savefig("name.png")`` writes it.
-Matplotlib (extra ``viz``) is imported when one of them is called.
+Given a `figure`, or a part of one (``plt.figure().subfigures(1, 2)``), it is drawn there. Matplotlib
+(extra ``viz``) is imported when one of them is called; no window is opened.
 """
 
 from __future__ import annotations
 
-import functools
-import importlib
-import io
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -18,44 +16,18 @@ from tinygrad_like.autograd.grad_mode import no_grad
 from tinygrad_like.func.modules import functional_call
 from tinygrad_like.graph import RemovableHandle, Traced, result_type
 from tinygrad_like.nn.module import Module
+from tinygrad_like.random import get_rng_state, set_rng_state
+from tinygrad_like.viz.figures import ACCENT, FAINT, FLOWS, HEIGHTS, INK, array_of, new_figure
+from tinygrad_like.viz.filters import weights
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 __all__ = ["activations", "gradients", "landscape", "loss_surface", "weights"]
 
-INK, FAINT, ACCENT = "#1f2933", "#616e7c", "#c2410c"
-FLOWS = "Blues"  # of how many values there are
-SIGNED = "RdBu_r"  # of values below and above 0
-HEIGHTS = "viridis"  # of the loss
 MOST = 4096  # values kept of a layer in a step: enough for a histogram
 
 Array = np.ndarray[Any, Any]
-
-
-def _figure(caller: str, width: float, height: float) -> Figure:
-    """Return an empty figure that a notebook shows as a picture, whatever backend is chosen.
-
-    Raises:
-        ImportError: if Matplotlib is not installed.
-    """
-    try:
-        figure: Any = importlib.import_module("matplotlib.figure").Figure(
-            figsize=(width, height), layout="constrained"
-        )
-    except ImportError as error:
-        raise ImportError(
-            f"viz.{caller} needs Matplotlib, which is not installed: pip install 'tinygrad-like[viz]'"
-        ) from error
-    # Made without pyplot, so that nothing needs to be closed; then IPython would show its name only.
-    figure._repr_png_ = functools.partial(_png, figure)
-    return figure  # type: ignore[no-any-return]
-
-
-def _png(figure: Any) -> bytes:
-    content = io.BytesIO()
-    figure.savefig(content, format="png", dpi=110)
-    return content.getvalue()
 
 
 # ----- The loss around the weights ----------------------------------------------------------------
@@ -113,7 +85,7 @@ def loss_surface(
         raise ValueError(
             f"landscape: expected two directions of {len(parameters)} tensors, one for each parameter"
         )
-    first, second = ([_array(step) for step in direction] for direction in directions)
+    first, second = ([array_of(step) for step in direction] for direction in directions)
     # What the closure computes belongs to the model's parameters, which are replaced meanwhile.
     around = _Around(model, loss)
     buffers = {f"model.{name}": buffer for name, buffer in model.named_buffers()}
@@ -121,6 +93,7 @@ def loss_surface(
     offsets = np.linspace(-span, span, steps)
     values = np.empty((steps, steps))
     model.eval()
+    random_state = get_rng_state()
     try:
         with no_grad():
             for i, j in np.ndindex(steps, steps):
@@ -130,8 +103,10 @@ def loss_surface(
                     for (name, p), a, b in zip(parameters.items(), first, second, strict=True)
                 }
                 copies = {name: buffer.clone() for name, buffer in buffers.items()}
+                set_rng_state(random_state)  # the loss may draw: everywhere the same
                 values[i, j] = float(functional_call(around, moved | copies))
     finally:
+        set_rng_state(random_state)
         for module, mode in modes:
             module.training = mode
     return offsets, values
@@ -149,10 +124,6 @@ class _Around(Module):
         return self.loss()
 
 
-def _array(value: Any) -> Array:
-    return value.array if isinstance(value, Traced) else np.asarray(value)
-
-
 def _moved(weight: Array, along: float, a: Array, across: float, b: Array) -> Array:
     return (weight + along * a + across * b).astype(weight.dtype)
 
@@ -165,6 +136,7 @@ def landscape(
     steps: int = 21,
     directions: Sequence[Sequence[Any]] | None = None,
     seed: int = 0,
+    figure: Any = None,
 ) -> Figure:
     """Draw the loss around a model's weights, from above and as a surface.
 
@@ -179,6 +151,7 @@ def landscape(
         steps: how many places along each direction.
         directions: two directions instead, each a step for every parameter.
         seed: of the random directions.
+        figure: a figure to draw in, or a part of one (default: a new figure).
 
     Returns:
         A Matplotlib figure.
@@ -186,7 +159,8 @@ def landscape(
     Raises:
         ImportError: if Matplotlib is not installed.
         TypeError: if `model` is not a module.
-        ValueError: if `steps` is less than 2, or `directions` don't fit the parameters.
+        ValueError: if `steps` is less than 2, `directions` don't fit the parameters, or the loss is
+            nowhere finite.
 
     >>> import tinygrad_like as torch
     >>> from tinygrad_like import viz
@@ -194,34 +168,46 @@ def landscape(
     >>> x, y = torch.randn(8, 2), torch.ones(8, 1)
     >>> figure = viz.landscape(net, lambda: torch.nn.functional.mse_loss(net(x), y), steps=7)
     """
-    figure = _figure("landscape", 9.5, 4.2)
+    figure = new_figure("landscape", 9.5, 4.2, figure)
     offsets, values = loss_surface(
         model, loss, span=span, steps=steps, directions=directions, seed=seed
     )
-    # Far away a loss grows by powers: the picture shows its logarithm if it spans many.
-    low, high = float(np.nanmin(values)), float(np.nanmax(values))
-    logarithmic = low > 0 and high > 30 * low
-    heights, title = (np.log10(values), "log10 loss") if logarithmic else (values, "loss")
-    above, side = (
-        figure.add_subplot(1, 2, 1),
-        figure.add_subplot(1, 2, 2, projection="3d", computed_zorder=False),
-    )
-    painted = above.contourf(offsets, offsets, heights, levels=24, cmap=HEIGHTS)
-    above.contour(offsets, offsets, heights, levels=12, colors="white", linewidths=0.4, alpha=0.6)
+    finite = values[np.isfinite(values)]
+    if not finite.size:
+        raise ValueError("landscape: the loss is finite nowhere around the weights")
+    # Far away a loss grows by powers: heights are its logarithm if it spans many.
+    logarithmic = bool(finite.min() > 0 and finite.max() > 30 * finite.min())
+    heights = np.where(np.isfinite(values), values, np.nan)
+    heights = np.log10(heights) if logarithmic else heights
+    low, high = np.nanmin(heights), max(np.nanmax(heights), np.nanmin(heights) + 1e-9)
+
+    def told(height: float, _: Any = None) -> str:
+        return f"{10**height if logarithmic else height:.2g}"
+
+    above = figure.add_subplot(1, 2, 1)
+    side: Any = figure.add_subplot(1, 2, 2, projection="3d", computed_zorder=False)
+    levels = np.linspace(low, high, 25)
+    painted = above.contourf(offsets, offsets, heights, levels, cmap=HEIGHTS)
+    lines = {"colors": "white", "linewidths": 0.4, "linestyles": "solid", "alpha": 0.6}
+    above.contour(offsets, offsets, heights, levels[::2], **lines)
     above.plot(0, 0, "o", color=ACCENT, markeredgecolor="white", markersize=8)
-    above.annotate("here", (0, 0), (8, 6), textcoords="offset points", color="white", weight="bold")
+    here = f"here {told(heights[steps // 2, steps // 2])}" if steps % 2 else "here"
+    above.annotate(here, (0, 0), (8, 6), textcoords="offset points", color="white", weight="bold")
     ticks = np.linspace(-span, span, 5)
     above.set(xlabel="first direction", ylabel="second direction", aspect="equal")
     above.set(xticks=ticks, yticks=ticks)
-    figure.colorbar(painted, ax=above, label=title, shrink=0.85)
+    figure.colorbar(
+        painted, ax=above, label="loss", shrink=0.85, ticks=levels[::4], format=told, pad=0.02
+    )
     x, y = np.meshgrid(offsets, offsets)
     side.plot_surface(x, y, heights, cmap=HEIGHTS, linewidth=0, rstride=1, cstride=1)
     side.view_init(elev=38, azim=-60)
-    side.set(xlabel="first", ylabel="second", xticks=ticks, yticks=ticks)
+    side.set(xlabel="first", ylabel="second", xticks=ticks, yticks=ticks, zticks=levels[::6])
+    side.zaxis.set_major_formatter(told)
     side.tick_params(labelsize=7, colors=FAINT)
     side.set_box_aspect(None, zoom=0.85)
     figure.suptitle("The loss around the weights", color=INK)
-    return figure
+    return figure  # type: ignore[no-any-return]
 
 
 # ----- Values of layers, and gradients, over steps ------------------------------------------------
@@ -233,9 +219,12 @@ class _Series:
     def __init__(self) -> None:
         self.values: dict[str, list[Array | None]] = {}
         self.step = 0
+        self.dropped: set[str] = set()
 
     def note(self, name: str, array: Array) -> None:
         """Keep values of the present step, evenly chosen where there are many."""
+        if name in self.dropped:
+            return
         rows = self.values.setdefault(name, [])
         rows += [None] * (self.step + 1 - len(rows))
         flat = array.reshape(-1)
@@ -245,15 +234,18 @@ class _Series:
         former = rows[self.step]
         rows[self.step] = kept if former is None else np.concatenate([former, kept])
 
-    def record(self, step: Callable[[], Any], steps: int) -> None:
-        """Take steps."""
-        for self.step in range(steps):
-            step()
-        for rows in self.values.values():
-            rows += [None] * (steps - len(rows))
+    def share(self, kind: str) -> str:
+        """Return, where some were dropped, how many of how many there are."""
+        many = len(self.values) + len(self.dropped)
+        return f" ({len(self.values)} of {many} {kind})" if self.dropped else ""
+
+    def keep(self, names: Sequence[str]) -> None:
+        """Drop all other names, now and in later steps."""
+        self.dropped |= set(self.values) - set(names)
+        self.values = {name: self.values[name] for name in names}
 
 
-def _chosen(names: Sequence[str], limit: int) -> list[str]:
+def _evenly(names: Sequence[str], limit: int) -> list[str]:
     """Return names from all over the list, no more than `limit`."""
     if len(names) <= limit:
         return list(names)
@@ -261,18 +253,25 @@ def _chosen(names: Sequence[str], limit: int) -> list[str]:
 
 
 def activations(
-    model: Module, step: Callable[[], Any], steps: int = 50, *, limit: int = 10
+    model: Module,
+    step: Callable[[], Any],
+    steps: int = 50,
+    *,
+    limit: int = 10,
+    figure: Any = None,
 ) -> Figure:
     """Train and draw a histogram of what each layer returned, for each step one column.
 
     A layer is a module that has no modules inside. The darker, the more values; the line is their median.
-    At the right stands which share of the last step's values is exactly 0.
+    At the right stands which share of the last step's values is exactly 0; how dark the others are is
+    told without these.
 
     Args:
         model: the model.
         step: a function without arguments that takes one step of training.
         steps: how often to call it.
-        limit: how many layers to draw, chosen from all over the model.
+        limit: how many layers to draw, chosen from all over the model in the first step.
+        figure: a figure to draw in, or a part of one (default: a new figure).
 
     Returns:
         A Matplotlib figure.
@@ -308,16 +307,23 @@ def activations(
     for name, module in model.named_modules():
         if next(module.children(), None) is None:
             watch(name, module)
-    figure = _recorded("activations", series, handles, step, steps)
-    names = [name for name in titles if name in series.values]
-    chosen = _chosen(names, limit)
-    rows = [(titles[name], series.values[name]) for name in chosen]
-    _draw_rows(figure, rows, f"What layers return{_of(chosen, names, 'layers')}", logarithmic=False)
-    return figure
+
+    def choose(names: Sequence[str]) -> list[str]:
+        return _evenly([name for name in titles if name in names], limit)
+
+    figure = _recorded("activations", figure, series, handles, step, steps, choose)
+    rows = [(titles[name], values) for name, values in series.values.items()]
+    _draw_rows(figure, rows, f"What layers return{series.share('layers')}", logarithmic=False)
+    return figure  # type: ignore[no-any-return]
 
 
 def gradients(
-    model: Module, step: Callable[[], Any], steps: int = 50, *, limit: int = 10
+    model: Module,
+    step: Callable[[], Any],
+    steps: int = 50,
+    *,
+    limit: int = 10,
+    figure: Any = None,
 ) -> Figure:
     """Train and draw a histogram of the size of each parameter's gradient, for each step one column.
 
@@ -344,36 +350,42 @@ def gradients(
 
         handles.append(parameter.register_post_accumulate_grad_hook(hook))
 
-    names = []
+    matrices = set()
+    order = []
     for name, parameter in model.named_parameters():
         if parameter.requires_grad:
             watch(name, parameter)
-            names.append(name)
-    figure = _recorded("gradients", series, handles, step, steps)
-    names = [name for name in names if name in series.values]
-    heavy = [name for name in names if model.get_parameter(name).array.ndim > 1]
-    chosen = _chosen(names if len(names) <= limit else heavy or names, limit)
-    rows = [(name, series.values[name]) for name in chosen]
-    title = f"Sizes of gradients{_of(chosen, names, 'parameters')}"
-    _draw_rows(figure, rows, title, logarithmic=True)
-    return figure
+            order.append(name)
+            if parameter.array.ndim > 1:
+                matrices.add(name)
 
+    def choose(names: Sequence[str]) -> list[str]:
+        there = [name for name in order if name in names]
+        heavy = [name for name in there if name in matrices]
+        return _evenly(there if len(there) <= limit else heavy or there, limit)
 
-def _of(chosen: Sequence[str], names: Sequence[str], kind: str) -> str:
-    return f" ({len(chosen)} of {len(names)} {kind})" if len(chosen) < len(names) else ""
+    figure = _recorded("gradients", figure, series, handles, step, steps, choose)
+    title = f"Sizes of gradients{series.share('parameters')}"
+    _draw_rows(figure, list(series.values.items()), title, logarithmic=True)
+    return figure  # type: ignore[no-any-return]
 
 
 def _recorded(
     caller: str,
+    figure: Any,
     series: _Series,
     handles: Sequence[RemovableHandle],
     step: Callable[[], Any],
     steps: int,
-) -> Figure:
+    choose: Callable[[Sequence[str]], list[str]],
+) -> Any:
     """Take steps, remove hooks, and return a figure of a height that suits."""
     try:
-        figure = _figure(caller, 8, 1)
-        series.record(step, steps)
+        new_figure(caller, 8, 1, figure)  # tells before the first step that Matplotlib is missing
+        for series.step in range(steps):
+            step()
+            # In the first step one sees which there are: of many, only the chosen are kept.
+            series.keep(choose(list(series.values)))
     finally:
         for handle in handles:
             handle.remove()
@@ -381,18 +393,19 @@ def _recorded(
         raise ValueError(
             f"viz.{caller}: nothing of the model was recorded in {steps} steps; does step() use it?"
         )
-    return figure
+    for rows in series.values.values():
+        rows += [None] * (steps - len(rows))
+    return new_figure(caller, 8, 1.0 + 1.05 * len(series.values), figure)
 
 
 def _draw_rows(
     figure: Any, rows: Sequence[tuple[str, list[Array | None]]], title: str, *, logarithmic: bool
 ) -> None:
-    figure.set_size_inches(8, 1.0 + 1.05 * len(rows))
     columns = [[_finite(values, logarithmic) for values in series] for _, series in rows]
     ranges = [_range(np.concatenate(column)) for column in columns]
     if logarithmic:  # sizes of different parameters are to be compared
         top = max(high for _, high in ranges)
-        ranges = len(rows) * [(max(min(low for low, _ in ranges), top - 12), top)]
+        ranges = len(rows) * [(max(min(low for low, _ in ranges), top - 16), top)]
     axes = figure.subplots(len(rows), 1, sharex=True, squeeze=False)[:, 0]
     for axis, (name, series), column, ends in zip(axes, rows, columns, ranges, strict=True):
         _draw_histograms(axis, column, ends, logarithmic)
@@ -408,7 +421,7 @@ def _draw_rows(
         axis.tick_params(labelsize=7, colors=FAINT)
         for side in axis.spines.values():
             side.set_visible(False)
-    axes[-1].set_xlabel("step", color=FAINT)
+    axes[-1].set_xlabel("step   (the darker, the more values; line: their median)", color=FAINT)
     figure.suptitle(title, color=INK)
 
 
@@ -426,7 +439,9 @@ def _draw_histograms(
     edges = np.linspace(*ends, min(max(round(2 * most**0.5), 12), 48) + 1)
     counts = np.array([np.histogram(np.clip(column, *ends), edges)[0] for column in columns]).T
     # A column's fullest bin is often that of the zeros, beside which nothing else would be seen.
-    shades = np.sqrt(counts / np.maximum(counts.max(0, keepdims=True), 1))
+    zeros = np.histogram(np.zeros(1), edges)[0][:, None] * [np.sum(c == 0) for c in columns]
+    others = (counts - zeros * (not logarithmic)).max(0, keepdims=True)
+    shades = np.sqrt(np.minimum(counts / np.maximum(others, 1), 1))
     medians = np.array([np.median(column) if column.size else np.nan for column in columns])
     places = np.arange(len(columns) + 1) - 0.5
     if logarithmic:
@@ -444,118 +459,3 @@ def _finite(values: Array | None, logarithmic: bool) -> Array:
     if logarithmic:
         return np.log10(values[(values > 0) & np.isfinite(values)].astype(np.float64))
     return values[np.isfinite(values)].astype(np.float64)
-
-
-# ----- Filters ------------------------------------------------------------------------------------
-
-
-def weights(
-    source: Any, *, shape: tuple[int, int] | None = None, limit: int = 64, title: str = ""
-) -> Figure:
-    """Draw the filters of a layer as images, blue below 0 and red above.
-
-    A convolution's weight ``(O, C, H, W)`` gives `O` images if it sees one channel, or three, which are
-    taken for colours; otherwise a row of `C` images for each of the `O`. The weight of a linear layer ``(O, I)``
-    is drawn as one table, or with `shape` as `O` images.
-
-    Args:
-        source: a module, of which the first weight with two dimensions or more is drawn; or a tensor.
-        shape: height and width of the images a linear layer sees.
-        limit: how many images to draw at most.
-        title: the title (default: the name and shape of the weight).
-
-    Returns:
-        A Matplotlib figure.
-
-    Raises:
-        ImportError: if Matplotlib is not installed.
-        ValueError: if there is no such weight, or `shape` doesn't fit it.
-
-    >>> import tinygrad_like as torch
-    >>> from tinygrad_like import viz
-    >>> figure = viz.weights(torch.nn.Conv2d(1, 8, 3))
-    """
-    name, weight = _weight_of(source)
-    if shape is not None:
-        if weight[0].size != shape[0] * shape[1]:
-            raise ValueError(
-                f"viz.weights: shape is {shape}, but a row of the weight {weight.shape} has "
-                f"{weight[0].size} numbers"
-            )
-        weight = weight.reshape(len(weight), *shape)
-    images, rows, columns = _images(weight, limit)
-    mosaic = _mosaic(images, columns)
-    tall, wide = mosaic.shape[:2]
-    width = min(max(0.25 * wide, 3.0), 7.0) if len(images) == 1 else min(0.7 * columns, 9.0)
-    height = min(width * tall / wide, 9.0)
-    figure: Any = _figure("weights", max(width, 3.0) + 1.2, max(height, 1.2) + 0.7)
-    axis = figure.add_subplot()
-    bound = max(float(np.abs(weight).max(initial=0)), 1e-12)
-    painted = axis.imshow(mosaic, cmap=SIGNED, vmin=-bound, vmax=bound, interpolation="nearest")
-    axis.set(xticks=[], yticks=[])
-    axis.set_frame_on(False)
-    if rows * columns == 1:
-        axis.set_aspect("auto")
-    if not _is_list(weight):
-        axis.set(xlabel="inputs", ylabel="outputs")
-    if mosaic.ndim == 2:
-        figure.colorbar(painted, ax=axis, shrink=0.85)
-    heading = title or f"{name} {' x '.join(map(str, weight.shape))}".strip()
-    count = len(weight) * (1 if _is_list(weight) else int(np.prod(weight.shape[1:-2])))
-    if weight.ndim > 2 and len(images) < count:
-        heading += f", {len(images)} of {count} images"
-    figure.suptitle(heading, color=INK)
-    return figure  # type: ignore[no-any-return]
-
-
-def _weight_of(source: Any) -> tuple[str, Array]:
-    """Return a name and an array of two dimensions or more."""
-    if isinstance(source, Module):
-        for name, parameter in source.named_parameters():
-            if parameter.array.ndim > 1:
-                return name, parameter.array
-        raise ValueError(f"viz.weights: {type(source).__name__} has no weight with two dimensions")
-    array = _array(source)
-    if array.ndim < 2:
-        raise ValueError(f"viz.weights: expected two dimensions or more, got shape {array.shape}")
-    return "", array
-
-
-def _is_list(weight: Array) -> bool:
-    """Tell whether a weight is one image after the other, not a table of outputs and inputs."""
-    return weight.ndim == 3 or (weight.ndim > 3 and weight.shape[1] in (1, 3))
-
-
-def _images(weight: Array, limit: int) -> tuple[list[Array], int, int]:
-    """Return what to draw row by row, images ``(H, W)`` or ``(H, W, 3)``, and how many each way."""
-    if weight.ndim > 4:  # one depth below the other
-        weight = weight.reshape(*weight.shape[:2], -1, weight.shape[-1])
-    if weight.ndim == 2:
-        return [weight], 1, 1
-    if not _is_list(weight):
-        columns = min(weight.shape[1], max(limit, 1), 16)
-        rows = min(len(weight), max(limit // columns, 1))
-        return list(weight[:rows, :columns].reshape(-1, *weight.shape[2:])), rows, columns
-    if weight.ndim == 4 and weight.shape[1] == 3:
-        low, high = weight.min(), weight.max()
-        weight = ((weight - low) / ((high - low) or 1)).transpose(0, 2, 3, 1)
-    elif weight.ndim == 4:
-        weight = weight[:, 0]
-    count = min(len(weight), max(limit, 1))
-    columns = min(count, max(8, round(count**0.5)))
-    return list(weight[:count]), -(-count // columns), columns
-
-
-def _mosaic(images: Sequence[Array], columns: int) -> Array:
-    """Return the images as one, a gap between them."""
-    tall, wide = images[0].shape[:2]
-    down, across = tall + 1 + tall // 8, wide + 1 + wide // 8
-    rows = -(-len(images) // columns)
-    empty = np.nan if images[0].ndim == 2 else 1.0
-    size = (rows * down - (down - tall), columns * across - (across - wide), *images[0].shape[2:])
-    whole = np.full(size, empty)
-    for number, image in enumerate(images):
-        row, column = divmod(number, columns)
-        top, left = row * down, column * across
-        whole[top : top + tall, left : left + wide] = image
-    return whole
