@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tinygrad_like.explanation.checking import Check, check_steps
+from tinygrad_like.explanation.checking import Check, check_steps, place_of_rule, raised
 from tinygrad_like.explanation.lesson import Names, lesson
 from tinygrad_like.explanation.rendering import as_html, as_text, page
 from tinygrad_like.explanation.steps import BackwardStep, Contribution, Sent, backward_steps
@@ -123,8 +123,18 @@ def explain(
     ...
     """
     names = Names.of(params, sys._getframe(1))
-    steps = list(backward_steps(loss, gradient, of=of, modules=modules))
-    found = Explanation(steps, names, check_steps(steps) if check else [], limit)
+    steps: list[BackwardStep] = []
+    failed: list[Check] = []
+    try:
+        steps.extend(backward_steps(loss, gradient, of=of, modules=modules))
+    except Exception as error:
+        step = vars(error).get("_step")
+        if not (check and step is not None and place_of_rule(step.node)):
+            raise
+        steps.append(step)
+        failed.append(raised(step, error))
+    checks = [*check_steps(steps[: -1 if failed else None]), *failed] if check else []
+    found = Explanation(steps, names, checks, limit)
     if show is None:
         show = not _in_notebook()
     if show:

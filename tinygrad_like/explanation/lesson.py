@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from tinygrad_like.explanation import Explanation
     from tinygrad_like.explanation.checking import Check
 
-_FEW = 8  # an array of more elements is summarised
+FEW = 8  # an array of more elements is summarised
 
 # ----- What things are called ---------------------------------------------------------------------
 
@@ -90,7 +90,7 @@ def shown(value: Any) -> str:
     if isinstance(value, tuple):
         return f"({', '.join(map(shown, value))})"
     array = value.array if isinstance(value, Traced) else np.asarray(value)
-    if array.size <= _FEW:
+    if array.size <= FEW:
         return _listed(array.tolist())
     with np.errstate(all="ignore"):
         numbers = array.astype(np.float64)
@@ -144,11 +144,12 @@ def ordinal(n: int) -> str:
 
 @dataclass
 class Part:
-    """A line of the lesson: what kind it is, how far it is indented, and what it says."""
+    """A line of the lesson: what kind it is, how far it is indented, what it says, and a table below."""
 
     kind: str
     text: str
     depth: int = 1
+    rows: list[tuple[str, str]] = field(default_factory=list)
 
 
 @dataclass
@@ -325,7 +326,7 @@ class _Writer:
             yield Part("right", f"checked against finite differences: right for {', '.join(right)}")
         for check in checks:
             if check.right is False:
-                yield Part("wrong", str(check))
+                yield _wrong(check, "WRONG", 1)
             elif check.right is None:
                 yield Part("none", f"{check.argument} not checked: {check.reason}")
 
@@ -339,6 +340,12 @@ def _letter(sent: Sent) -> str:
 def _size(step: BackwardStep) -> str:
     shape = step.gradient.array.shape
     return f"of shape {' x '.join(map(str, shape))}" if shape else "one number"
+
+
+def _wrong(check: Check, title: str, depth: int) -> Part:
+    if not check.argument:
+        return Part("wrong", f"{title}: {check.op} can't go back", depth, check.lines)
+    return Part("wrong", f"{title}: {check.op}'s rule for {check.argument}", depth, check.lines)
 
 
 _ORDER = (
@@ -376,7 +383,7 @@ def _count(n: int, what: str) -> str:
 def _verdict(told: Explanation) -> Part:
     wrong = told.wrong
     if wrong is not None:
-        return Part("wrong", f"The first wrong rule is in step {wrong.step.number}. {wrong}", 0)
+        return _wrong(wrong, f"The first wrong rule is in step {wrong.step.number}", 0)
     skipped = sum(check.right is None for check in told.checks)
     more = f"; {skipped} could not be checked" if skipped else ""
     return Part("right", f"Every rule agrees with finite differences{more}.", 0)

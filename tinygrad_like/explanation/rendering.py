@@ -33,12 +33,16 @@ def _wrapped(part: Part) -> list[str]:
         text = part.text if len(part.text) <= room else part.text[: room - 4].rstrip() + " ..."
         return [indent + text]
     hanging = indent + ("    " if part.kind in ("formula", "send", "contribution") else "")
+    written = _fill(part.text, indent, hanging)
+    for label, text in part.rows:
+        start = f"{indent}  {label:<10}"
+        written += _fill(text, start, " " * len(start))
+    return written
+
+
+def _fill(text: str, first: str, later: str) -> list[str]:
     return textwrap.wrap(
-        part.text,
-        WIDTH,
-        initial_indent=indent,
-        subsequent_indent=hanging,
-        break_on_hyphens=False,
+        text, WIDTH, initial_indent=first, subsequent_indent=later, break_on_hyphens=False
     )
 
 
@@ -83,6 +87,10 @@ def as_html(sections: Sequence[Section]) -> str:
 
 
 def _paragraph(part: Part) -> str:
+    if part.rows:
+        rows = "".join(f"<dt>{escape(a)}</dt><dd>{_marked(b)}</dd>" for a, b in part.rows)
+        title = f"<p>{_marked(part.text)}</p>"
+        return f'<div class="{part.kind} d{part.depth}">{title}<dl>{rows}</dl></div>'
     return f'<p class="{part.kind} d{part.depth}">{_marked(part.text)}</p>'
 
 

@@ -65,6 +65,7 @@ class Sent:
         parent: the operand's node, None if it needs no gradient.
         returned: what the rule returned, a tensor, None if no gradient goes there.
         gradient: what is passed on: `returned`, summed to the operand's shape if it was broadcast.
+        wanted: whether a gradient was asked for.
     """
 
     argument: str
@@ -73,6 +74,7 @@ class Sent:
     parent: Node | None
     returned: Any = None
     gradient: Any = None
+    wanted: bool = False
 
     @property
     def broadcast(self) -> tuple[int, ...]:
@@ -275,7 +277,7 @@ def _send(
     run = _by_node if node.op is None else _by_op
     names = argument_names(node)
     for i, parent in enumerate(node.parents):
-        sent = Sent(names[i], formula_of(node, i), rule_source(node, i), parent)
+        sent = Sent(names[i], formula_of(node, i), rule_source(node, i), parent, wanted=wanted[i])
         step.sent.append(sent)
     parts = run(node, g, step._saved, wanted)
     for i, (sent, part) in enumerate(zip(step.sent, parts, strict=True)):
@@ -500,7 +502,12 @@ def _walk(
             else:
                 insort(waiting, parent, key=_tick)
         if not isinstance(node, AccumulateGrad):
-            for parent, contribution, part in _send(step, g, needed):
+            try:
+                results = _send(step, g, needed)
+            except Exception as error:
+                error.__dict__.setdefault("_step", step)
+                raise
+            for parent, contribution, part in results:
                 if parent in arrived:
                     arrived[parent].append(part)
                     contributions.setdefault(parent, []).append(contribution)

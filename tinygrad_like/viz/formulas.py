@@ -21,6 +21,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+from tinygrad_like.autograd.function import Function
 from tinygrad_like.graph import AccumulateGrad, Node, Pick
 from tinygrad_like.lines import place
 from tinygrad_like.registry import REGISTRY
@@ -250,11 +251,12 @@ def argument_names(node: Node) -> tuple[str, ...]:
         return tuple(node.op.arrays)
     function = getattr(type(node), "function", None)
     if function is not None:
-        names = list(inspect.signature(function.forward).parameters)
-        if len(names) > count:  # `ctx` comes first
-            names = names[len(names) - count :]
-        if len(names) == count and "args" not in names:
-            return tuple(names)
+        parameters = list(inspect.signature(function.forward).parameters.values())
+        if function.setup_context is Function.setup_context:  # `ctx` comes first
+            parameters = parameters[1:]
+        several = any(p.kind is p.VAR_POSITIONAL for p in parameters)
+        if len(parameters) == count and not several:
+            return tuple(p.name for p in parameters)
     return tuple(f"input {i}" for i in range(count))
 
 
