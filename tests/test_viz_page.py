@@ -12,6 +12,7 @@ import tinygrad_like as torch
 from tests.pages import loop, named, network, neuron, numbers, told
 from tinygrad_like import nn, viz
 from tinygrad_like.graph import AccumulateGrad, Pick, Traced, reachable
+from tinygrad_like.modes import departed, thread_mode
 from tinygrad_like.viz import webpage
 from tinygrad_like.viz.digest import MISSING, digest, with_heat
 from tinygrad_like.viz.picture import Names
@@ -223,7 +224,9 @@ class TestData:
             viz.html(out, path)
         with pytest.raises(RuntimeError, match="there is no graph to show"):
             viz.html(torch.ones(2), path)
-        with pytest.raises(TypeError, match="expected a tensor or a list of them"):
+        with pytest.raises(
+            TypeError, match="expected a tensor or a list of them, a function that computes one"
+        ):
             viz.html(3, path)
         with pytest.raises(TypeError, match="give Linear inputs to run it with"):
             viz.html(nn.Linear(2, 2), path)
@@ -251,6 +254,93 @@ def watched(make):
     finally:
         sys.setprofile(None)
     return out, values
+
+
+class TestWatched:
+    """Given a function, a page knows what the tape doesn't keep."""
+
+    def test_all_values_and_constants_are_known(self, tmp_path):
+        a = torch.tensor(3.0, requires_grad=True)
+        bias = torch.tensor([1.0, 2.0])
+
+        def compute():
+            return (2 - (a + 0.5) + bias - 7).sum()
+
+        shown = told(viz.html(compute, tmp_path / "step.html", params={"a": a, "bias": bias}))
+        values = {
+            box["name"]: numbers(box["results"][0]["value"]).tolist() for box in shown["boxes"]
+        }
+        assert values["0.5"] == [0.5]
+        assert values["bias"] == [1.0, 2.0]
+        assert {"2", "7"} <= set(values)
+        assert values["sum"] == [-14.0]
+        subtract = [box for box in shown["boxes"] if box["name"] in ("subtract", "rsub")]
+        found = [numbers(box["results"][0]["value"]).tolist() for box in subtract]
+        assert found[-1] == [-7.5, -6.5]
+        unwatched = told(viz.html(compute(), tmp_path / "plain.html"))
+        assert any(r["value"] is None for box in unwatched["boxes"] for r in box["results"])
+
+    def test_values_are_those_before_a_write(self, tmp_path):
+        w = torch.tensor([1.0, 2.0], requires_grad=True)
+
+        def compute():
+            y = w + 1
+            y.add_(10)
+            return (y - 1).sum()
+
+        shown = told(viz.html(compute, tmp_path / "step.html"))
+        adds = [box for box in shown["boxes"] if box["name"] == "add"]
+        found = [numbers(box["results"][0]["value"]).tolist() for box in adds]
+        assert found == [[2.0, 3.0], [12.0, 13.0]]
+
+    def test_modules_inside_are_frames(self, tmp_path):
+        model = nn.Sequential(nn.Linear(3, 2), nn.ReLU())
+        x = torch.ones(2, 3)
+        shown = told(viz.html(lambda: model(x).sum() - 1, tmp_path / "step.html", params=model))
+        assert [frame["title"] for frame in shown["frames"]] == [
+            "Sequential",
+            "0: Linear",
+            "1: ReLU",
+        ]
+
+    def test_an_own_function(self, tmp_path):
+        class Twice(torch.autograd.Function):
+            @staticmethod
+            def forward(ctx, x):
+                return x * 2
+
+            @staticmethod
+            def backward(ctx, g):
+                return g * 2
+
+        x = torch.tensor([1.0, 2.0], requires_grad=True)
+        shown = told(viz.html(lambda: (Twice.apply(x) + 1).sum(), tmp_path / "step.html"))
+        assert numbers(named(shown, "Twice")["results"][0]["value"]).tolist() == [2.0, 4.0]
+
+    def test_what_was_recorded_before_is_left_as_it_is(self, tmp_path):
+        x = torch.tensor([1.0, 2.0], requires_grad=True)
+        early = x + 1
+        shown = told(viz.html(lambda: (early + 5).sum(), tmp_path / "step.html"))
+        adds = [box for box in shown["boxes"] if box["name"] == "add"]
+        assert adds[0]["results"][0]["value"] is None
+        assert numbers(adds[1]["results"][0]["value"]).tolist() == [7.0, 8.0]
+
+    def test_nobody_watches_afterwards(self, tmp_path):
+        x = torch.tensor(1.0, requires_grad=True)
+        before = departed.count
+        viz.html(lambda: x + 1, tmp_path / "step.html")
+        with pytest.raises(ZeroDivisionError):
+            viz.html(lambda: x + 1 / 0, tmp_path / "step.html")
+        assert departed.count == before
+        assert thread_mode.witness is None
+        assert not thread_mode.looking
+
+    def test_anomalies_are_looked_for_as_well(self, tmp_path):
+        x = torch.tensor(0.0, requires_grad=True)
+        with torch.debug.detect_anomaly():
+            viz.html(lambda: x + 1, tmp_path / "step.html")
+            with pytest.raises(RuntimeError, match="made inf of finite operands"):
+                torch.log(x)
 
 
 class Mixture(nn.Module):

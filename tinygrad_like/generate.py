@@ -20,7 +20,7 @@ import numpy as np
 
 from tinygrad_like import dtypes
 from tinygrad_like.graph import Traced, fill_missing, mark_inference, result_type
-from tinygrad_like.lines import calls, files, internal, tracing, user_line
+from tinygrad_like.lines import calls, files, internal, place, tracing
 from tinygrad_like.modes import departed, look, thread_mode
 from tinygrad_like.reuse import add_up
 from tinygrad_like.stamps import tick
@@ -135,7 +135,7 @@ def _later(name: str, namespace: dict[str, Any], write: Callable[[], list[str]])
 
 
 def _recording(op_: Op, operands: Sequence[Any], out: Any) -> Any:
-    if thread_mode.anomaly:
+    if thread_mode.looking:
         look(op_, operands, (out,))
     return op_.recording(operands)
 
@@ -143,7 +143,7 @@ def _recording(op_: Op, operands: Sequence[Any], out: Any) -> Any:
 def _unrecorded(op_: Op, tensor: Any, operands: Sequence[Any]) -> None:
     if thread_mode.inference:
         mark_inference(tensor, operands)
-    if thread_mode.anomaly:
+    if thread_mode.looking:
         look(op_, operands, (tensor.array,))
 
 
@@ -165,8 +165,8 @@ def generate_call(op_: Op, readable: str = "apply") -> Callable[..., Any]:
         "get_ident": get_ident,
         "getframe": sys._getframe,
         "files": files,
-        "known": None,  # the code of the user's that called last: found out to be so, it is known again
-        "user_line": user_line,
+        "known": None,
+        "place": place,
         "explain": op_.explain,
         "wrong_call": op_.wrong_call,
         "recording": partial(_recording, op_),
@@ -249,22 +249,8 @@ def _lines_of_call(op_: Op, readable: str) -> list[str]:
         add(f"        node.parents = ({parents})")
         if tracing.on:
             own = op_.name not in CALLED_DIRECTLY and internal[op_.forward.__code__.co_filename]
-            first = 2 if own and readable == "apply" else 1
-            add("        call = calls.now")
-            add("        if call is not None and call[1] == get_ident():")
-            add("            node.line = call[0]")
-            add("        else:")
-            add("            try:")
-            add(f"                frame = getframe({first}); code = frame.f_code")
-            add("                if code is not known:")
-            add("                    while files[code.co_filename]:")
-            add("                        frame = frame.f_back; code = frame.f_code")
-            add("                    known = code")
-            add("                node.line = (code, frame.f_lasti)")
-            add(
-                "            except (KeyError, AttributeError, ValueError):  # a new file, or no more frames"
-            )
-            add("                node.line = user_line(getframe(1))")
+            note = _note_line_further_out if own and readable == "apply" else _note_line
+            lines += [" " * 8 + line for line in note.splitlines()]
         else:
             add("        node.line = None")
         saved = "".join(f"{_saved(op_, n, users)}, " for n, users in op_.saves.items())
@@ -281,6 +267,32 @@ def _lines_of_call(op_: Op, readable: str) -> list[str]:
         add(f"        remember_view(tensor, {given_as[arrays[0]]}, op, {given})")
     add("    return tensor")
     return lines
+
+
+# The code of the user's that called last is `known`: found out to be the user's, it is known again.
+_note_line = """\
+frame = getframe(1); code = frame.f_code
+if code is known:
+    node.line = (code, frame.f_lasti)
+else:
+    line = node.line = place(frame)
+    if line is not None and line[0] is code: known = code
+"""
+_note_line_further_out = """\
+call = calls.now
+if call is not None and call[1] == get_ident():
+    node.line = call[0]
+else:
+    try:
+        frame = getframe(2); code = frame.f_code
+        if code is not known:
+            while files[code.co_filename]:
+                frame = frame.f_back; code = frame.f_code
+            known = code
+        node.line = (code, frame.f_lasti)
+    except (KeyError, AttributeError, ValueError):  # a new file, or no more frames
+        node.line = place(getframe(1))
+"""
 
 
 def _add_dtype_check(op_: Op, add: Callable[[str], None], slow: str) -> None:

@@ -14,6 +14,8 @@ class _ThreadMode(threading.local):
     inference = False
     anomaly: bool | str = False  # whether nan is looked for: see `set_anomaly`
     nonfinite: Sequence[str] = ()  # what is known of the first operation that made one
+    witness: Callable[[Any, Sequence[Any], Sequence[Any]], None] | None = None  # see `set_witness`
+    looking = False  # whether for either of these each operation is looked at
     targeted = False  # whether a backward is under way that was asked for certain gradients only
     saving: tuple[tuple[Callable[[Any], Any], Callable[[Any], Any]], ...] = ()  # to pack and unpack
     saving_refused: str | None = None  # why there must be none of these
@@ -59,12 +61,28 @@ def set_anomaly(mode: bool | str) -> bool | str:
         depart(1 if mode else -1)
     thread_mode.anomaly = mode
     thread_mode.nonfinite = ()
+    thread_mode.looking = bool(mode) or thread_mode.witness is not None
+    return former
+
+
+def set_witness(witness: Any) -> Any:
+    """Have this thread tell a function of each operation's op, operands and results; return the former.
+
+    It is told before the operation is recorded.
+    """
+    former = thread_mode.witness
+    if (witness is None) != (former is None):
+        depart(1 if former is None else -1)
+    thread_mode.witness = witness
+    thread_mode.looking = bool(thread_mode.anomaly) or witness is not None
     return former
 
 
 def look(op_: Any, operands: Sequence[Any], results: Sequence[Any]) -> None:
-    """Note the first operation that makes a nan or an infinity (anomaly detection)."""
-    if not thread_mode.nonfinite:
+    """Tell who wants to know; note the first operation that makes a nan or an infinity."""
+    if thread_mode.witness is not None:
+        thread_mode.witness(op_, operands, results)
+    if thread_mode.anomaly and not thread_mode.nonfinite:
         from tinygrad_like.debug.anomaly import look
 
         look(op_, operands, results)

@@ -303,7 +303,7 @@ class Op:
         if self.keeps:
             result, *kept = result
         results = [np.asarray(r) for r in (result if self.several else (result,))]
-        if departed.count and thread_mode.anomaly:
+        if departed.count and thread_mode.looking:
             look(self, operands, results)
         tensors = [result_type.make(r) for r in results]
         if departed.count and thread_mode.inference and self.view:

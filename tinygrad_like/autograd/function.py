@@ -306,6 +306,8 @@ class Function:
             else _shape_of(results[0])
         )
         node._origins = tuple(_origin(t, args, results, ctx._dirty) for t in saved)
+        if thread_mode.witness is not None:
+            thread_mode.witness(cls._node_class, args, [r.array for r in results if _is(r)])
         node.tick = tick()
         node.saved = tuple(None if t is None else t.array for t in saved)
         if thread_mode.saving:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,12 +13,14 @@ from tinygrad_like.graph import (
     AccumulateGrad,
     Node,
     Pick,
+    Traced,
     freed,
     reachable,
     refuse_overwritten,
 )
+from tinygrad_like.modes import set_witness
 from tinygrad_like.op import REGISTRY
-from tinygrad_like.stamps import find
+from tinygrad_like.stamps import find, tick
 from tinygrad_like.viz.picture import Facts, Key, key_of
 
 # Options that change what is kept for the rules, the order in memory or what else is written, but
@@ -140,6 +143,54 @@ def _arrive(story: Story, grads: dict[Node, Any], node: Node, sender: Node | Non
 
 
 # ----- Values -------------------------------------------------------------------------------------
+
+
+class Witness:
+    """What operations were given and what they made, noted while they ran.
+
+    >>> import tinygrad_like as torch
+    >>> x = torch.tensor(2.0, requires_grad=True)
+    >>> with Witness() as seen:
+    ...     y = x + 1
+    >>> results, constants = seen.of(y.grad_fn)
+    >>> [result.tolist() for result in results], constants
+    ([3.0], [1])
+    """
+
+    def __init__(self) -> None:
+        self._ticks: dict[Any, list[int]] = {}  # by op, or by the class of its nodes
+        self._seen: dict[Any, list[tuple[list[Any], list[Any]] | None]] = {}
+
+    def __enter__(self) -> Witness:
+        self._former = set_witness(self._note)
+        return self
+
+    def __exit__(self, *_: Any) -> None:
+        set_witness(self._former)
+
+    def _note(self, op: Any, operands: Sequence[Any], results: Sequence[Any]) -> None:
+        # A node that is made of this has the next tick of its op's.
+        self._ticks.setdefault(op, []).append(tick())
+        constants = [
+            value.array if isinstance(value, Traced) else value
+            for value in operands
+            if not (isinstance(value, Traced) and value.node is not None)
+        ]
+        plain = [v for v in constants if isinstance(v, np.ndarray | np.generic | float | int)]
+        copies = [np.array(result) for result in results]  # they may be overwritten
+        self._seen.setdefault(op, []).append((copies, plain))
+
+    def of(self, node: Node) -> tuple[list[Any], list[Any]] | None:
+        """Return the results of the operation that a node records, and its operands without a gradient.
+
+        It is told once: a node that was recorded without an operation has nothing to do with that before.
+        """
+        op = type(node) if node.op is None else node.op
+        index = bisect_left(self._ticks.get(op, ()), node.tick) - 1
+        if index < 0:
+            return None
+        found, self._seen[op][index] = self._seen[op][index], None
+        return found
 
 
 def values_of(nodes: Sequence[Node], facts: Facts) -> dict[Key, np.ndarray[Any, Any]]:

@@ -40,7 +40,7 @@ from tinygrad_like.viz.picture import (
     operation_name,
     operations_of,
 )
-from tinygrad_like.viz.story import Story, observe, values_of
+from tinygrad_like.viz.story import Story, Witness, observe, values_of
 from tinygrad_like.viz.subjects import run_module
 
 LIMIT = 2_000_000  # bytes of a page
@@ -69,16 +69,19 @@ def html(
     are computed again where its operands are known.
 
     Args:
-        what: a tensor, or a list of them; or a `Module`, which is run with `inputs`.
+        what: a tensor, or a list of them; a function of no arguments that computes such; or a
+            `Module`, which is run with `inputs`. Of what is run here all values and constants are
+            known, also those that the tape doesn't keep.
         path: where to write; folders are made if need be.
         inputs: what to call the module with: a tensor, a tuple of arguments or a dict of keyword
             arguments.
         params: names for the data, as for `draw`; a Module names its own.
-        modules: calls of modules, as recorded by `tinygrad_like.nn.module.record_modules`.
+        modules: calls of modules, as recorded by `tinygrad_like.nn.module.record_modules`; those of
+            what is run here are known.
         title: what the page is called; else as the file or the module.
 
     Raises:
-        TypeError: if `what` is something else, or a module comes without inputs.
+        TypeError: if `what` is or computes something else, or a module comes without inputs.
         RuntimeError: if there is no graph, or its values were freed by a backward.
         ValueError: if the graph is so large that its page would have 2 MB or more.
 
@@ -91,6 +94,7 @@ def html(
     'step.html'
     """
     calls, names = list(modules), Names.of(params)
+    seen = Witness()
     if hasattr(what, "named_modules"):
         if inputs is None:
             raise TypeError(
@@ -98,15 +102,22 @@ def html(
             )
         names = Names.of(what if params is None else params)
         title = title or type(what).__name__
-        what, calls = run_module(what, inputs, names)
+        with seen:
+            what, calls = run_module(what, inputs, names)
     elif inputs is not None:
         raise TypeError(f"html: inputs are for a Module, got {type(what).__name__}")
+    elif callable(what):
+        from tinygrad_like.nn.module import record_modules
+
+        with seen, record_modules() as recorded:
+            what = what()
+        calls += recorded
     roots = list(what) if isinstance(what, list | tuple) else [what]
     for root in roots:
         if not isinstance(root, Traced):
             raise TypeError(
-                "html: expected a tensor or a list of them, or a Module and its inputs, got "
-                f"{type(root).__name__}"
+                "html: expected a tensor or a list of them, a function that computes one, or a Module "
+                f"and its inputs, got {type(root).__name__}"
             )
     roots = [root for root in roots if root.node is not None]
     if not roots:
@@ -115,7 +126,7 @@ def html(
             "gradient, or it was computed under no_grad()"
         )
     target = Path(path)
-    page = _page(Tale(roots, names, calls).told(), title or target.stem)
+    page = _page(Tale(roots, names, calls, seen).told(), title or target.stem)
     target.parent.mkdir(parents=True, exist_ok=True)
     target.write_bytes(page)
     return target
@@ -154,7 +165,9 @@ def _page(told: Any, title: str) -> bytes:
 class Tale:
     """All a page says of a graph, told with heat maps of a size that is settled at the end."""
 
-    def __init__(self, roots: Sequence[Any], names: Names, calls: Sequence[Call]) -> None:
+    def __init__(
+        self, roots: Sequence[Any], names: Names, calls: Sequence[Call], seen: Witness | None = None
+    ) -> None:
         self.roots, self.names = roots, names
         self.nodes = operations_of(roots)
         # The values of a graph whose backward was run are gone, which this says in plain words.
@@ -162,6 +175,10 @@ class Tale:
             [(root.node, np.ones(root.array.shape, root.array.dtype)) for root in roots]
         )
         self.facts = Facts(self.nodes, roots)
+        for node in self.nodes:
+            if seen is not None and (noted := seen.of(node)) is not None:
+                self.facts.values.update({(node, i): value for i, value in enumerate(noted[0])})
+                self.facts.constants[node] = noted[1]
         self.values = values_of(self.nodes, self.facts)
         self.frames: list[dict[str, Any]] = []
         self.home = self._frames(calls)

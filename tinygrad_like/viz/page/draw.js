@@ -167,8 +167,11 @@ function fit(least = 0) {
   const { clientWidth, clientHeight } = $("graph");
   const scale = Math.min(1.4, clientWidth / picture.width, clientHeight / picture.height);
   view.scale = scale < 0.8 * least ? least : scale;
-  view.x = Math.max(0, (clientWidth - picture.width * view.scale) / 2);
-  view.y = Math.max(0, (clientHeight - picture.height * view.scale) / 2);
+  const early = (item) => Math.min(...(item.group ? item.group.all : [item.box]).map((box) => (box.computed < 0 ? Infinity : box.computed)));
+  const first = [...picture.items.values()].sort((a, b) => early(a) - early(b))[0];
+  const from = (size, room, at) => (size < room ? (room - size) / 2 : Math.min(0, Math.max(room - size, room / 2 - at)));
+  view.x = from(picture.width * view.scale, clientWidth, first.x * view.scale);
+  view.y = from(picture.height * view.scale, clientHeight, first.y * view.scale);
   move();
 }
 

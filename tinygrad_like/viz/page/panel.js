@@ -154,7 +154,7 @@ function ofRule(box) {
 function ofResult(box, result, which) {
   const parts = [make("h3", {}, `Value${which}`)];
   if (result.value) parts.push(...ofArray(result.value, result.shape, "value"));
-  else parts.push(make("p", { class: "faint" }, "Not known: no rule needs this value, so the tape did not keep it, nor all that it was computed from."));
+  else parts.push(make("p", { class: "faint" }, "Not known: no rule needs this value, so the tape did not keep it, nor all that it was computed from. Given a function that computes the result, viz.html sees every value."));
   if (!result.arrivals) return parts;
   const arrived = result.arrivals.filter((arrival) => arrival.step < player.step);
   parts.push(make("h3", { class: "grad" }, `Gradient${which}`), make("ol", { class: "arrivals" }, ...result.arrivals.map((arrival, i) => {
