@@ -140,12 +140,13 @@ def draw(
         inputs=inputs,
         names=names,
         calls=list(modules),
-        wanted=Wanted(show_values, show_grads, show_saved, results, depth),
+        wanted=Wanted(show_values, show_grads, show_saved, results),
         rules=show_rules,
         order=show_order,
         profile=profile,
         compare=compare,
         highlight=highlight,
+        depth=depth,
         limit=limit,
     )
     if legend:

@@ -10,10 +10,15 @@ from typing import Any
 import numpy as np
 
 from tinygrad_like.graph import AccumulateGrad, Node, Traced
-from tinygrad_like.stamps import find
 from tinygrad_like.viz.health import backward_story
 from tinygrad_like.viz.notes import Note
-from tinygrad_like.viz.picture import Facts, Key, operation_name, operations_of
+from tinygrad_like.viz.picture import (
+    Facts,
+    Key,
+    operation_name,
+    operations_of,
+    written_since,
+)
 from tinygrad_like.viz.story import values_of
 
 Numbers = dict[int, np.ndarray[Any, Any]]  # of an operation, by the index of the result
@@ -89,10 +94,8 @@ def _parts(roots: Sequence[Any], nodes: Sequence[Node]) -> Snapshot:
     for leaf in nodes:
         parts.setdefault(leaf, Part("leaf", leaf.shape, node=leaf))
     for (node, index), value in values.items():
-        note = find(value)
-        if note is not None and max(note.tick, note.silent_tick) > newest:
-            continue  # written since: it is no longer what the graph was computed from
-        if node in parts:
+        # What was written since is no longer what the graph was computed from.
+        if node in parts and not written_since(value, newest):
             parts[node].values[index] = value
     for (node, index), g in gradients.items():
         if node in parts:

@@ -1,35 +1,39 @@
-"""The picture of a graph with a box for each operation, and one for each folded module call."""
+"""The picture of a graph with a box for each operation, and one for each folded frame."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass, field
+from math import prod
 from typing import Any
 
 import numpy as np
 
+from tinygrad_like import lines
 from tinygrad_like.graph import AccumulateGrad, Node
 from tinygrad_like.viz.notes import Notes
 from tinygrad_like.viz.picture import (
     MANY,
     Box,
-    Call,
+    Cluster,
     Facts,
     Key,
     Kind,
     Names,
     Picture,
     assign,
-    clusters_of,
     common,
+    counted,
     describe_kind,
     describe_values,
     key_of,
     operation_name,
     place,
+    written_since,
 )
-from tinygrad_like.viz.summary import folded_lines
+
+FEW = 4  # results of one shape that a folded frame hands on: so many are shown as one
 
 
 @dataclass
@@ -40,7 +44,6 @@ class Wanted:
     grads: bool = False
     saved: bool = False
     results: str = "boxes"
-    depth: int | None = None
 
 
 @dataclass
@@ -50,7 +53,7 @@ class _Builder:
     roots: Sequence[Any]
     nodes: Sequence[Node]
     names: Names
-    calls: Iterable[Call]
+    frames: Sequence[Cluster]
     wanted: Wanted
     notes: Notes
     facts: Facts
@@ -58,11 +61,10 @@ class _Builder:
     constants: dict[int, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.picture = Picture(clusters=clusters_of(self.calls, self.names))
+        self.picture = Picture(clusters=list(self.frames))
         self.inside: dict[Node, int | None] = dict(assign(self.nodes, self.picture.clusters))
         self.fold: dict[Node, int] = {}
-        if self.wanted.depth is not None:
-            self._fold(self.wanted.depth)
+        self._fold()
         self.members: dict[int, list[Node]] = {}
         for node in self.nodes:
             if node in self.fold:
@@ -71,15 +73,15 @@ class _Builder:
         self.saved = self.facts.saved if self.wanted.saved else set()
         self._count_uses()
 
-    def _fold(self, depth: int) -> None:
-        """Find the calls `depth` frames deep: each becomes one box, whatever is inside."""
+    def _fold(self) -> None:
+        """Find the outermost folded frames: each becomes one box, whatever is inside."""
         clusters = self.picture.clusters
         for node, index in self.inside.items():
-            while index is not None and clusters[index].depth > depth:
+            while index is not None:
+                if clusters[index].folded:
+                    self.fold[node] = index
+                    self.inside[node] = clusters[index].parent
                 index = clusters[index].parent
-            if index is not None and clusters[index].depth == depth:
-                self.fold[node] = index
-                self.inside[node] = clusters[index].parent
 
     def _count_uses(self) -> None:
         self.users: dict[Key, list[int | None]] = {}
@@ -103,17 +105,20 @@ class _Builder:
             self.uses.update(id(value) for value in self.facts.constants.get(node, ()))
         for node, index in self.outputs:
             self.used_results.setdefault(node, set()).add(index)
+        together: dict[frozenset[int], list[Node]] = {}
         for (node, index), units in folds.items():
-            (unit, *others) = units
-            hidden = isinstance(node, AccumulateGrad) and not others and unit is not None
-            if hidden and (node, index) not in self.outputs and node not in self._fed():
-                self.within.setdefault(unit, []).append(node)  # type: ignore[arg-type]
-
-    def _fed(self) -> set[Node]:
-        return {
-            node
-            for node in self.nodes
-            if isinstance(node, AccumulateGrad) and id(node.array) in self.names.inputs
+            if not isinstance(node, AccumulateGrad) or (node, index) in self.outputs:
+                continue
+            hiding = frozenset(unit for unit in units if unit is not None)
+            if len(hiding) < len(units) or id(node.array) in self.names.inputs:
+                continue
+            if len(hiding) == 1:
+                (unit,) = hiding
+                self.within.setdefault(unit, []).append(node)
+            else:
+                together.setdefault(hiding, []).append(node)
+        self.together = {
+            leaf: leaves for leaves in together.values() if len(leaves) > 1 for leaf in leaves
         }
 
     # ----- Data -----------------------------------------------------------------------------------
@@ -139,9 +144,21 @@ class _Builder:
             box.lines.append(self.notes.turn([leaf]))
         return self.picture.add(box)
 
+    def _leaves(self, leaves: Sequence[Node]) -> None:
+        """Add one box for leaves that the same folded frames use."""
+        note = self.notes.together([(leaf, 0) for leaf in leaves])
+        kind: Kind = "parameter" if leaves[0] in self.names.nodes else "leaf"
+        (title,) = _leaf_lines(leaves)
+        box = Box(kind, title, note.lines, marks=note.marks)
+        self.data |= dict.fromkeys(((leaf, 0) for leaf in leaves), self.picture.add(box))
+
     def _operand(self, parent: Node, cluster: int | None) -> int:
         key = key_of(parent)
         if isinstance(parent, AccumulateGrad):
+            if parent in self.together:
+                if key not in self.data:
+                    self._leaves(self.together[parent])
+                return self.data[key]
             if len(self.users[key]) > MANY:
                 return self._leaf(parent, cluster)
             if key not in self.data:
@@ -202,36 +219,67 @@ class _Builder:
         nodes, cluster = self.members[unit], self.picture.clusters[unit]
         note = self.notes.of_operations(nodes)
         leaves = self.within.get(unit, [])
-        lines = [*folded_lines(nodes, leaves), *note.lines, *self.notes.of_leaves(leaves).lines]
-        marks = (*note.marks, *self.notes.of_leaves(leaves).marks)
+        told = [_most_common(nodes), *_leaf_lines(leaves)]
+        if cluster.round:
+            told += _places(nodes)
+        inputs = self.notes.together([(leaf, 0) for leaf in leaves])
+        told += [*note.lines, *inputs.lines]
+        marks = (*note.marks, *inputs.marks)
         hint = f"{operation_name(nodes[0])} to {operation_name(nodes[-1])}"
-        return Box("group", cluster.title, lines, cluster.parent, hint, marks, note.heat)
+        return Box("group", cluster.title, told, cluster.parent, hint, marks, note.heat)
 
     def _unit(self, members: list[Node], box: Box) -> None:
         """Add the box of an operation or a folded call, its operands before it and results behind."""
         folded = box.kind == "group"
-        own, hidden = set(members), set(self.within.get(self.fold.get(members[0], -1), ()))
+        own = {*members, *self.within.get(self.fold.get(members[0], -1), ())}
         operands: list[int] = []
         for node in members:
             for parent in node.parents:
-                if parent is None or (folded and key_of(parent)[0] in own | hidden):
+                if parent is None or (folded and key_of(parent)[0] in own):
                     continue
-                operand = self._operand(parent, box.cluster)
-                if not folded or operand not in operands:
-                    operands.append(operand)
+                operands.append(self._operand(parent, box.cluster))
             for value in self.facts.constants.get(node, ()):
                 if not folded or id(value) in self.names.inputs:
                     operands.append(self._constant(value, box.cluster))
         number = self.picture.add(box)
-        for operand in operands:
+        for operand in dict.fromkeys(operands) if folded else operands:
             self.picture.join(operand, number)
+        done = self._several(members, number, box.cluster) if folded else ()
         for node in members:
-            self._results(node, number, box.cluster)
+            self._results(node, number, box.cluster, done)
 
-    def _results(self, node: Node, number: int, cluster: int | None) -> None:
+    def _several(self, members: Sequence[Node], number: int, cluster: int | None) -> set[Key]:
+        """Add one box for each many results of a folded frame that have one shape."""
+        alike: dict[tuple[int, ...], list[Key]] = {}
+        for node in members:
+            for index in self.used_results.get(node, ()):
+                shape = node.shape[index] if isinstance(node.shape, list) else node.shape
+                if (node, index) not in self.outputs:
+                    alike.setdefault(tuple(shape), []).append((node, index))
+        done: set[Key] = set()
+        for shape, keys in alike.items():
+            if len(keys) < FEW:
+                continue
+            home = common(
+                self.picture.clusters, [cluster, *(c for key in keys for c in self.users[key])]
+            )
+            note = self.notes.together(keys)
+            lines = [describe_kind(shape, self.facts.types.get(keys[0])), *note.lines]
+            title = counted(len(keys), "result")
+            box = self.picture.add(Box("result", title, lines, home, "", note.marks))
+            self.picture.join(number, box)
+            self.data |= dict.fromkeys(keys, box)
+            done.update(keys)
+        return done
+
+    def _results(
+        self, node: Node, number: int, cluster: int | None, done: Container[Key] = ()
+    ) -> None:
         several = isinstance(node.shape, list)
         for index in sorted(self.used_results.get(node, ())):
             key = (node, index)
+            if key in done:
+                continue
             kind: Kind = "saved" if key in self.saved else "result"
             kind = "output" if key in self.outputs else kind
             shape = node.shape[index] if several else node.shape
@@ -250,9 +298,40 @@ def full_picture(
     roots: Sequence[Any],
     nodes: Sequence[Node],
     names: Names,
-    calls: Iterable[Call],
+    frames: Sequence[Cluster],
     wanted: Wanted,
     notes: Notes,
 ) -> Picture:
-    """Return a picture with a box for every operation, or folded call, and every piece of data."""
-    return _Builder(roots, nodes, names, calls, wanted, notes, Facts(nodes, roots)).build()
+    """Return a picture with a box for every operation, or folded frame, and every piece of data."""
+    facts = Facts(nodes, roots)
+    if wanted.values:
+        from tinygrad_like.viz.story import values_of
+
+        newest = max((node.tick for node in nodes), default=0)
+        if not any(written_since(value, newest) for value in facts.values.values()):
+            facts.values = values_of(nodes, facts)  # also what the tape did not keep
+    return _Builder(roots, nodes, names, frames, wanted, notes, facts).build()
+
+
+def _leaf_lines(leaves: Sequence[Node]) -> list[str]:
+    if not leaves:
+        return []
+    elements = sum(prod(leaf.shape) for leaf in leaves)
+    return [f"{counted(len(leaves), 'leaf tensor')}, {counted(elements, 'element')}"]
+
+
+def _most_common(nodes: Sequence[Node]) -> str:
+    counts = Counter(operation_name(node) for node in nodes)
+    common = [f"{number:,} {name}" for name, number in counts.most_common(4)]
+    return ", ".join([*common, "…"] if len(counts) > 4 else common)
+
+
+def _places(nodes: Sequence[Node]) -> list[str]:
+    """Return the lines of the program that nodes were recorded by, if they are of one file."""
+    known = {node.line for node in nodes if node.line is not None}
+    files = {line[0].co_filename for line in known}
+    if len(files) != 1:
+        return []
+    numbers = [lines.line_number(line) for line in known]
+    first, last = min(numbers), max(numbers)
+    return [lines.place(files.pop(), first, short=True) + (f" to {last}" if last > first else "")]

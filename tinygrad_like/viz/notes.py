@@ -101,9 +101,9 @@ class Notes:
             note.heat = changed.heat
         return note
 
-    def of_leaves(self, leaves: Sequence[Node]) -> Note:
-        """Return what is to be said of leaves that are not shown themselves."""
-        notes = [self.of_data((leaf, 0)) for leaf in leaves]
+    def together(self, keys: Sequence[Key]) -> Note:
+        """Return what is to be said of values that are not shown by themselves."""
+        notes = [self.of_data(key) for key in keys]
         lines = dict.fromkeys(
             line for note in notes for line in note.lines if getattr(line, "tone", "") == "alarm"
         )

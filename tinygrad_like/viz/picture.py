@@ -15,6 +15,7 @@ import numpy as np
 
 from tinygrad_like import dtypes, lines
 from tinygrad_like.graph import AccumulateGrad, Node, Pick, Traced, reachable
+from tinygrad_like.stamps import find
 
 Kind = Literal[
     "operation",
@@ -275,6 +276,12 @@ class Facts:
                 self.types.setdefault((node, index), d)
 
 
+def written_since(array: Any, ticked: int) -> bool:
+    """Return whether an array was written into after that tick of the clock."""
+    note = find(array)
+    return note is not None and max(note.tick, note.silent_tick) > ticked
+
+
 def describe_values(value: Any) -> str:
     """Return the numbers of a small array, mean and standard deviation of a larger one."""
     array = np.asarray(value)
@@ -309,7 +316,7 @@ def counted(number: int, noun: str) -> str:
 
 def operation_name(node: Node) -> str:
     """Return the name of the operation that `node` records."""
-    name = node.op.name if node.op is not None else node.name().removesuffix("Backward")
+    name = node.op.spoken if node.op is not None else node.name().removesuffix("Backward")
     return str(name)
 
 
@@ -328,7 +335,9 @@ def clusters_of(calls: Iterable[Call], names: Names) -> list[Cluster]:
 
 def nested(clusters: Iterable[Cluster]) -> list[Cluster]:
     """Return clusters, outer ones first, each knowing the one that it lies in."""
-    ordered = sorted(clusters, key=lambda cluster: (cluster.first, -cluster.last, not cluster.round))
+    ordered = sorted(
+        clusters, key=lambda cluster: (cluster.first, -cluster.last, not cluster.round)
+    )
     around: list[int] = []
     for index, cluster in enumerate(ordered):
         while around and ordered[around[-1]].last < cluster.last:

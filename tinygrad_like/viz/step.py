@@ -11,8 +11,15 @@ import numpy as np
 
 from tinygrad_like.backward import grad
 from tinygrad_like.graph import Traced, as_tensor
-from tinygrad_like.viz.picture import Box, Cluster, Names, Picture, describe_kind, describe_values
-from tinygrad_like.viz.summary import counted
+from tinygrad_like.viz.picture import (
+    Box,
+    Cluster,
+    Names,
+    Picture,
+    counted,
+    describe_kind,
+    describe_values,
+)
 
 SHOWN = 12  # parameters, or groups of them, that stand by themselves
 OPTIONS = 4  # of the optimizer that are told
@@ -57,7 +64,7 @@ def step_picture(optimizer: Any, loss: Any, names: Names, *, values: bool) -> Pi
         for step in steps:
             frame, _, own = step.name.rpartition(".")
             if frame and frame not in frames:
-                picture.clusters.append(Cluster(frame, None, 0, 0, 0))
+                picture.clusters.append(Cluster(frame))
                 frames[frame] = len(picture.clusters) - 1
             _add(picture, [step], own, title, frames.get(frame), root, values)
     else:

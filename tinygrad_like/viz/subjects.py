@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
-from tinygrad_like.graph import AccumulateGrad, Traced, result_type
+from tinygrad_like.graph import Traced, result_type
+from tinygrad_like.viz.folding import frames_of
 from tinygrad_like.viz.full import Wanted, full_picture
 from tinygrad_like.viz.notes import Notes, backward_order
-from tinygrad_like.viz.picture import Box, Call, Cluster, Names, Picture, clusters_of, operations_of
-from tinygrad_like.viz.summary import readable_depth, summary_picture
-
-UNFOLDED = 400  # nodes of a graph of modules that is drawn with all that is in them
+from tinygrad_like.viz.picture import Box, Call, Cluster, Names, Picture, operations_of
 
 MEANINGS = {
     "operation": "operation",
@@ -46,6 +43,7 @@ def picture_of(
     profile: Any,
     compare: Any,
     highlight: bool,
+    depth: int | None,
     limit: int,
 ) -> Picture:
     """Return the picture of what `draw` was given: see there for the arguments."""
@@ -80,12 +78,8 @@ def picture_of(
         notes.captions += notes.differences.captions
     if profile is not None:
         notes.captions.append(", ".join(profile.total.lines()))
-    large = len(nodes) > limit and wanted.depth is None
-    if large and not all(isinstance(node, AccumulateGrad) for node in nodes):
-        return _scaled(summary_picture(roots, nodes, known, calls, notes, limit=limit))
-    if wanted.depth is None and len(nodes) > UNFOLDED and calls:
-        wanted = replace(wanted, depth=readable_depth(nodes, clusters_of(calls, known)))
-    return _scaled(full_picture(roots, nodes, known, calls, wanted, notes))
+    frames = frames_of(nodes, calls, known, depth=depth, limit=limit)
+    return _scaled(full_picture(roots, nodes, known, frames, wanted, notes))
 
 
 def _scaled(picture: Picture) -> Picture:
@@ -175,7 +169,7 @@ def _tensors(value: Any) -> Iterable[Any]:
 def with_legend(picture: Picture) -> None:
     """Add a frame with one box of each kind that is there."""
     kinds = dict.fromkeys(box.kind for box in picture.boxes)
-    picture.clusters.append(Cluster("what is what", None, 0, 0, 0))
+    picture.clusters.append(Cluster("what is what"))
     frame = len(picture.clusters) - 1
     numbers = [
         picture.add(Box(kind, meaning, [], frame))
