@@ -70,17 +70,18 @@ def user_line(frame: FrameType | None) -> Line | None:
     return None
 
 
+def led_to(frame: FrameType | None) -> Line | None:
+    """Return the line of the user's program that led to `frame`, where a thread has just come to."""
+    call = calls.now
+    return call[0] if call is not None and call[1] == get_ident() else user_line(frame)
+
+
 def here(above: int = 1) -> Line | None:
     """Return the line of the user's program that is running now, None if lines are not noted.
 
     The frames of `above` callers are known to be this package's; not looking at them saves half.
     """
-    if not tracing.on:
-        return None
-    call = calls.now
-    if call is not None and call[1] == get_ident():
-        return call[0]
-    return user_line(sys._getframe(above))
+    return led_to(sys._getframe(above)) if tracing.on else None
 
 
 def line_number(line: Line) -> int:
@@ -101,7 +102,7 @@ def cell(filename: str) -> str:
     return f"cell {found[1].removeprefix('In[').removesuffix(']')}" if found else ""
 
 
-def place(filename: str, number: int, short: bool = False) -> str:
+def location(filename: str, number: int, short: bool = False) -> str:
     """Return ``train.py:12``, in a notebook ``cell 3, line 12``; `short` leaves folders out."""
     typed = cell(filename)
     if typed:
@@ -113,7 +114,7 @@ def describe(line: Line | None) -> str:
     """Return ``file.py:12`` for a kept place, or ``an unknown line``."""
     if line is None:
         return "an unknown line"
-    return place(line[0].co_filename, line_number(line))
+    return location(line[0].co_filename, line_number(line))
 
 
 def located(code: CodeType, number: int, inside: str = "") -> str:
@@ -121,7 +122,7 @@ def located(code: CodeType, number: int, inside: str = "") -> str:
     import linecache
 
     text = linecache.getline(code.co_filename, number).strip()
-    return f"{place(code.co_filename, number)}{inside}" + (f": {text}" if text else "")
+    return f"{location(code.co_filename, number)}{inside}" + (f": {text}" if text else "")
 
 
 def recorded(what: str, line: Line | None) -> str:

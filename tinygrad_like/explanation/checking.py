@@ -139,7 +139,7 @@ def place_of_rule(node: Any) -> str:
     for rule in rules:
         code = getattr(rule, "__code__", None)
         if code is not None and not is_ours(rule):
-            return lines.place(code.co_filename, code.co_firstlineno)
+            return lines.location(code.co_filename, code.co_firstlineno)
     return ""
 
 

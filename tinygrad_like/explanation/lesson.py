@@ -12,7 +12,7 @@ import numpy as np
 
 from tinygrad_like.explanation.steps import BackwardStep, Sent
 from tinygrad_like.graph import AccumulateGrad, Node, Pick, Traced
-from tinygrad_like.lines import place, told, user_line
+from tinygrad_like.lines import location, told, user_line
 
 if TYPE_CHECKING:
     from tinygrad_like.explanation import Explanation
@@ -216,7 +216,7 @@ class _Writer:
             name = self.names.modules.get(id(step.module), "")
             text += f", in {name} ({kind})" if name else f", in {kind}"
         if step.line is not None:
-            text += f", at {place(*step.line, short=True)}"
+            text += f", at {location(*step.line, short=True)}"
         yield Part("place", text)
         if step.code:
             yield Part("code", step.code, 2)

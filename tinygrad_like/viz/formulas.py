@@ -23,7 +23,7 @@ from typing import Any
 
 from tinygrad_like.autograd.function import Function
 from tinygrad_like.graph import AccumulateGrad, Node, Pick
-from tinygrad_like.lines import place
+from tinygrad_like.lines import location
 from tinygrad_like.registry import REGISTRY
 from tinygrad_like.viz.textbook import RESULTS, RULES, SYMBOLS
 
@@ -78,7 +78,7 @@ def _spoken(rule: Callable[..., Any]) -> str:
     names = ", ".join(code.co_varnames[: code.co_argcount + code.co_kwonlyargcount])
     if code.co_name == "<lambda>":
         return f"lambda {names}: {_body(rule) or '...'}"
-    where = place(code.co_filename, code.co_firstlineno, short=True)
+    where = location(code.co_filename, code.co_firstlineno, short=True)
     return f"def {code.co_name}({names}) in {where}"
 
 
@@ -200,7 +200,7 @@ def passed_on(op_name: str, argument: str) -> str:
         return body
     code = rule.__code__
     called = "a lambda" if body else f"{rule.__name__}(g, ...)"
-    return f"{called}, {place(code.co_filename, code.co_firstlineno, short=True)}"
+    return f"{called}, {location(code.co_filename, code.co_firstlineno, short=True)}"
 
 
 def formula(op_name: str, argument: str) -> str:

@@ -334,4 +334,4 @@ def _places(nodes: Sequence[Node]) -> list[str]:
         return []
     numbers = [lines.line_number(line) for line in known]
     first, last = min(numbers), max(numbers)
-    return [lines.place(files.pop(), first, short=True) + (f" to {last}" if last > first else "")]
+    return [lines.location(files.pop(), first, short=True) + (f" to {last}" if last > first else "")]

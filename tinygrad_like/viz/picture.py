@@ -306,7 +306,7 @@ def place(node: Node) -> str:
     if node.line is None:
         return ""
     code, _ = node.line
-    return lines.place(code.co_filename, lines.line_number(node.line), short=True)
+    return lines.location(code.co_filename, lines.line_number(node.line), short=True)
 
 
 def counted(number: int, noun: str) -> str:
