@@ -6,6 +6,7 @@
     python -m benchmarks --ops           every op at (64, 1000)
     python -m benchmarks --ops exp sort  those with one of these words in their expression
     python -m benchmarks --layers        every layer at a usual size, or those with these words
+    python -m benchmarks --looking       what noting lines, hooks and the search for nan cost
     python -m benchmarks --readme        everything, and write the tables into README.md
 
 With one thread all systems run in one process, block by block in turn, so that what slows the
@@ -99,6 +100,7 @@ def main() -> None:
     parser.add_argument("--threads", choices=("one", "default"), help="only so (default: both)")
     parser.add_argument("--ops", action="store_true", help="the page of ops alone")
     parser.add_argument("--layers", action="store_true", help="the page of layers alone")
+    parser.add_argument("--looking", action="store_true", help="the page of hooks and lines alone")
     parser.add_argument("--systems", help=f"of {','.join(systems.TITLES)}")
     parser.add_argument("--readme", action="store_true", help="write the tables into README.md")
     parser.add_argument("--output", type=Path, default=ROOT / "benchmarks" / "out" / "times.json")
@@ -109,7 +111,8 @@ def main() -> None:
         return
 
     pages = [page for page in ("ops", "layers") if getattr(options, page)]
-    everything = not (options.names or pages or options.threads)
+    alone = bool(pages or options.looking)
+    everything = not (options.names or alone or options.threads)
     present = systems.installed()
     if options.systems:
         chosen = options.systems.split(",")
@@ -120,14 +123,14 @@ def main() -> None:
     for name in chosen:
         if name not in present:
             parser.error(f"no system {name!r} is installed, only {', '.join(present)}")
-    for name in () if pages else options.names:
+    for name in () if alone else options.names:
         if name not in NAMES:
             parser.error(f"unknown workload {name!r}, expected one of {', '.join(NAMES)}")
     if options.readme and not everything:
         parser.error("--readme needs everything: name no workloads or threads")
 
     result: dict[str, Any] = {"machine": machine.description()}
-    if not pages:
+    if not alone:
         names = options.names or list(NAMES)
         seconds = options.seconds or (0.1 if options.short else 2)
         if options.threads != "default":
@@ -141,6 +144,10 @@ def main() -> None:
         seconds = asked or (0.004 if options.short else 0.03)
         print(f"{page} ...", file=sys.stderr, flush=True)
         result[page] = child("ops.page", page, usual, seconds, options.names)
+    if everything or options.looking:
+        seconds = options.seconds or (0.05 if options.short else 2)
+        print("looking ...", file=sys.stderr, flush=True)
+        result["looking"] = child("looking.page", seconds, options.names)
     if everything:
         print("imports, sizes, memory ...", file=sys.stderr, flush=True)
         result["import"] = child("machine.imports")

@@ -13,12 +13,13 @@ import numpy as np
 import pytest
 
 import tinygrad_like as ours
-from benchmarks import layer_table, machine, report, systems, timing
+from benchmarks import layer_table, looking, machine, report, systems, timing
 from benchmarks.op_table import EXPRESSIONS, REASONS, operands
 from benchmarks.ops import layer, make
 from benchmarks.workloads import NAMES
 from tests.rows import collect
 from tinygrad_like import jit
+from tinygrad_like.lines import tracing
 from tinygrad_like.op import REGISTRY
 
 torch = pytest.importorskip("torch")
@@ -153,6 +154,39 @@ def test_every_expression_has_pytorchs_gradients():
                 else:
                     error = np.abs(a.numpy() - e.numpy()).max()
                     assert error <= 1e-4 * e.abs().max().item(), f"{expression}: {name}"
+
+
+# ----- What looking costs -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("title", looking.CASES)
+def test_what_looks_is_on_only_while_it_is_timed(title):
+    case = looking.CASES[title]
+    step, seen, found = looking.step_of(case), [], []
+
+    def notice(frame, event, _):
+        if event == "call":
+            seen.append(frame.f_code.co_name)
+
+    for active in (case.on, case.off) * 2:
+        with active():
+            step()
+            seen.clear()
+            sys.setprofile(notice)
+            try:
+                step()
+            finally:
+                sys.setprofile(None)
+            found.append((tracing.on, list(seen)))
+    assert found[0] != found[1]
+    assert found[1] == found[3], "what looks is not off again"
+
+
+def test_the_page_of_looking_has_a_line_for_each_case():
+    found = looking.page(0.0, ["`x * y`", "forward hook"])
+    assert [r["share"] for r in found.values()] == [1, 1]
+    text = report.summary({"machine": {"processor": "Abacus"}, "looking": found})
+    assert all(f"| {title} " in text for title in found)
 
 
 # ----- Timing -------------------------------------------------------------------------------------

@@ -20,7 +20,7 @@ import numpy as np
 
 from tinygrad_like import dtypes
 from tinygrad_like.graph import Traced, fill_missing, mark_inference, result_type
-from tinygrad_like.lines import calls, files, internal, place, tracing
+from tinygrad_like.lines import calls, files, internal, led_to, tracing
 from tinygrad_like.modes import departed, look, thread_mode
 from tinygrad_like.reuse import add_up
 from tinygrad_like.stamps import tick
@@ -166,7 +166,7 @@ def generate_call(op_: Op, readable: str = "apply") -> Callable[..., Any]:
         "getframe": sys._getframe,
         "files": files,
         "known": None,
-        "place": place,
+        "led_to": led_to,
         "explain": op_.explain,
         "wrong_call": op_.wrong_call,
         "recording": partial(_recording, op_),
@@ -275,7 +275,7 @@ frame = getframe(1); code = frame.f_code
 if code is known:
     node.line = (code, frame.f_lasti)
 else:
-    line = node.line = place(frame)
+    line = node.line = led_to(frame)
     if line is not None and line[0] is code: known = code
 """
 _note_line_further_out = """\
@@ -291,7 +291,7 @@ else:
             known = code
         node.line = (code, frame.f_lasti)
     except (KeyError, AttributeError, ValueError):  # a new file, or no more frames
-        node.line = place(getframe(1))
+        node.line = led_to(getframe(1))
 """
 
 

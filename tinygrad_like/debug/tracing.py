@@ -9,9 +9,10 @@ from tinygrad_like.lines import tracing
 class set_trace_lines:
     """Have operations that are recorded note the line they are on, or not; also a context manager.
 
-    They do from the start: it costs a sixth to a third of a microsecond an operation, most where a
-    function of this package lies between the program and the operation. Errors, anomaly detection and
-    pictures tell the lines. Operations that no gradient is wanted for note nothing in either case.
+    They do from the start: it costs 0.15 to 0.2 us an operation that the program calls, half a
+    microsecond where it calls a layer, and 0.3 us for each layer where it calls a deep model (``python
+    -m benchmarks --looking``). Errors, anomaly detection and pictures tell the lines. Operations that no
+    gradient is wanted for note nothing in either case.
 
     Args:
         mode: whether lines are noted.
