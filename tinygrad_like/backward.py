@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,12 +13,19 @@ from tinygrad_like.graph import (
     Node,
     Traced,
     accumulate,
+    lost,
     result_type,
     run_post_hooks,
     walk,
 )
 from tinygrad_like.lines import told
 from tinygrad_like.modes import set_mode, thread_mode
+
+# What each backward is shown to: weak references, there for a few steps only (see `debug.steps`).
+looks: list[weakref.ref[Any]] = []
+
+_SUMS = frozenset(("Mean", "Norm", "Sum"))
+_SCALINGS = frozenset(("Div", "Mul", "Neg"))
 
 
 def _sequence(value: Any) -> list[Any]:
@@ -102,6 +110,13 @@ def _run(
         set_mode(*former)
 
 
+def _show(outputs: Sequence[Any]) -> None:
+    for reference in list(looks):
+        look = reference()
+        if look is not None:
+            look.see(outputs)
+
+
 def backward(
     tensors: Any,
     grad_tensors: Any = None,
@@ -131,7 +146,17 @@ def backward(
     outputs = _sequence(tensors)
     gradients = [None] * len(outputs) if grad_tensors is None else _sequence(grad_tensors)
     if inputs is None:
+        if looks:
+            _show(outputs)
+        lost.clear()
         _run(outputs, gradients, retain_graph, create_graph, None)
+        root = outputs[0].node
+        if root.label in _SCALINGS:
+            root = root.parents[0] or root.parents[1]
+        if root.label in _SUMS and len(root.parents[0].shape) == 2:
+            from tinygrad_like.debug.losses import see_sum
+
+            see_sum(root)
         return
     wanted = _sequence(inputs)
     if not wanted:

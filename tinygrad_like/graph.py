@@ -116,6 +116,9 @@ class Pick(Node):
             received[self.index] = g if former is None else former + g
 
 
+lost: set[Any] = set()  # shapes of leaves that were gone when their gradients arrived
+
+
 class AccumulateGrad(Node):
     """Where a gradient ends: the node of a tensor that the user made and wants a gradient for."""
 
@@ -149,7 +152,10 @@ class AccumulateGrad(Node):
         """Add `g` to the tensor's ``.grad``."""
         del saved, grads
         tensor = self._tensor()
-        if tensor is None or tensor.node is None:
+        if tensor is None:
+            lost.add(self.shape)
+            return
+        if tensor.node is None:
             return
         accumulate(tensor, g)
         if self.post_hooks:

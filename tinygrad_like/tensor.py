@@ -20,6 +20,7 @@ from tinygrad_like.graph import (
     Pick,
     RemovableHandle,
     add_hook,
+    lost,
     mark_inference,
     result_type,
 )
@@ -261,6 +262,10 @@ class Tensor(
     def grad(self) -> Tensor | None:
         """The gradient that backward passes have added up here."""
         g = self._grad
+        if g is None and lost and self.array.shape in lost and type(self.node) is AccumulateGrad:
+            from tinygrad_like.debug.losses import warn_of_lost
+
+            warn_of_lost(self)
         if g is None and self.node is not None and not (self.is_leaf or self.retains_grad):
             warnings.warn(
                 "The .grad attribute of a Tensor that is not a leaf Tensor is being accessed. It won't be "

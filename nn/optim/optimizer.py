@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import warnings
+import weakref
 from collections import OrderedDict, defaultdict
 from collections.abc import Callable, Iterable
 from copy import deepcopy
@@ -28,6 +29,8 @@ __all__ = [
 Group: TypeAlias = dict[str, Any]
 Params: TypeAlias = Iterable[Tensor] | Iterable[Group] | Iterable[tuple[str, Tensor]]
 Hooks: TypeAlias = "OrderedDict[int, Callable[..., Any]]"
+
+living: weakref.WeakSet[Optimizer] = weakref.WeakSet()
 
 _every_pre_hook: Hooks = OrderedDict()
 _every_post_hook: Hooks = OrderedDict()
@@ -65,6 +68,9 @@ def _with_hooks(step: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(step)
     def hooked(self: Optimizer, *args: Any, **kwargs: Any) -> Any:
         self._opt_called = True  # schedulers look at it
+        self._taken = taken = self._taken + 1
+        if taken == self._looked_at:
+            return _looked_at(self, hooked, args, kwargs)
         if not (
             self._step_pre_hooks or self._step_post_hooks or _every_pre_hook or _every_post_hook
         ):
@@ -89,6 +95,19 @@ def _with_hooks(step: Callable[..., Any]) -> Callable[..., Any]:
     return hooked
 
 
+def _looked_at(optimizer: Optimizer, step: Callable[..., Any], args: Any, kwargs: Any) -> Any:
+    """Take a step, and look at what happens before it or after it (see `debug.steps`)."""
+    from tinygrad_like.debug.steps import Looker
+
+    looker = optimizer._looker = optimizer._looker or Looker()
+    judged = looker.before()
+    optimizer._taken -= 1
+    optimizer._looked_at = 0
+    result = step(optimizer, *args, **kwargs)
+    looker.after(optimizer, judged)
+    return result
+
+
 class Optimizer:
     """The base of optimizers; a subclass defines `step`.
 
@@ -108,11 +127,15 @@ class Optimizer:
 
     _step_pre_hooks: Hooks
     _step_post_hooks: Hooks
+    _taken: int = 0  # how many steps
+    _looked_at: int = 1  # the number of the next one to be looked at
+    _looker: Any = None
     _opt_called: bool = False  # has `step` run since the first schedule was made?
     _scheduled: bool = False
     _step_then: Any = None  # what stood in the place of `step` when it was made
 
     def __init__(self, params: Params, defaults: dict[str, Any]) -> None:
+        living.add(self)
         self.defaults = defaults
         self._make_hooks()
         if isinstance(params, Tensor):

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import weakref
-from collections import deque
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +15,6 @@ from tinygrad_like.nn.modules.batchnorm import _BatchNorm
 _RECTIFIERS = {"ReLU", "ReLU6", "Threshold", "Hardtanh"}
 _SMALL, _LARGE = 1e-7, 1e3  # a gradient's norm
 _SLOW, _FAST = 1e-5, 1e-1  # the size of an update, relative to the weight's
-_GRAPHS = 4  # so many graphs of former steps alive are no accident
 
 
 @dataclass(frozen=True)
@@ -45,13 +42,12 @@ class watch:
     """Watch a model while it is trained; a context manager.
 
     `report` says what was seen: units of rectifiers that were 0 for every sample, gradients that vanish
-    or explode, updates that are large or small compared to the weights. Traps are warned of at once,
-    each once: a forgotten `zero_grad`, losses that keep the graphs of former steps alive, batch norms in
-    eval mode, steps with the whole model in eval mode.
+    or explode, updates that are large or small compared to the weights. What may be meant is warned of at
+    once: batch norms in eval mode, steps with the whole model in eval mode.
 
     Args:
         model: the model; rectifiers must be modules to be seen.
-        optimizer: its optimizer, without which updates and forgotten `zero_grad` are not seen.
+        optimizer: its optimizer, without which updates are not seen.
 
     >>> import tinygrad_like as torch
     >>> model = torch.nn.Linear(2, 1)
@@ -70,21 +66,15 @@ class watch:
         self._norms: dict[str, list[float]] = {}
         self._updates: dict[str, list[float]] = {}
         self._before: dict[str, np.ndarray[Any, Any]] = {}
-        self._first: Any = next((p for p in model.parameters() if p.requires_grad), None)
-        self._stepped = False  # and no gradient has arrived at the first parameter since
-        self._stale = ""  # the name of a parameter whose gradient has a used one in it
-        self._outputs: list[Any] = []
-        self._graphs: deque[Any] = deque(maxlen=2 * _GRAPHS)
         self._handles: list[RemovableHandle] = []
         for name, module in model.named_modules():
             if type(module).__name__ in _RECTIFIERS:
                 self._handles.append(module.register_forward_hook(self._seeing(name)))
             if isinstance(module, _BatchNorm):
-                self._handles.append(module.register_forward_pre_hook(self._see_norm))
-        self._handles.append(model.register_forward_hook(self._see_output))
+                self._handles.append(module.register_forward_pre_hook(self._see_norm(name)))
         for name, parameter in model.named_parameters():
             if parameter.requires_grad:
-                self._handles.append(parameter.register_hook(self._arriving(name, parameter)))
+                self._handles.append(parameter.register_hook(self._arriving(name)))
         if optimizer is not None:
             self._handles.append(optimizer.register_step_pre_hook(self._before_step))
             self._handles.append(optimizer.register_step_post_hook(self._after_step))
@@ -118,69 +108,42 @@ class watch:
 
         return see
 
-    def _see_norm(self, module: Any, args: Any) -> None:
-        del args
-        trained = module.weight is None or module.weight.requires_grad
-        if self.model.training and not module.training and trained and thread_mode.grad:
-            trap(
-                "batch norm",
-                "a batch norm is in eval mode while the model is trained: its statistics stay as they "
-                "are; try model.train(), or requires_grad_(False) if it is to be frozen",
-            )
+    def _see_norm(self, name: str) -> Any:
+        def see(module: Any, args: Any) -> None:
+            del args
+            trained = module.weight is None or module.weight.requires_grad
+            if self.model.training and not module.training and trained and thread_mode.grad:
+                trap(
+                    "batch norm",
+                    "a batch norm is in eval mode while the model is trained",
+                    "its statistics stay as they are",
+                    "model.train(), or requires_grad_(False) for this layer if it is to be frozen",
+                    module=f"{name} of {type(self.model).__name__}",
+                )
 
-    def _see_output(self, module: Any, args: Any, output: Any) -> None:
-        del module, args
-        node = getattr(output, "node", None)
-        if node is not None:
-            self._outputs = [weakref.ref(node)]
+        return see
 
-    def _arriving(self, name: str, parameter: Any) -> Any:
+    def _arriving(self, name: str) -> Any:
         def arrive(g: Any) -> None:
-            if parameter is self._first:
-                self._see_first(name, parameter.grad)
             array = g.array
             self._norms.setdefault(name, []).append(float(np.linalg.norm(array.ravel())))
 
         return arrive
 
-    def _see_first(self, name: str, former: Any) -> None:
-        """Note whether a gradient arrives on top of one that a step has used."""
-        if former is None or not former.array.any():
-            self._stale = ""
-        elif self._stepped:
-            self._stale = name
-        self._stepped = False
-
     def _before_step(self, *_: Any) -> None:
-        if self._stale:
-            trap(
-                "zero_grad",
-                f"the gradient of {self._stale} is added to the one of the last step, which was used "
-                "already; try optimizer.zero_grad() before each backward",
-            )
         if not self.model.training:
             trap(
                 "eval",
-                "the model is trained in eval mode: dropout is off and batch norms learn no "
-                "statistics; try model.train() after each validation",
+                "the model is trained in eval mode",
+                "dropout is off, and batch norms learn no statistics",
+                "model.train() after each validation",
+                module=type(self.model).__name__,
             )
-        living = [r() for r in self._graphs]
-        kept = sum(node is not None and node.saved is None for node in living)
-        if kept >= _GRAPHS:
-            trap(
-                "graphs",
-                f"the graphs of {kept} former steps are still alive, and so is their memory: something "
-                "adds up or keeps losses or outputs with their graphs; try loss.item() or .detach()",
-            )
-        del living
         for name, parameter in self.model.named_parameters():
             if parameter.grad is not None:
                 self._before[name] = parameter.array.copy()
 
     def _after_step(self, *_: Any) -> None:
-        self._stepped = True
-        self._graphs.extend(self._outputs)
-        self._outputs = []
         for name, parameter in self.model.named_parameters():
             former = self._before.pop(name, None)
             if former is None or former.ndim < 2:  # what begins at 0 has no scale

@@ -403,7 +403,7 @@ def cross_entropy(
     reduction = check_reduction(size_average, reduce, reduction)
     x, t = as_array(input), as_array(target)
     if isinstance(input, Traced) and input.node is not None and input.node.label == "Softmax":
-        from tinygrad_like.debug.traps import warn_of_softmax
+        from tinygrad_like.debug.losses import warn_of_softmax
 
         warn_of_softmax()
     if not 0 <= label_smoothing <= 1:

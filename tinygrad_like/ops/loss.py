@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -293,15 +292,9 @@ def _warn_of_sizes(input: Any, target: Any) -> None:
             f"'{type(target).__name__}' object has no attribute 'size': target must be a Tensor"
         )
     if input.shape != target.shape:
-        from tinygrad_like.debug.traps import TrapWarning
+        from tinygrad_like.debug.losses import warn_of_sizes
 
-        warnings.warn(
-            f"Using a target size (torch.Size({list(target.shape)})) that is different to the input "
-            f"size (torch.Size({list(input.shape)})). This will likely lead to incorrect results due "
-            "to broadcasting. Please ensure they have the same size.",
-            TrapWarning,
-            stacklevel=3,
-        )
+        warn_of_sizes(input.shape, target.shape)
 
 
 def mse_loss(
