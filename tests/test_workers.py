@@ -462,14 +462,14 @@ SCRIPT = """
         def __len__(self):
             return 1000
         def __getitem__(self, i):
-            print("pid", os.getpid(), flush=True)
+            os.write(1, f"pid {os.getpid()}\\n".encode())  # at once: there are two of them
             time.sleep(0.05)
             return torch.ones(1 << 16)
 
     if __name__ == "__main__":
         loader = torch.utils.data.DataLoader(Slow(), 2, num_workers=2, multiprocessing_context=sys.argv[1])
         for batch in loader:
-            print("batch", flush=True)
+            os.write(1, b"batch\\n")
 """
 
 

@@ -73,7 +73,8 @@ def _shorten_patience(library: ctypes.CDLL, kind: str) -> None:
     works there meanwhile. Two to the power of 20 cycles are longer than what lies between the
     products of a small model, and short beside the work that is worth another thread. OpenBLAS
     reads its settings only at its start, so its threads are ended as they are before a fork; the
-    next product starts new ones. That is left out where another thread might be using them.
+    next product starts new ones. That is left out where another thread might be using them, and
+    where the functions are hidden, as in NumPy 2.5: there the setting is for the user to make.
     """
     setting = "OPENBLAS_THREAD_TIMEOUT"
     needed = ("openblas_read_env", "openblas_thread_timeout", "blas_thread_shutdown_", kind)

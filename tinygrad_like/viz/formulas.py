@@ -54,7 +54,9 @@ def _body(rule: Callable[..., Any]) -> str:
     code = rule.__code__
     lines = [position for position in code.co_positions() if None not in position]
     spans = [p for p in lines if (p[0], p[2]) != (p[1], p[3])]
-    if not spans:  # Python was told to keep no columns
+    # Without spans Python was told to keep no columns; what `eval` is given shares its file's name
+    # with the program of ``python -c``.
+    if not spans or code.co_filename == "<string>":
         return ""
     first, column = min((p[0], p[2]) for p in spans)
     last, end = max((p[1], p[3]) for p in spans)
