@@ -51,7 +51,7 @@ class TestPicture:
         engine = [node.op.name for node in nodes if not isinstance(node, AccumulateGrad)]
         assert titles(graph, "operation") == engine == ["multiply", "sum", "add", "tanh"]
         assert sorted(titles(graph, "parameter")) == ["b", "w"]
-        assert titles(graph, "constant") == ["x"]
+        assert titles(graph, "input") == ["x"]
         assert len(titles(graph, "output")) == 1
         assert len(titles(graph, "result")) == 3
 
@@ -199,10 +199,28 @@ class TestModules:
         for params in (model, model.named_parameters(), dict(model.named_parameters())):
             assert sorted(titles(viz.draw(y, params), "parameter")) == expected
 
-    def test_a_buffer_and_a_named_input(self):
-        x = torch.randn(2, 4)
+    def test_what_is_named_and_learns_nothing_is_an_input_unless_a_module_has_it(self):
         w = torch.randn(4, requires_grad=True)
-        assert titles(viz.draw((x * w).sum(), {"x": x}), "constant") == ["x"]
+        module = nn.BatchNorm1d(4)
+        frozen = nn.Parameter(torch.ones(4), requires_grad=False)
+        out = (torch.ones(4) * w * module.running_var * frozen).sum()
+        graph = viz.draw(out, {"frozen": frozen})
+        assert titles(graph, "constant") == ["", "module.running_var", "frozen"]
+        x = torch.randn(2, 4)
+        assert titles(viz.draw((x * w).sum(), {"data": x}), "input") == ["data"]
+
+    def test_names_come_from_the_variables_of_the_caller(self):
+        a, b = torch.tensor(2.0, requires_grad=True), torch.tensor(3.0)
+        c = a * b
+        model = nn.Sequential(nn.Linear(2, 3))
+        with record_modules() as calls:
+            loss = model(torch.ones(1, 2)).sum() * c
+        graph = viz.draw(loss, modules=calls)
+        assert titles(graph, "parameter") == ["a", "weight", "bias"]
+        assert (titles(graph, "input"), titles(graph, "output")) == (["b"], ["loss"])
+        assert "c" in titles(graph, "result")
+        assert graph.picture.clusters[0].title == "model: Sequential"
+        assert titles(viz.draw(loss, {"weight of all": a}), "parameter")[0] == "weight of all"
 
     def test_a_module_called_twice_has_two_frames_and_its_weight_stands_outside(self):
         linear = nn.Linear(3, 3)
@@ -228,7 +246,7 @@ class TestDigraph:
             viz.draw(out, named).source,
         )
         by_kind = {kind: look for kind, *look in looks}
-        assert set(by_kind) == {"operation", "parameter", "constant", "result", "output"}
+        assert set(by_kind) == {"operation", "parameter", "input", "result", "output"}
         assert len({tuple(look) for look in by_kind.values()}) == 5
         assert by_kind["operation"][-1] == "ellipse"
         assert by_kind["parameter"][-1] == "box"

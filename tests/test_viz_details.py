@@ -166,7 +166,7 @@ class TestWords:
         graph = viz.draw(out, params, legend=True)
         (frame,) = [i for i, c in enumerate(graph.picture.clusters) if c.title == "what is what"]
         told = [box for box in graph.picture.boxes if box.cluster == frame]
-        kinds = ["operation", "parameter", "constant", "result", "output"]
+        kinds = ["operation", "parameter", "input", "result", "output"]
         assert [box.kind for box in told] == kinds
         assert [box.title for box in told] == [subjects.MEANINGS[kind] for kind in kinds]
         assert graph.source.count("style=invis") == len(kinds) - 1
@@ -226,6 +226,20 @@ class TestModule:
             viz.draw(nn.Linear(2, 2))
         with pytest.raises(TypeError, match="inputs are for a Module, got Tensor"):
             viz.draw(torch.ones(2), inputs=torch.ones(2))
+
+
+class TestFunction:
+    def test_it_is_run_and_its_modules_are_frames(self):
+        model, x = network(1), torch.randn(5, 3)
+        graph = viz.draw(lambda: nn.functional.mse_loss(model(x), torch.zeros(5, 2)))
+        assert graph.picture.clusters[0].title == "model: Sequential"
+        assert titles(graph, "input") == ["x"]
+        assert titles(graph, "parameter")[:2] == ["weight", "bias"]
+        assert titles(graph, "operation")[-1] == "mse_loss"
+
+    def test_what_it_returns_must_be_drawable(self):
+        with pytest.raises(TypeError, match="a function that computes one, .* got int"):
+            viz.draw(lambda: 3)
 
 
 class TestTrouble:
@@ -345,7 +359,7 @@ class TestDifference:
             return (x * x).sum()
 
         graph = viz.draw(loss(3.0), compare=loss(2.0))
-        assert toned(boxes(graph, "leaf")[0], "change") == [
+        assert toned(boxes(graph, "parameter")[0], "change") == [
             "value by 50%, at most 1",
             "gradient by 50%, at most 2",
         ]

@@ -104,8 +104,8 @@ class TestLoops:
             own = torch.tensor(1.0, requires_grad=True)
             total = total + own * shared[i % 6] * shared[(i + 1) % 6]
         graph = viz.draw(total)
-        told = len(boxes(graph, "leaf")) - len([t for t in titles(graph, "leaf") if t])
-        said = [t for t in titles(graph, "leaf") if t] + [
+        told = len(boxes(graph, "parameter")) - len([t for t in titles(graph, "parameter") if t])
+        said = [t for t in titles(graph, "parameter") if t] + [
             line for box in boxes(graph, "group") for line in box.lines
         ]
         told += sum(int(n) for n in re.findall(r"(\d+) leaf tensor", " ".join(said)))

@@ -280,6 +280,12 @@ class TestDrawn:
         # norm, linear, relu and sum make 5 x 4 numbers each
         assert toned(block, "cost")[1].startswith("320 B")
 
+    def test_a_profile_knows_the_modules(self):
+        model, x = network(), torch.randn(5, 3)
+        p = viz.profile(lambda: model(x).sum())
+        graph = viz.draw(p.result, model, profile=p)
+        assert graph.picture.clusters[1].title == "0: Linear"
+
     def test_the_slowest_is_the_darkest(self):
         x = torch.randn(300, 300, requires_grad=True)
         p = viz.profile(lambda: (x @ x @ x + 1).sum())

@@ -193,7 +193,7 @@ class TestStyles:
         root = ET.fromstring(text)
         assert root.get("class") == "for-print"
         tiles = {p.get("id") for p in root.iter(f"{SVG}pattern")}
-        assert tiles == {"pattern-parameter", "pattern-output"}
+        assert tiles == {"pattern-parameter", "pattern-input", "pattern-output"}
         rules = "".join(s.text for s in root.iter(f"{SVG}style"))
         assert all(f"url(#{tile})" in rules for tile in tiles)
         assert all(

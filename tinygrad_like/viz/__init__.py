@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
@@ -64,30 +65,31 @@ def draw(
     """Return a `graphviz.Digraph` of the operations `tensor` was computed by, and of their data.
 
     Ellipses are operations; boxes are data, with shape and dtype: parameters and other leaves blue,
-    inputs of a module yellow, values that need no gradient dashed, `tensor` itself green. A notebook
+    inputs yellow, other values that need no gradient dashed, `tensor` itself green. A notebook
     shows the result by itself; `render` writes it to a file. Draw before ``backward()``, or keep the
     graph with ``retain_graph=True``: constants and values that backward has freed can't be shown
-    afterwards.
+    afterwards. In a large graph the first round of a loop is shown and all others are one box; then
+    calls of modules become boxes, until it can be read.
 
     Args:
-        tensor: a tensor, or a list of them; a `Module`, which is run on `inputs`; or an optimizer,
+        tensor: a tensor, or a list of them; a function of no arguments that computes such, whose
+            calls of modules become frames; a `Module`, which is run on `inputs`; or an optimizer,
             whose next step is shown for each parameter: gradient, state and update.
         params: names for the data: a dict of tensors, a `Module`, or pairs as from
-            ``named_parameters()``. A Module also names the frames around its modules. With an
-            optimizer, the loss whose gradients it is to use where parameters have no ``.grad``.
+            ``named_parameters()``. What it doesn't name has the name of the caller's variable. With
+            an optimizer, the loss whose gradients it is to use where parameters have no ``.grad``.
         inputs: what to call the module with: a tensor, a tuple of arguments, or a dict of named ones.
             Its buffers and the random numbers are left as they were.
-        show_values: also show numbers (of up to 6 elements) or mean and standard deviation,
-            where the graph has kept the value.
+        show_values: also show numbers (of up to 6 elements) or mean and standard deviation.
         show_grads: likewise for the ``.grad`` of leaves, and of tensors with `retain_grad`.
         show_saved: give results that are kept for the backward pass a colour of their own.
         show_rules: write below each operation what it passes back, such as ``d(x*y)/dx = g*y``.
         show_order: number operations and leaves in the order in which backward comes to them.
         results: "boxes", or "edges": what flows between operations stands at the arrows.
         modules: calls of modules, as recorded by `tinygrad_like.nn.module.record_modules`; each
-            becomes a frame around its operations.
-        depth: how many frames may lie in one another; modules deeper than that become one box. If it
-            isn't said, only graphs of more than 400 nodes are folded, as far as they need it.
+            becomes a frame around its operations. Of a function, a Module or a profile they are known.
+        depth: how many calls of modules may lie in one another; those deeper become one box each.
+            If it isn't said, only what has more than 100 operations is folded, as far as it must be.
         profile: what `profile` or `profiled` returned: time, memory and floating-point operations
             are written at each operation, and the more time it took the deeper its colour.
         compare: an earlier tensor, or what `snapshot` made of it: values and gradients that changed
@@ -99,8 +101,8 @@ def draw(
         rankdir: "TB" from top to bottom, "LR" from left to right.
         style: "light", "dark" (for screens) or "print" (black and white, patterns for colours).
         legend: show what the boxes mean.
-        limit: a graph with more nodes than this is summarised: one box per call of a module, or per
-            run of operations.
+        limit: if there are more operations and folded boxes than this whatever is folded, the graph
+            is cut into a few runs of operations.
 
     Raises:
         TypeError: if `tensor` can't be drawn, or `params` is not what is said above.
@@ -148,6 +150,7 @@ def draw(
         highlight=highlight,
         depth=depth,
         limit=limit,
+        frame=sys._getframe(1),
     )
     if legend:
         with_legend(picture)

@@ -136,9 +136,8 @@ class _Builder:
         title = self.names.nodes.get(leaf, "")
         if cluster is not None and "." in title:
             title = title.rpartition(".")[2]  # the frames around it say the rest
-        kind: Kind = "parameter" if leaf in self.names.nodes else "leaf"
-        if id(leaf.array) in self.names.inputs:  # type: ignore[attr-defined]
-            kind = "input"
+        fed = id(leaf.array) in self.names.inputs  # type: ignore[attr-defined]
+        kind: Kind = "input" if fed else "parameter"
         box = self._data_box((leaf, 0), kind, title, leaf.shape, cluster)
         if leaf in self.notes.order:
             box.lines.append(self.notes.turn([leaf]))
@@ -147,9 +146,8 @@ class _Builder:
     def _leaves(self, leaves: Sequence[Node]) -> None:
         """Add one box for leaves that the same folded frames use."""
         note = self.notes.together([(leaf, 0) for leaf in leaves])
-        kind: Kind = "parameter" if leaves[0] in self.names.nodes else "leaf"
         (title,) = _leaf_lines(leaves)
-        box = Box(kind, title, note.lines, marks=note.marks)
+        box = Box("parameter", title, note.lines, marks=note.marks)
         self.data |= dict.fromkeys(((leaf, 0) for leaf in leaves), self.picture.add(box))
 
     def _operand(self, parent: Node, cluster: int | None) -> int:
@@ -334,4 +332,6 @@ def _places(nodes: Sequence[Node]) -> list[str]:
         return []
     numbers = [lines.line_number(line) for line in known]
     first, last = min(numbers), max(numbers)
-    return [lines.location(files.pop(), first, short=True) + (f" to {last}" if last > first else "")]
+    return [
+        lines.location(files.pop(), first, short=True) + (f" to {last}" if last > first else "")
+    ]

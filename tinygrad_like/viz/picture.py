@@ -9,18 +9,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import FrameType
 from typing import Any, Literal
 
 import numpy as np
 
 from tinygrad_like import dtypes, lines
-from tinygrad_like.graph import AccumulateGrad, Node, Pick, Traced, reachable
+from tinygrad_like.graph import AccumulateGrad, Node, Pick, Traced, reachable, result_type
 from tinygrad_like.stamps import find
 
 Kind = Literal[
     "operation",
     "parameter",
-    "leaf",
     "input",
     "constant",
     "result",
@@ -152,37 +152,53 @@ class Names:
     nodes: dict[Node, str] = field(default_factory=dict)
     arrays: dict[int, str] = field(default_factory=dict)  # by id(); the user keeps them alive
     modules: dict[int, str] = field(default_factory=dict)
-    inputs: set[int] = field(default_factory=set)  # those of `arrays` that a module was given
+    inputs: set[int] = field(default_factory=set)  # those of `arrays` that are given, not learnt
 
     @classmethod
-    def of(cls, params: Any) -> Names:
+    def of(cls, params: Any, frame: FrameType | None = None) -> Names:
         """Return the names in a dict, a Module, or an iterable of named parameters.
+
+        The variables of the user's function that led to `frame` name what has no name yet.
 
         Raises:
             TypeError: if `params` is something else, or names what is not a tensor.
         """
         names = cls()
-        if params is None:
-            return names
-        pairs: Iterable[tuple[str, Any]]
         if hasattr(params, "named_parameters"):
-            names.modules = {id(module): name for name, module in params.named_modules()}
-            pairs = [*params.named_parameters(), *params.named_buffers()]
-        elif isinstance(params, Mapping):
-            pairs = params.items()
-        else:
-            pairs = params
-        for pair in pairs:
-            if not (isinstance(pair, tuple) and len(pair) == 2 and isinstance(pair[1], Traced)):
-                raise TypeError(
-                    "draw: params must be a dict of names and tensors, a Module, or an iterable of "
-                    f"(name, tensor) pairs; found {pair!r:.60}"
-                )
-            name, tensor = pair
-            if tensor.node is not None:
-                names.nodes[tensor.node] = str(name)
-            names.arrays[id(tensor.array)] = str(name)
+            names._note("", params)
+        elif params is not None:
+            for pair in params.items() if isinstance(params, Mapping) else params:
+                if not (isinstance(pair, tuple) and len(pair) == 2 and isinstance(pair[1], Traced)):
+                    raise TypeError(
+                        "draw: params must be a dict of names and tensors, a Module, or an iterable "
+                        f"of (name, tensor) pairs; found {pair!r:.60}"
+                    )
+                names._note(str(pair[0]), pair[1])
+        while frame is not None and lines.internal[frame.f_code.co_filename]:
+            frame = frame.f_back
+        if frame is not None:
+            for variables in (frame.f_locals, frame.f_globals):
+                for name, value in list(variables.items()):
+                    if not name.startswith("_"):
+                        names._note(name, value)
         return names
+
+    def _note(self, name: str, value: Any) -> None:
+        """Note what a variable names, be it a tensor or a module, unless it has a name."""
+        if isinstance(value, Traced):
+            if value.node is not None:
+                self.nodes.setdefault(value.node, name)
+            elif type(value) is result_type.cls and id(value.array) not in self.arrays:
+                self.inputs.add(id(value.array))
+            self.arrays.setdefault(id(value.array), name)
+        elif hasattr(value, "named_parameters") and not isinstance(value, type):
+            start = f"{name}." if name else ""
+            for inner, module in value.named_modules():
+                self.modules.setdefault(id(module), f"{start}{inner}".rstrip("."))
+            for inner, tensor in (*value.named_parameters(), *value.named_buffers()):
+                if tensor.node is not None:
+                    self.nodes.setdefault(tensor.node, f"{start}{inner}")
+                self.arrays.setdefault(id(tensor.array), f"{start}{inner}")
 
 
 def key_of(node: Node) -> Key:

@@ -116,10 +116,12 @@ class Profile:
     Attributes:
         result: what the function given to `profile` returned.
         events: the forwards that ran, in their order.
+        modules: the calls of modules, for `draw`.
     """
 
     result: Any = None
     events: list[_Event] = field(default_factory=list)
+    modules: list[Any] = field(default_factory=list)
     _ticks: dict[str, list[int]] = field(default_factory=dict)
     _by_op: dict[str, list[_Event]] = field(default_factory=dict)
     _backward: dict[int, float] = field(default_factory=lambda: defaultdict(float))
@@ -358,11 +360,14 @@ def profiled() -> Iterator[Profile]:
     """
     if not _taking.acquire(blocking=False):
         raise RuntimeError("profiled: a profile is being taken already; end that one first")
+    from tinygrad_like.nn.module import record_modules
+
     taken = Profile()
     session = _Session(taken)
     try:
         session.begin()
-        yield taken
+        with record_modules() as taken.modules:
+            yield taken
     finally:
         session.end()
         _taking.release()

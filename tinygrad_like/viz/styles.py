@@ -15,7 +15,6 @@ FONT = "Helvetica,Arial,sans-serif"
 SHAPES: dict[str, tuple[str, str]] = {
     "operation": ("ellipse", "filled"),
     "parameter": ("box", "filled,rounded"),
-    "leaf": ("box", "filled,rounded"),
     "input": ("box", "filled,bold"),
     "constant": ("box", "filled,dashed"),
     "result": ("box", "filled"),
@@ -79,7 +78,6 @@ LIGHT = Style(
     fills={
         "operation": ("#ffedd5", "#ea9a4b"),
         "parameter": ("#dbeafe", "#4f83cc"),
-        "leaf": ("#e0f2fe", "#5aa9c9"),
         "input": ("#fdf6b8", "#a89a1a"),
         "constant": ("#f5f7fa", "#9aa5b1"),
         "result": ("#ffffff", "#b8c1cc"),
@@ -114,7 +112,6 @@ DARK = Style(
     fills={
         "operation": ("#51351a", "#e08e3c"),
         "parameter": ("#163a66", "#63a4f4"),
-        "leaf": ("#134555", "#56c2e6"),
         "input": ("#4b4708", "#e3d43a"),
         "constant": ("#222b36", "#8090a2"),
         "result": ("#2b3644", "#64748b"),
@@ -160,7 +157,6 @@ STYLES = {style.name: style for style in (LIGHT, DARK, PRINT)}
 
 _RULES: dict[str, tuple[int, str]] = {  # size of the tile, and what is drawn on it
     "parameter": (6, "M-1,1l2,-2M0,6l6,-6M5,7l2,-2"),
-    "leaf": (8, "M4,0V8"),
     "input": (7, "M0,3.5H7"),
     "saved": (7, "M2,2h.1"),
     "state": (7, "M2,2h.1"),

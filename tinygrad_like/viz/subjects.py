@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from itertools import pairwise
+from types import FrameType
 from typing import Any
 
 import numpy as np
@@ -17,8 +18,7 @@ from tinygrad_like.viz.picture import Box, Call, Cluster, Names, Picture, operat
 
 MEANINGS = {
     "operation": "operation",
-    "parameter": "parameter",
-    "leaf": "leaf",
+    "parameter": "parameter (gets .grad)",
     "input": "input",
     "constant": "needs no gradient",
     "result": "result",
@@ -45,23 +45,30 @@ def picture_of(
     highlight: bool,
     depth: int | None,
     limit: int,
+    frame: FrameType | None,
 ) -> Picture:
     """Return the picture of what `draw` was given: see there for the arguments."""
     if hasattr(subject, "param_groups"):
         from tinygrad_like.viz.step import step_picture
 
-        return step_picture(subject, params, Names.of(names), values=wanted.values)
-    known = Names.of(params)
+        return step_picture(subject, params, Names.of(names, frame), values=wanted.values)
     if hasattr(subject, "named_modules"):
-        known = Names.of(subject if params is None else params)
+        known = Names.of(subject if params is None else params, frame)
         subject, calls = run_module(subject, inputs, known)
     elif inputs is not None:
         raise TypeError(f"draw: inputs are for a Module, got {type(subject).__name__}")
+    else:
+        if callable(subject):
+            subject, calls = _run(subject)
+        known = Names.of(params, frame)
+    if not calls and profile is not None:
+        calls = profile.modules
     roots = list(subject) if isinstance(subject, list | tuple) else [subject]
     for root in roots:
         if not isinstance(root, Traced):
             raise TypeError(
-                "draw: expected a tensor or a list of them, a Module or an optimizer, got "
+                "draw: expected a tensor or a list of them, a function that computes one, a "
+                "Module or an optimizer, got "
                 f"{type(root).__name__}"
             )
     nodes = operations_of(roots)
@@ -91,7 +98,15 @@ def _scaled(picture: Picture) -> Picture:
     return picture
 
 
-# ----- A module -----------------------------------------------------------------------------------
+# ----- What is run --------------------------------------------------------------------------------
+
+
+def _run(function: Callable[[], Any]) -> tuple[Any, list[Call]]:
+    """Return what a function computes, with the calls of modules."""
+    from tinygrad_like.nn.module import record_modules
+
+    with record_modules() as calls:
+        return function(), list(calls)
 
 
 def run_module(module: Any, inputs: Any, names: Names) -> tuple[list[Any], list[Call]]:
