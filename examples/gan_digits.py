@@ -40,7 +40,7 @@ def make_discriminator():
 def main():
     """Let both learn in turn, and show digits from the same noise as training goes on."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--epochs", type=int, default=40)
+    parser.add_argument("--epochs", type=int, default=150)
     parser.add_argument("--latent", type=int, default=16)
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
