@@ -28,8 +28,8 @@ in which module it happened, on which line, what the operands were and where the
 expected and what to try. They are notes of the exception (`error.__notes__`), which tracebacks show;
 `torch.debug.text(error)` returns all of it, and `str(error)` the sentence alone.
 
-Where an operand was made is known if a gradient is recorded for it. `torch.debug.set_trace_lines(False)`
-turns the noting of lines off.
+Where an operand was made is noted if a gradient is recorded for it, which `torch.debug.set_trace_lines(False)`
+turns off. For any other the program's own code tells where its name was assigned, as far as that is certain.
 
 This page is written by `python -m tests.error_texts`, which runs all of it.
 """

@@ -129,6 +129,77 @@ def test_modules_of_other_threads_are_not_named() -> None:
     assert "\n  in " not in text(found[0])
 
 
+ASSIGNED = {
+    "by a loop": """
+for x, y in [(torch.ones(2), torch.ones(3))]:
+    print(end="")
+    x + y
+""",
+    "in the caller": """
+def add(a, b):
+    return a + b
+x = torch.ones(2)
+add(x, torch.ones(3))
+""",
+    "in the module's own": """
+class Net(nn.Module):
+    def forward(self, images):
+        return images + torch.ones(3)
+x = torch.ones(2)
+nn.Sequential(Net())(x)
+""",
+    "twice": """
+x = torch.ones(3)
+x = torch.ones(2)
+x + torch.ones(3)
+""",
+    "of a closure": """
+x = torch.ones(2)
+f = lambda: x + torch.ones(3)
+f()
+""",
+}
+
+
+@pytest.mark.parametrize("name", ASSIGNED)
+def test_operands_without_a_graph_have_the_line_that_assigned_them(name: str) -> None:
+    code = ASSIGNED[name].strip("\n")
+    lines = code.splitlines()
+    number = max(i for i, line in enumerate(lines, 1) if line.startswith(("x = ", "for x")))
+    told = f"float32 (2,), assigned at train.py:{number}: {lines[number - 1]}"
+    assert told in text_of(code)
+
+
+UNCERTAIN = {
+    "in either branch": """
+if len("a"):
+    x = torch.ones(2)
+else:
+    x = torch.zeros(2)
+x + torch.ones(3)
+""",
+    "later in the loop": """
+x = torch.ones(3)
+for _ in range(2):
+    x + torch.ones(3)
+    x = torch.ones(2)
+""",
+    "on the line itself": """
+x = torch.ones(2); x + torch.ones(3)
+""",
+    "to nothing": """
+torch.ones(2) + torch.ones(3)
+""",
+}
+
+
+@pytest.mark.parametrize("name", UNCERTAIN)
+def test_lines_that_are_not_certain_are_not_told(name: str) -> None:
+    told = text_of(UNCERTAIN[name].strip("\n"))
+    assert "float32 (2,)\n" in told
+    assert "assigned" not in told
+
+
 def test_many_operands_are_cut_short() -> None:
     parts = [torch.ones(1, i + 1) for i in range(20)]
     error = refused(lambda: torch.cat(parts))

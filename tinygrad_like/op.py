@@ -55,40 +55,6 @@ _NOT_TENSORS = (list, tuple, str)
 _ARRAYS = np.ndarray | np.generic
 _TENSORS = Traced | np.ndarray
 
-# What messages call an op that is only a part of what the user called.
-_SPOKEN = {
-    "attention": "scaled_dot_product_attention",
-    "basic_select": "indexing",
-    "clip_between": "clamp",
-    "constant_pad": "pad",
-    "contract": "einsum",
-    "copied": "copy_",
-    "copying_pad": "pad",
-    "cross_of": "cross",
-    "determinant": "det",
-    "distances": "cdist",
-    "find_sorted": "searchsorted",
-    "gelu_tanh": "gelu",
-    "left_shift": "bitwise_left_shift",
-    "lerp_number": "lerp",
-    "log_determinant": "slogdet",
-    "max_of_all": "max",
-    "median_of_all": "median",
-    "min_of_all": "min",
-    "nanmedian_of_all": "nanmedian",
-    "power": "pow",
-    "power_number": "pow",
-    "put_index": "index_put",
-    "repeat_indices": "repeat_interleave",
-    "resample": "interpolate",
-    "right_shift": "bitwise_right_shift",
-    "scatter_planes": "max_unpool",
-    "soft_cross_entropy": "cross_entropy",
-    "take_index": "indexing",
-    "triangular": "tril or triu",
-    "trunc_divide": "div",
-}
-
 
 class Op:
     """A declared op: what it computes, how its gradients are found, what its rules need."""
@@ -109,7 +75,6 @@ class Op:
         ufunc: Any,
     ) -> None:
         self.forward, self.rules, self.name = forward, rules, name
-        self.spoken = _SPOKEN.get(name, name)
         self.broadcasts, self.dtype, self.keeps = broadcasts, dtype, keeps
         self.several, self.view, self.joint, self.ufunc = several, view, joint, ufunc
         self.parameters = _parameters(forward)
@@ -135,6 +100,13 @@ class Op:
         self.label = label
         generated = not (several or self.variadic)
         self.call: Callable[..., Any] = generate_call(self) if generated else self._general_call()
+
+    @cached_property
+    def spoken(self) -> str:
+        """What this op is called where it is only a part of what a program called."""
+        from tinygrad_like.debug.names import SPOKEN
+
+        return SPOKEN.get(self.name, self.name)
 
     @staticmethod
     def public(argument: str) -> str:
@@ -195,6 +167,12 @@ class Op:
 
     # ----- Errors ---------------------------------------------------------------------------------
 
+    def called(self) -> str:
+        """Return what the function that a program called is named: for messages."""
+        from tinygrad_like.debug.names import called
+
+        return called(self, sys._getframe(1))
+
     def explain(self, error: Exception, operands: Sequence[Any]) -> Exception:
         """Return `error` retold: the op, its operands, what was wrong, and where the operands were made."""
         from tinygrad_like.debug import errors
@@ -225,7 +203,7 @@ class Op:
             text = (
                 "not implemented for these dtypes; convert the tensors first, such as with .float()"
             )
-        retold = kind(f"{self.spoken}: {', '.join(shown)}: {text}")
+        retold = kind(f"{self.called()}: {', '.join(shown)}: {text}")
         errors.tell(retold, named, frame=sys._getframe(1))
         return retold
 
@@ -235,10 +213,10 @@ class Op:
             if not isinstance(o, Traced | np.ndarray) and not (o is None and name in self.optional):
                 return told(
                     TypeError,
-                    f"{self.spoken}(): argument '{self.public(name)}' "
+                    f"{self.called()}(): argument '{self.public(name)}' "
                     f"(position {position + 1}) must be Tensor, not {type(o).__name__}",
                 )
-        return told(TypeError, f"{self.name}(): no argument is a Tensor")
+        return told(TypeError, f"{self.called()}(): no argument is a Tensor")
 
     def mend(self, g: Any, shape: tuple[int, ...], argument: str) -> Any:
         """Sum a gradient down to the shape its argument had before it was broadcast."""
@@ -269,7 +247,7 @@ class Op:
             ):
                 raise told(
                     RuntimeError,
-                    f"Inference tensors cannot be saved for backward: {self.name} needs the value of "
+                    f"Inference tensors cannot be saved for backward: {self.called()} needs the value of "
                     f"{self.public(name)}, which was made in inference mode; clone() it to get a normal tensor, "
                     "or make it under no_grad()",
                 )
@@ -358,16 +336,18 @@ class Op:
 
     def _checked_list(self, operands: Any) -> list[Any]:
         if isinstance(operands, Traced | str) or not hasattr(operands, "__iter__"):
-            raise TypeError(
-                f"{self.name}(): argument 'tensors' must be tuple of Tensors, "
-                f"not {type(operands).__name__}"
+            raise told(
+                TypeError,
+                f"{self.called()}(): argument 'tensors' must be tuple of Tensors, "
+                f"not {type(operands).__name__}",
             )
         found: list[Any] = list(operands)
         for position, operand in enumerate(found):
             if not isinstance(operand, _TENSORS):
-                raise TypeError(
-                    f"{self.name}(): expected Tensor as element {position} in argument 0, "
-                    f"but got {type(operand).__name__}"
+                raise told(
+                    TypeError,
+                    f"{self.called()}(): expected Tensor as element {position} in argument 0, "
+                    f"but got {type(operand).__name__}",
                 )
         return found
 
@@ -384,7 +364,7 @@ class Op:
                 try:
                     bound = public.bind(*args, **kwargs)
                 except TypeError as error:
-                    raise TypeError(f"{self.name}() {error}") from None
+                    raise told(TypeError, f"{self.called()}() {error}") from None
                 bound.apply_defaults()
                 args = tuple(bound.arguments.values())
             first = args[0]
@@ -479,9 +459,10 @@ def harmonise(op_: Op, operands: Sequence[Any]) -> list[Any]:
         kinds = {o.array.dtype for o in operands if isinstance(o, Traced)}
         if len(kinds) > 1:
             names = " and ".join(sorted(str(dtypes.named(d)) for d in kinds))
-            raise RuntimeError(
-                f"{op_.name}: expected all arguments to have the same dtype, but found {names}; "
-                "convert one with .to(dtype)"
+            raise told(
+                RuntimeError,
+                f"{op_.called()}: expected all arguments to have the same dtype, but found {names}; "
+                "convert one with .to(dtype)",
             )
         return list(operands)
     # `where` chooses by a mask, which takes no part in the mix.
@@ -492,9 +473,10 @@ def harmonise(op_: Op, operands: Sequence[Any]) -> list[Any]:
             o, Traced | np.ndarray | bool | int | float | np.generic
         ):
             argument = "xs" if op_.variadic else op_.arrays[first + position]
-            raise TypeError(
-                f"{op_.name}(): argument '{_PUBLIC.get(argument, argument)}' (position "
-                f"{first + position + 1}) must be Tensor, not {type(o).__name__}"
+            raise told(
+                TypeError,
+                f"{op_.called()}(): argument '{_PUBLIC.get(argument, argument)}' (position "
+                f"{first + position + 1}) must be Tensor, not {type(o).__name__}",
             )
     arrays = [o.array if isinstance(o, Traced) else o for o in mixed]
     target = dtypes.result(arrays)

@@ -16,17 +16,18 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
-from inspect import CO_OPTIMIZED, CO_VARARGS
+from inspect import CO_VARARGS
 from types import FrameType, TracebackType
 from typing import Any
 
 import numpy as np
 
 from tinygrad_like.debug.advice import Situation, advice
+from tinygrad_like.debug.origins import name_in, origin
 from tinygrad_like.graph import AccumulateGrad, Traced
 from tinygrad_like.lines import internal, located, recorded
 
-_LIMIT = 6  # operands told of; a list may have thousands
+_LIMIT = 6  # operands told of, and callers looked at; there may be thousands
 _TOLD = "_told"
 _PYTHON = os.path.dirname(os.__file__) + os.sep  # such as copy.py, which is not where to look
 
@@ -92,19 +93,20 @@ def _tell(
         return
     error.__dict__[_TOLD] = True
     modules = _modules(frames)
-    user = next((f for f in frames if _is_users(f.f_code.co_filename)), None)
+    users = [f for f in frames if _is_users(f.f_code.co_filename)][:_LIMIT]
     ours = internal[frames[0].f_code.co_filename]
     if operands is None:
         operands = _arguments(frames) if ours else ()
     tensors = [(n, o) for n, o in operands if isinstance(o, Traced | np.ndarray)]
     if modules:
         error.add_note(f"  in {_path(modules)}")
-    if user is not None and ours:
+    if users and ours:
+        user = users[0]
         inside = user.f_code.co_name
         where = "" if inside.startswith("<") else f" in {inside}"
         error.add_note(f"  at {located(user.f_code, user.f_lineno, where)}")
     for name, o in tensors[:_LIMIT]:
-        error.add_note(f"  {name} is {_operand(o, user, modules)}")
+        error.add_note(f"  {name} is {_operand(o, users, modules)}")
     if len(tensors) > _LIMIT:
         error.add_note(f"  and {len(tensors) - _LIMIT} more tensors")
     for line in more:
@@ -189,33 +191,22 @@ def _given(frame: FrameType) -> list[tuple[str, Any]]:
     return given
 
 
-def _operand(o: Any, user: FrameType | None, modules: list[Any]) -> str:
+def _operand(o: Any, users: list[FrameType], modules: list[Any]) -> str:
     array = o.array if isinstance(o, Traced) else o
     told = f"{array.dtype.name} {tuple(array.shape)}"
-    variable = _variable(o, user)
+    variable = name_in(o, users[0]) if users else ""
     if variable:
         told = f"`{variable}`, {told}"
     node = o.node if isinstance(o, Traced) else None
-    if modules and node is not None:
-        for name, parameter in modules[0].named_parameters():
-            if parameter is o:
-                return f"{told}, the parameter {name}"
-    if node is None:
-        return told
-    if isinstance(node, AccumulateGrad):
-        return f"{told}, a leaf"
-    return f"{told}, {recorded(f'made by {node.name()[:-9]}', node.line)}"
-
-
-def _variable(o: Any, user: FrameType | None) -> str:
-    """Return the name that the user's function has for a tensor, "" if it has none."""
-    if user is None:
-        return ""
-    seen = user.f_locals
-    found = next((name for name, value in seen.items() if value is o and name.isidentifier()), "")
-    if type(seen) is dict and user.f_code.co_flags & CO_OPTIMIZED:
-        seen.clear()  # before Python 3.13 a copy, which would keep all of it alive with the frame
-    if found:
-        return found
-    everywhere = user.f_globals
-    return next((name for name in user.f_code.co_names if everywhere.get(name) is o), "")
+    if modules:
+        kept = (modules[0].named_parameters(), modules[0].named_buffers())
+        for kind, named in zip(("parameter", "buffer"), kept, strict=True):
+            for name, value in named:
+                if value is o:
+                    return f"{told}, the {kind} {name}"
+    if node is not None and not isinstance(node, AccumulateGrad):
+        return f"{told}, {recorded(f'made by {node.name()[:-9]}', node.line)}"
+    if node is not None:
+        told += ", a leaf"
+    place = origin(o, users)
+    return f"{told}, assigned at {place}" if place else told

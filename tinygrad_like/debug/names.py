@@ -1,0 +1,92 @@
+"""What messages call an operation: as PyTorch does, by the function that was called for it."""
+
+from __future__ import annotations
+
+from functools import cache
+from types import FrameType
+from typing import TYPE_CHECKING
+
+from tinygrad_like.lines import internal
+
+if TYPE_CHECKING:
+    from tinygrad_like.op import Op
+
+# Ops are named as NumPy names what they do. Where nothing but an operator or a method stood between
+# the program and the op, its name in PyTorch is to be said.
+_THEIRS = {
+    "absolute": "abs",
+    "broadcast_to": "expand",
+    "cast": "to",
+    "concatenate": "cat",
+    "convolution": "conv",
+    "divide": "div",
+    "greater": "gt",
+    "greater_equal": "ge",
+    "inverse": "linalg.inv",
+    "least_squares": "linalg.lstsq",
+    "less": "lt",
+    "less_equal": "le",
+    "multiply": "mul",
+    "negative": "neg",
+    "not_equal": "ne",
+    "pseudoinverse": "linalg.pinv",
+    "subtract": "sub",
+}
+
+
+# What an op that is only a part of what a program called is called.
+SPOKEN = {
+    "attention": "scaled_dot_product_attention",
+    "basic_select": "indexing",
+    "clip_between": "clamp",
+    "constant_pad": "pad",
+    "contract": "einsum",
+    "copied": "copy_",
+    "copying_pad": "pad",
+    "cross_of": "cross",
+    "determinant": "det",
+    "distances": "cdist",
+    "find_sorted": "searchsorted",
+    "gelu_tanh": "gelu",
+    "left_shift": "bitwise_left_shift",
+    "lerp_number": "lerp",
+    "log_determinant": "slogdet",
+    "max_of_all": "max",
+    "median_of_all": "median",
+    "min_of_all": "min",
+    "nanmedian_of_all": "nanmedian",
+    "power": "pow",
+    "power_number": "pow",
+    "put_index": "index_put",
+    "repeat_indices": "repeat_interleave",
+    "resample": "interpolate",
+    "right_shift": "bitwise_right_shift",
+    "scatter_planes": "max_unpool",
+    "soft_cross_entropy": "cross_entropy",
+    "take_index": "indexing",
+    "triangular": "tril or triu",
+    "trunc_divide": "div",
+}
+
+
+def called(op: Op, frame: FrameType | None) -> str:
+    """Return the name of the innermost public function, from `frame` outwards, that led to an op."""
+    own = True
+    while frame is not None and internal[frame.f_code.co_filename]:
+        name = frame.f_code.co_name
+        # What was written out for the op, or is part of it, has its name, which is NumPy's.
+        own = own and (name == op.name or frame.f_code.co_qualname.startswith("Op."))
+        if not own and name in _public():
+            return name
+        frame = frame.f_back
+    return _THEIRS.get(op.name, op.spoken)
+
+
+@cache
+def _public() -> frozenset[str]:
+    import tinygrad_like as torch
+    from tinygrad_like.tensor import Tensor
+
+    homes = (torch, Tensor, torch.nn.functional, torch.linalg, torch.special)
+    names = {name for home in homes for name in dir(home) if not name.startswith("_")}
+    return frozenset(names - {"apply", "call", "result_type"})
