@@ -190,9 +190,10 @@ def test_fields_of_a_step():
     assert step.code == "y = x.exp()"
     assert step.module is None
     assert step.users == [steps[0]]
-    np.testing.assert_allclose(step.local(0).numpy(), np.exp([1.0, 2.0]), rtol=1e-6)
+    np.testing.assert_allclose(step.sent[0].local.numpy(), np.exp([1.0, 2.0]), rtol=1e-6)
     assert repr(step) == "<BackwardStep 2: exp>"
     assert steps[2].line is None
+    assert [step.sent[0].receiver for step in steps[:2]] == steps[1:]
 
 
 def test_local_derivatives():
@@ -200,10 +201,10 @@ def test_local_derivatives():
     w = torch.ones(3, 2, requires_grad=True)
     product, total = (x @ w), (x * 3).sum()
     steps = {step.op: step for step in backward_steps([product, total], [torch.ones(2, 2), None])}
-    assert steps["matmul"].local(0) is None  # a Jacobian of four dimensions
-    assert steps["sum"].local(0).tolist() == [[1.0] * 3] * 2
-    assert steps["multiply"].local(0).tolist() == [[3.0] * 3] * 2
-    assert steps["multiply"].local(1) is None
+    assert steps["matmul"].sent[0].local is None  # a Jacobian of four dimensions
+    assert steps["sum"].sent[0].local.tolist() == [[1.0] * 3] * 2
+    assert steps["multiply"].sent[0].local.tolist() == [[3.0] * 3] * 2
+    assert steps["multiply"].sent[1].local is None
 
 
 def test_why_now():

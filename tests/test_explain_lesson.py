@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import linecache
+import re
 import sys
 import textwrap
 import types
@@ -19,6 +21,7 @@ from tests.explained import (
 )
 from tinygrad_like import nn
 from tinygrad_like.explanation import explain
+from tinygrad_like.nn.module import record_modules
 
 # ----- The lesson ---------------------------------------------------------------------------------
 
@@ -142,7 +145,7 @@ def test_hooks_are_said():
 def test_large_arrays_are_summarised():
     x = torch.arange(20.0).reshape(4, 5).requires_grad_()
     text = str(explain((x * x).sum(), show=False))
-    assert "sends 4 x 5 numbers from 1 to 1, mean 1 to step 2 (multiply)" in text
+    assert "sends 4 x 5 numbers, all 1 to step 2 (multiply)" in text
     assert "g = 4 x 5 numbers from 0 to 38, mean 19" in text
 
 
@@ -182,18 +185,102 @@ def test_a_notebook_shows_it_itself(capsys, monkeypatch):
     assert capsys.readouterr().out
 
 
-def test_long_lessons_are_cut():
+def chain(length):
     x = leaf(1.0)
     y = x
-    for _ in range(30):
+    for _ in range(length):
         y = y * 2
-    lesson = explain(y, limit=10, show=False)
-    assert len(lesson) == 31
-    assert "Step 10: " in str(lesson)
-    assert "Step 11: " not in str(lesson)
-    assert str(lesson).endswith(
-        "21 more steps not written out: see .steps, or give a higher limit."
-    )
+    return y
+
+
+def rows_of(lesson):
+    """Return the lines of an overview, without its head."""
+    lines = str(lesson).splitlines()
+    (head,) = [i for i, line in enumerate(lines) if line.split()[:2] == ["step", "operation"]]
+    found = itertools.takewhile(bool, lines[head + 1 :])
+    return [re.split(r" {2,}", line.strip()) for line in found]
+
+
+def test_long_lessons_are_an_overview():
+    lesson = explain(chain(40), show=False)
+    assert len(lesson) == 41
+    assert "Step 1: " not in str(lesson)
+    assert "41 steps are too many to write out." in str(lesson)
+    assert "`print(lesson[0:3])`" in str(lesson)
+    rows = rows_of(lesson)
+    assert rows[0][:5] == ["1", "multiply", "1", "1", "2"]
+    assert rows[3][:5] == ["4", "multiply", "1", "8", "5"]
+    assert rows[-1] == ["41", "a leaf", "1", "1.1e+12", "leaf"]
+    assert "Step 41: " in str(explain(chain(40), limit=41, show=False))
+
+
+def test_a_slice_of_a_long_lesson_is_written_out():
+    x = leaf(1.0)
+    lesson = explain(chain(40) * x, check=True, show=False)
+    part = lesson[10:13]
+    assert part.steps == lesson.steps[10:13]
+    assert [check.step.number for check in part.checks] == [11, 12, 13]
+    text = str(part)
+    assert text.startswith("Step 11: multiply\n  recorded 31st of 41")
+    assert "sends [4096] to step 14 (multiply)" in text
+    assert text.count("\nStep ") == 2
+    assert part._repr_html_().count("<details") == 3
+    assert explain(x * 2, show=False)[0].op == "multiply"
+
+
+def test_runs_in_an_overview_are_modules():
+    class Block(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.inner = nn.Linear(3, 3)
+
+        def forward(self, x):
+            for _ in range(5):
+                x = x.exp().log()
+            return self.inner(x)
+
+    blocks = nn.Sequential(*(Block() for _ in range(8)))
+    with record_modules() as calls:
+        loss = blocks(torch.rand(1, 3)).sum()
+    lesson = explain(loss, modules=calls, show=False)
+    rows = rows_of(lesson)
+    assert [row[-1] for row in rows[:3]] == [rows[0][-1], "blocks.7.inner", "blocks.7"]
+    assert rows[2][:2] == ["3-12", "10 steps: log x 5, exp x 5"]
+    assert rows[-1][1:] == ["2 leaves", rows[-1][2], "blocks.0.inner"]
+    steps = [n for row in rows for n in row[0].split("-")]
+    assert steps[0] == "1"
+    assert steps[-1] == str(len(lesson))
+    assert "record_modules" not in str(lesson)
+    hint = "`with record_modules() as calls:` around the forward"
+    assert hint in " ".join(str(explain(loss, show=False)).split())
+
+
+def test_very_long_lessons():
+    lesson = explain(chain(3000), show=False)
+    assert len(str(lesson).splitlines()) <= 90
+    assert len(lesson._repr_html_()) < 40_000
+    numbers = [row[0].split("-") for row in rows_of(lesson)]
+    assert numbers[0][0] == "1"
+    assert numbers[-1] == ["3001"]
+    for one, two in itertools.pairwise(numbers):
+        assert int(one[-1]) + 1 == int(two[0])
+    assert max(map(len, str(lesson).splitlines())) <= 80
+
+
+def test_a_wrong_rule_is_written_out_below_an_overview():
+    lesson = explain(WrongCube.apply(chain(5)).log().log(), check=True, limit=5, show=False)
+    text = str(lesson)
+    assert text.count("WrongCube's rule for x") == 2
+    assert "\n\nStep 3: WrongCube\n" in text
+
+
+def test_an_overview_unfolds():
+    html = explain(chain(40), show=False)._repr_html_()
+    assert html.count('<details class="line">') == 41
+    assert html.count("<h5>Step ") == 41
+    tags = Tags()
+    tags.feed(html)
+    assert not tags.open
 
 
 def test_a_deep_graph():

@@ -6,10 +6,11 @@ import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, overload
 
 from tinygrad_like.explanation.checking import Check, check_steps, place_of_rule, raised
-from tinygrad_like.explanation.lesson import Names, lesson
+from tinygrad_like.explanation.lesson import lesson
+from tinygrad_like.explanation.names import Names
 from tinygrad_like.explanation.rendering import as_html, as_text, page
 from tinygrad_like.explanation.steps import BackwardStep, Contribution, Sent, backward_steps
 
@@ -28,19 +29,24 @@ __all__ = [
 class Explanation:
     """What `explain` returns: ``str()`` is the lesson, a notebook shows it as HTML.
 
+    It is a sequence of steps, and ``lesson[3:6]`` is the lesson of those.
+
     Attributes:
         steps: the backward pass, a `BackwardStep` for each node in the engine's order.
         names: what the user calls the tensors.
         checks: with ``check=True``, what finite differences say of each rule.
-        limit: how many steps are written out.
+        limit: of more steps an overview is given.
+        walk: the whole backward pass, where `steps` are a part of it.
     """
 
     steps: list[BackwardStep]
     names: Names
     checks: list[Check] = field(default_factory=list)
-    limit: int = 100
+    limit: int = 30
+    walk: list[BackwardStep] = field(default_factory=list)
 
     def __post_init__(self) -> None:
+        self.walk = self.walk or self.steps
         # Now, since gradients, names and what the graph has saved may be gone when it is shown.
         self._sections = lesson(self)
 
@@ -55,8 +61,20 @@ class Explanation:
     def __len__(self) -> int:
         return len(self.steps)
 
-    def __getitem__(self, index: int) -> BackwardStep:
-        return self.steps[index]
+    @overload
+    def __getitem__(self, index: int) -> BackwardStep: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> Explanation: ...
+
+    def __getitem__(self, index: int | slice) -> BackwardStep | Explanation:
+        if not isinstance(index, slice):
+            return self.steps[index]
+        return self._of(self.steps[index])
+
+    def _of(self, steps: list[BackwardStep]) -> Explanation:
+        checks = [check for check in self.checks if check.step in steps]
+        return Explanation(steps, self.names, checks, self.limit, self.walk)
 
     def __str__(self) -> str:
         return as_text(self._sections)
@@ -66,13 +84,13 @@ class Explanation:
         return f"<Explanation of {len(self.steps)} steps{wrong}>"
 
     def _repr_html_(self) -> str:
-        return as_html(self._sections)
+        return as_html(self._sections, self._of)
 
     def save(self, path: Any) -> Path:
         """Write the lesson to a file: a page of HTML if its name ends so, else text."""
         file = Path(path)
         is_page = file.suffix.lower() in (".html", ".htm")
-        text = page(self._sections) if is_page else str(self) + "\n"
+        text = page(self._sections, self._of) if is_page else str(self) + "\n"
         file.write_text(text, encoding="utf-8")
         return file
 
@@ -86,7 +104,7 @@ def explain(
     modules: Sequence[Any] = (),
     check: bool = False,
     show: bool | None = None,
-    limit: int = 100,
+    limit: int = 30,
 ) -> Explanation:
     """Print the backward pass of `loss` as a lesson: the order, each rule, what is sent where and why.
 
@@ -102,7 +120,8 @@ def explain(
         check: compare each rule with finite differences, in float64; `Explanation.wrong` is the
             first that is wrong.
         show: print the lesson; by default unless a notebook will show it.
-        limit: how many steps to write out; the returned object has all of them.
+        limit: how many steps to write out. Of more, an overview is given, in which steps that
+            belong together are one line; slices of the returned object are written out.
 
     Raises:
         RuntimeError: as `backward_steps`.

@@ -73,7 +73,7 @@ class Check:
     @property
     def told(self) -> tuple[str, str]:
         """What the rule gives and what differences give: all of a few numbers, else the worst one."""
-        from tinygrad_like.explanation.lesson import FEW, shown
+        from tinygrad_like.explanation.names import FEW, shown
 
         if self.worst is None or self.got.size <= FEW:
             sent = next(s for s in self.step.sent if s.argument == self.argument)
@@ -272,7 +272,7 @@ def _elsewhere(
 
 def _given(step: BackwardStep, trial: Trial, gs: list[Any], i: int, own: bool) -> str:
     """Say where a rule was tried, if not on the user's own numbers."""
-    from tinygrad_like.explanation.lesson import shown
+    from tinygrad_like.explanation.names import shown
 
     if own:
         return ""

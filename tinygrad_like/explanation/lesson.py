@@ -3,143 +3,21 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from tinygrad_like.explanation.folding import Row, overview
+from tinygrad_like.explanation.names import ordinal, shown, spoken
 from tinygrad_like.explanation.steps import BackwardStep, Sent
-from tinygrad_like.graph import AccumulateGrad, Node, Pick, Traced
-from tinygrad_like.lines import location, told, user_line
+from tinygrad_like.graph import AccumulateGrad, Node, Pick
+from tinygrad_like.lines import location
 
 if TYPE_CHECKING:
     from tinygrad_like.explanation import Explanation
     from tinygrad_like.explanation.checking import Check
-
-FEW = 8  # an array of more elements is summarised
-
-# ----- What things are called ---------------------------------------------------------------------
-
-
-@dataclass
-class Names:
-    """What the user calls tensors, by their nodes, and modules, by identity."""
-
-    nodes: dict[Node, str] = field(default_factory=dict)
-    modules: dict[int, str] = field(default_factory=dict)
-    arrays: dict[int, str] = field(default_factory=dict)  # by id(), of tensors without a node
-
-    @classmethod
-    def of(cls, params: Any, frame: FrameType | None) -> Names:
-        """Return the names in a Module, a dict or pairs, or else those of the caller's variables.
-
-        Raises:
-            TypeError: if `params` is something else, or names what is not a tensor.
-        """
-        names = cls()
-        if params is None:
-            line = user_line(frame)
-            while frame is not None and line is not None and frame.f_code is not line[0]:
-                frame = frame.f_back
-            if frame is not None:
-                for variables in (frame.f_locals, frame.f_globals):
-                    for name, value in list(variables.items()):
-                        if not name.startswith("_"):
-                            names._note(name, value)
-            return names
-        if hasattr(params, "named_parameters"):
-            names._note("", params)
-            return names
-        pairs: Iterable[Any] = params.items() if isinstance(params, Mapping) else params
-        for pair in pairs:
-            if not (isinstance(pair, tuple) and len(pair) == 2 and isinstance(pair[1], Traced)):
-                raise told(
-                    TypeError,
-                    "explain: params must be a dict of names and tensors, a Module, or an iterable of "
-                    f"(name, tensor) pairs; found {pair!r:.60}",
-                )
-            names._note(str(pair[0]), pair[1])
-        return names
-
-    def _note(self, name: str, value: Any) -> None:
-        if isinstance(value, Traced):
-            if value.node is not None:
-                self.nodes.setdefault(value.node, name)
-            else:
-                self.arrays.setdefault(id(value.array), name)
-        elif hasattr(value, "named_parameters") and not isinstance(value, type):
-            start = f"{name}." if name else ""
-            for inner, module in value.named_modules():
-                self.modules.setdefault(id(module), f"{start}{inner}".rstrip("."))
-            for inner, parameter in value.named_parameters():
-                if parameter.node is not None:
-                    self.nodes.setdefault(parameter.node, f"{start}{inner}")
-
-
-def shown(value: Any) -> str:
-    """Return the numbers of a small array, size and range of a larger one.
-
-    >>> import numpy as np
-    >>> shown(np.array([1.0, 2.5])), shown(np.zeros((4, 5)))
-    ('[1, 2.5]', '4 x 5 numbers from 0 to 0, mean 0')
-    """
-    if value is None:
-        return "none"
-    if isinstance(value, tuple):
-        return f"({', '.join(map(shown, value))})"
-    array = value.array if isinstance(value, Traced) else np.asarray(value)
-    if array.size <= FEW:
-        return _listed(array.tolist())
-    with np.errstate(all="ignore"):
-        numbers = array.astype(np.float64)
-        size = " x ".join(map(str, array.shape))
-        low, high, mean = (f"{n:.4g}" for n in (numbers.min(), numbers.max(), numbers.mean()))
-    return f"{size} numbers from {low} to {high}, mean {mean}"
-
-
-def _listed(value: Any) -> str:
-    if isinstance(value, list):
-        return f"[{', '.join(map(_listed, value))}]"
-    return f"{value:.4g}"
-
-
-# What ops are called that are only a part of what a user wrote.
-_SPOKEN = {
-    "BackwardHookFunctionBackward": "hooks of a module",
-    "basic_alias": "indexing",
-    "basic_select": "indexing",
-    "basic_unsqueeze": "indexing",
-    "broadcast_to": "expand",
-    "cast": "change of dtype",
-    "clip": "clamp",
-    "clip_between": "clamp",
-    "concatenate": "cat",
-    "contract": "einsum",
-    "copied": "copy",
-    "max_of_all": "max",
-    "min_of_all": "min",
-    "power": "pow",
-    "power_number": "pow",
-    "region": "slicing",
-    "replace_region": "write in place",
-    "take_index": "indexing",
-}
-
-
-def spoken(step: BackwardStep) -> str:
-    """Return what a step's operation is called in the lesson."""
-    return _SPOKEN.get(step.op, step.op)
-
-
-def ordinal(n: int) -> str:
-    """Return ``1st``, ``2nd``, ``3rd``, ``4th`` ..."""
-    ending = "th" if n // 10 % 10 == 1 else {1: "st", 2: "nd", 3: "rd"}.get(n % 10, "th")
-    return f"{n}{ending}"
-
-
-# ----- What is said -------------------------------------------------------------------------------
 
 
 @dataclass
@@ -154,11 +32,12 @@ class Part:
 
 @dataclass
 class Section:
-    """A title and the lines below it."""
+    """A title and the lines below it, or below them the rows of an overview."""
 
     title: str
     parts: list[Part]
     kind: str = ""
+    overview: list[Row] = field(default_factory=list)
 
 
 def _quoted(name: str) -> str:
@@ -168,12 +47,11 @@ def _quoted(name: str) -> str:
 class _Writer:
     def __init__(self, told: Explanation) -> None:
         self.names = told.names
-        self.steps = told.steps
-        self.of = {step.node: step for step in told.steps}
+        self.of = {step.node: step for step in told.walk}
         self.checks: dict[int, list[Check]] = {}
         for check in told.checks:
             self.checks.setdefault(check.step.number, []).append(check)
-        ticks = sorted(step.tick for step in told.steps if step.kind == "operation")
+        ticks = sorted(step.tick for step in told.walk if step.kind == "operation")
         self.ranks = {tick: rank for rank, tick in enumerate(ticks, 1)}
 
     def called(self, step: BackwardStep) -> str:
@@ -297,7 +175,7 @@ class _Writer:
             yield Part("none", f"{sent.argument} is sent nothing.")
             return
         yield Part("formula", sent.formula)
-        local = step.local(i)
+        local = sent.local
         if local is not None:
             yield Part("local", f"local derivative: {shown(local)}", 2)
         yield from self.broadcast(sent)
@@ -358,20 +236,36 @@ _ORDER = (
 
 
 def lesson(told: Explanation) -> list[Section]:
-    """Return the lesson's sections: an introduction, and one for each step."""
+    """Return the lesson's sections: an introduction, and one for each step or an overview of all."""
     writer = _Writer(told)
-    operations = sum(step.kind == "operation" for step in told.steps)
-    leaves = sum(step.kind == "leaf" for step in told.steps)
+    operations = sum(step.kind == "operation" for step in told.walk)
+    leaves = sum(step.kind == "leaf" for step in told.walk)
     parts = [Part("order", _ORDER, 0)]
     parts.append(Part("count", f"{_count(operations, 'operation')}, {_count(leaves, 'leaf')}.", 0))
     if told.checks:
         parts.append(_verdict(told))
-    sections = [Section("The backward pass, step by step", parts, "introduction")]
-    sections += [writer.section(step) for step in told.steps[: told.limit]]
-    left = len(told.steps) - told.limit
-    if left > 0:
-        text = f"{_count(left, 'more step')} not written out: see .steps, or give a higher limit."
-        sections.append(Section("And so on", [Part("note", text)]))
+    introduction = Section("The backward pass, step by step", parts, "introduction")
+    if len(told.steps) <= told.limit:
+        whole = len(told.steps) == len(told.walk)
+        sections = [writer.section(step) for step in told.steps]
+        return [introduction, *sections] if whole else sections
+    return [introduction, *_overview(told, writer)]
+
+
+def _overview(told: Explanation, writer: _Writer) -> list[Section]:
+    first = told.steps[0].number - 1
+    text = (
+        f"{len(told.steps)} steps are too many to write out. If the lesson is called `lesson`, "
+        f"`print(lesson[{first}:{first + 3}])` writes out three of them, and `of=` follows a single "
+        "parameter."
+    )
+    if told.names.modules and all(step.module is None for step in told.steps):
+        text += " Steps are told by module if calls are noted: `with record_modules() as calls:` "
+        text += "around the forward, then `explain(loss, modules=calls)`."
+    rows = overview(told.steps, told.names)
+    sections = [Section("All steps", [Part("note", text, 0)], "overview", rows)]
+    if told.wrong is not None:
+        sections.append(writer.section(told.wrong.step))
     return sections
 
 

@@ -7,9 +7,10 @@ its sender, and each operand's rule runs by itself.
 
 from __future__ import annotations
 
+import functools
 import linecache
 from bisect import insort
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from operator import attrgetter
 from typing import Any
@@ -66,6 +67,7 @@ class Sent:
         returned: what the rule returned, a tensor, None if no gradient goes there.
         gradient: what is passed on: `returned`, summed to the operand's shape if it was broadcast.
         wanted: whether a gradient was asked for.
+        receiver: the step of `parent`, as soon as it had its turn.
     """
 
     argument: str
@@ -75,6 +77,17 @@ class Sent:
     returned: Any = None
     gradient: Any = None
     wanted: bool = False
+    receiver: BackwardStep | None = None
+    _derive: Callable[[], Any] | None = None
+
+    @property
+    def local(self) -> Any:
+        """The local derivative of the result by this operand as a tensor, None if that is no array.
+
+        It can be shown as an array for operations that work element by element, where it has the
+        result's shape, and for those whose result is one number, where it has the operand's.
+        """
+        return None if self._derive is None else self._derive()
 
     @property
     def broadcast(self) -> tuple[int, ...]:
@@ -185,12 +198,7 @@ class BackwardStep:
             text += f" Of the {self.waiting} that wait it is the youngest."
         return text
 
-    def local(self, i: int) -> Any:
-        """Return the local derivative of the result by operand `i` as a tensor, None if that is no array.
-
-        It can be shown as an array for operations that work element by element, where it has the
-        result's shape, and for those whose result is one number, where it has the operand's.
-        """
+    def _local(self, i: int) -> Any:
         op, shape = self.node.op, self.node.shape
         if op is None or op.several or self.sent[i].parent is None:
             return None
@@ -278,6 +286,7 @@ def _send(
     names = argument_names(node)
     for i, parent in enumerate(node.parents):
         sent = Sent(names[i], formula_of(node, i), rule_source(node, i), parent, wanted=wanted[i])
+        sent._derive = functools.partial(step._local, i)
         step.sent.append(sent)
     parts = run(node, g, step._saved, wanted)
     for i, (sent, part) in enumerate(zip(step.sent, parts, strict=True)):
@@ -481,6 +490,10 @@ def _walk(
             users.pop(node, []),
             _module(modules, node),
         )
+        for user in step.users:
+            for sent in user.sent:
+                if sent.parent is node and sent.gradient is not None:
+                    sent.receiver = step
         if node.hooks is not None:
             before, g = g, _hooked(node, g, accumulate)
             step.hooked = before is not g
