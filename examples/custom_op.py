@@ -9,6 +9,7 @@ from __future__ import annotations  # @op reads annotations as they are written
 
 import argparse
 
+import helpers
 import numpy as np
 
 import tinygrad_like as torch
@@ -62,10 +63,13 @@ def main():
     b[::10] += 8.0  # outliers
     slope, offset = (torch.zeros(1, requires_grad=True) for _ in range(2))
     optimizer = torch.optim.Adam([slope, offset], lr=0.1)
-    for _ in range(args.steps):
+    progress = helpers.Progress(range(args.steps))
+    for _ in progress:
+        loss = log_cosh(10 * (slope * a + offset - b)).mean()
         optimizer.zero_grad()
-        log_cosh(10 * (slope * a + offset - b)).mean().backward()
+        loss.backward()
         optimizer.step()
+        progress.note(loss)
     print(f"fit through outliers: {slope.item():.2f} a + {offset.item():.2f} (true: 2 a + 1)")
 
 

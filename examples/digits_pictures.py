@@ -1,23 +1,15 @@
 """The pictures that ``digits.py`` writes: curves, misread digits, and the graph of one step."""
 
-from pathlib import Path
-
-import matplotlib
 import numpy as np
+from helpers import OUT, subplots
 
 from tinygrad_like import viz
 from tinygrad_like.nn.module import record_modules
 
-matplotlib.use("Agg")
-from matplotlib import pyplot as plt
-
-OUT = Path(__file__).parent / "out"
-OUT.mkdir(exist_ok=True)
-
 
 def draw_curves(runs):
     """Plot loss and test accuracy of each run, as SVG and PNG."""
-    figure, (left, right) = plt.subplots(1, 2, figsize=(10, 4), layout="constrained")
+    figure, (left, right) = subplots(1, 2, figsize=(10, 4))
     for (name, (_, losses, accuracies)), style in zip(runs.items(), ("-", "--"), strict=False):
         left.semilogy(losses, style, label=name, linewidth=1)
         right.plot(range(1, len(accuracies) + 1), accuracies, style, label=name, marker="o")
@@ -33,9 +25,8 @@ def draw_mistakes(torch, model, images, labels):
     with torch.no_grad():
         read = model(torch.from_numpy(images).to(model[1][-1].weight.dtype)).argmax(1).numpy()
     wrong = np.flatnonzero(read != labels)[:10]
-    figure, axes = plt.subplots(
-        1, max(len(wrong), 1), figsize=(1.4 * max(len(wrong), 1), 1.8), squeeze=False
-    )
+    count = max(len(wrong), 1)
+    figure, axes = subplots(1, count, figsize=(1.4 * count, 1.8), squeeze=False)
     for axis in axes[0]:
         axis.axis("off")
     for axis, index in zip(axes[0], wrong, strict=False):

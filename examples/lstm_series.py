@@ -77,7 +77,7 @@ def main():
     error = np.sqrt(np.mean((one_step - truth) ** 2))
     naive = np.sqrt(np.mean(series.diff()[known - 1 :].numpy() ** 2))
     print(f"error a year ahead {error:.3f}; of guessing no change {naive:.3f}")
-    figure, axis = helpers.plt.subplots(figsize=(9, 3.5), layout="constrained")
+    figure, axis = helpers.subplots(figsize=(9, 3.5))
     axis.plot(years[100:], spots[100:], "0.6", label="sunspots")
     axis.plot(years[known:], (5 * one_step) ** 2, label="foretold a year ahead")
     axis.plot(years[known : known + 22], (5 * at_once) ** 2, "--", label="foretold from 1959")

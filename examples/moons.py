@@ -29,7 +29,7 @@ def draw(model, points, labels):
     grid = torch.from_numpy(np.stack([x.ravel(), y.ravel()], 1)).float()
     with torch.no_grad():
         certainty = torch.softmax(model(grid), 1)[:, 1].reshape(200, 200).numpy()
-    figure, axis = helpers.plt.subplots(figsize=(6, 4.5), layout="constrained")
+    figure, axis = helpers.subplots(figsize=(6, 4.5))
     axis.contourf(x, y, certainty, levels=20, cmap="RdBu_r", alpha=0.6)
     axis.contour(x, y, certainty, levels=[0.5], colors="k", linewidths=1.5)
     axis.scatter(*points.numpy().T, c=labels.numpy(), cmap="RdBu_r", s=14, edgecolors="k")

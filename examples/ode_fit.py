@@ -78,7 +78,7 @@ def main():
     found = known.laws.exp().detach().numpy()
     print("laws found", np.round(found, 3), "true", np.round(true.laws.exp().detach().numpy(), 3))
     print("mean square error", {name: round(values[-1], 4) for name, values in losses.items()})
-    figure, axis = helpers.plt.subplots(figsize=(8, 4), layout="constrained")
+    figure, axis = helpers.subplots(figsize=(8, 4))
     times = STEP * np.arange(2 * COUNT + 1)
     axis.plot(times[: COUNT + 1], seen.numpy(), ".", color="0.7")
     for name, rates, style in (("laws", known, "-"), ("network", free, "--")):

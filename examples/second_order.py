@@ -5,6 +5,7 @@ python examples/second_order.py
 
 import argparse
 
+import helpers
 import numpy as np
 
 import tinygrad_like as torch
@@ -48,7 +49,8 @@ def fit(penalty, steps):
         *(nn.Linear(1, 64), nn.Tanh()), *(nn.Linear(64, 64), nn.Tanh()), nn.Linear(64, 1)
     )
     optimizer = torch.optim.Adam(model.parameters(), lr=3e-3)
-    for _ in range(steps):
+    progress = helpers.Progress(range(steps), f"penalty {penalty}")
+    for _ in progress:
         loss = nn.functional.mse_loss(model(x), y)
         # The slope is itself part of the loss, so its own graph is recorded.
         (slope,) = torch.autograd.grad(model(new).sum(), new, create_graph=True)
@@ -56,6 +58,7 @@ def fit(penalty, steps):
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
+        progress.note(loss)
     error = nn.functional.mse_loss(model(new), torch.sin(3 * new)).item()
     return error, (slope**2).mean().item()
 

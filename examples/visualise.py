@@ -1,113 +1,149 @@
-"""Pictures of graphs: an expression, a network, what a step costs, a long loop; and a page to play a step.
+"""All there is to see of a network that learns to read digits, in one run: pictures, pages, plots.
 
 python examples/visualise.py
+python examples/visualise.py --visdom 8097   (where ``python -m visdom.server`` runs)
 """
 
 import argparse
-from pathlib import Path
+import shutil
+
+import digits
+import helpers
+from visualise_pictures import pictures
 
 import tinygrad_like as torch
-from tinygrad_like import nn, viz
+from tinygrad_like import debug, nn, viz
 from tinygrad_like.nn.module import record_modules
+from tinygrad_like.utils.tensorboard import SummaryWriter
+from tinygrad_like.utils.visdom import Visdom
 
-OUT = Path(__file__).parent / "out"
-
-
-def expression():
-    """Draw a neuron with values, gradients, and the way the gradients went."""
-    x = torch.tensor([1.0, -2.0])
-    w = torch.tensor([0.5, 0.25], requires_grad=True)
-    b = torch.tensor(0.1, requires_grad=True)
-    out = torch.tanh((w * x).sum() + b)
-    out.backward(retain_graph=True)  # the values are freed otherwise
-    return viz.draw(
-        out,
-        {"w": w, "b": b, "x": x},
-        show_values=True,
-        show_grads=True,
-        direction="both",
-    )
+OUT = helpers.OUT / "visualise"
+WRITTEN = []
 
 
-class Block(nn.Module):
-    """Two linear layers around a bend, added to the input."""
-
-    def __init__(self, width):
-        super().__init__()
-        self.inner = nn.Sequential(
-            nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, width)
-        )
-        self.norm = nn.LayerNorm(width)
-
-    def forward(self, x):
-        """Take and return (N, width)."""
-        return x + self.inner(self.norm(x))
+def wrote(name, what):
+    """Note for the end what a file shows."""
+    WRITTEN.append(f"  {name:<22} {what}")
 
 
-def training_step():
-    """Return the loss of a network, the network, and the calls of its modules."""
-    model = nn.Sequential(nn.Linear(10, 16), Block(16), nn.Linear(16, 3))
+class Run:
+    """A network that reads digits, its optimizer, and steps of its training."""
+
+    def __init__(self):
+        torch.manual_seed(0)
+        images, labels, *_ = digits.split(seed=0)
+        self.images, self.labels = torch.from_numpy(images).float(), torch.from_numpy(labels)
+        self.model = digits.make_model(nn)
+        self.optimizer = torch.optim.AdamW(self.model.parameters(), lr=2e-3)
+        self.step()  # the first compiles kernels
+
+    def batch(self, count=64):
+        """Return images and labels drawn at random."""
+        chosen = torch.randint(0, len(self.images), (count,))
+        return self.images[chosen], self.labels[chosen]
+
+    def loss(self, batch=None):
+        """Return the loss of a batch."""
+        images, labels = batch or self.batch()
+        return nn.functional.cross_entropy(self.model(images), labels)
+
+    def step(self):
+        """Take a step of training and return the loss."""
+        self.optimizer.zero_grad()
+        loss = self.loss()
+        loss.backward()
+        self.optimizer.step()
+        return loss
+
+
+def plots(run, steps):
+    """Train, and plot what layers return, their gradients, filters, and the loss around the weights."""
+    progress = helpers.Progress(range(3 * steps), "training")
+    bar = iter(progress)
+
+    def step():
+        next(bar)
+        progress.note(run.step())
+
+    with SummaryWriter(OUT / "runs") as writer:
+        for count in range(steps):
+            step()
+            writer.add_scalar("loss", progress.losses[-1], count)
+            for name, parameter in run.model.named_parameters():
+                writer.add_histogram(name, parameter, count)
+        writer.add_images("digits", 1 - run.images[:32])
+        writer.add_graph(run.model, run.images[:2])
+    wrote("runs/", "loss, histograms, digits and graph, for tensorboard --logdir")
+    returned, sizes = (plot(run.model, step, steps) for plot in (viz.activations, viz.gradients))
+    around = viz.landscape(run.model, lambda: run.loss(run.batch(256)))
+    for name, what, figure in (
+        ("activations.png", "what layers return, from step to step", returned),
+        ("gradients.png", "how large gradients are: do they vanish or explode?", sizes),
+        ("weights.png", "the filters of the first layer", viz.weights(run.model)),
+        ("landscape.png", "the loss around the weights: bowl, valley or ravine?", around),
+    ):
+        figure.savefig(OUT / name)
+        wrote(name, what)
+    return progress.losses[-1]
+
+
+def pages(run):
+    """Write a page to play, the backward pass as a lesson, what a notebook shows, and an error."""
     with record_modules() as calls:
-        out = model(torch.randn(32, 10))
-    loss = nn.functional.cross_entropy(out, torch.randint(0, 3, (32,)))
-    return loss, model, calls
-
-
-def network():
-    """Draw a network, a frame around each of its modules."""
-    loss, model, calls = training_step()
-    return viz.draw(loss, model, modules=calls)
-
-
-def costs():
-    """Draw what a step takes and sends back, with its order, marking what is wrong with gradients."""
-    model = nn.Sequential(nn.Linear(10, 64), nn.ReLU(), nn.Linear(64, 3))
-    x, target = torch.randn(256, 10), torch.randint(0, 3, (256,))
-    with torch.no_grad():
-        model[0].bias[:40] = -10.0  # these units are dead: no input reaches them
-    nn.functional.cross_entropy(model(x), target).backward()  # the first run compiles kernels
-    with viz.profiled() as profile, record_modules() as calls:
-        loss = nn.functional.cross_entropy(model(x), target)
-        loss.backward(retain_graph=True)
-    return viz.draw(
-        loss,
-        model,
-        modules=calls,
-        results="edges",
-        profile=profile,
-        highlight=True,
-        show_order=True,
-        show_rules=True,
-        legend=True,
+        loss = run.loss()
+    viz.html(loss, OUT / "step.html", params=run.model, modules=calls, title="A step")
+    wrote("step.html", "press play: the step forwards and backwards, gradients arriving")
+    small = nn.Sequential(nn.Linear(4, 3), nn.Tanh(), nn.Linear(3, 1))
+    lesson = torch.explain(
+        small(run.images[0, 0, :4, :4]).square().mean(), params=small, check=True, show=False
     )
+    lesson.save(OUT / "lesson.html")
+    wrote("lesson.html", "a backward pass told step by step, each rule checked")
+    shown = (run.images[0, 0], run.model, torch.summary(run.model, run.images[:2]))
+    (OUT / "notebook.html").write_text(
+        "<meta charset='utf-8'>" + "<hr>".join(thing._repr_html_() for thing in shown)
+    )
+    wrote("notebook.html", "how a notebook shows a tensor, a model and its summary")
+    with debug.watch(run.model, run.optimizer) as seen:
+        run.step()
+    report = "\n".join(map(str, seen.report() or ["nothing amiss in this step"]))
+    try:
+        run.model(torch.ones(2, 3, 8, 8))
+    except RuntimeError as error:
+        lines = "\n".join([str(error), *error.__notes__])
+        (OUT / "errors.txt").write_text(f"{lines}\n\n{report}\n")
+    wrote("errors.txt", "an error that teaches, and what debug.watch saw in a step")
 
 
-def deep(steps):
-    """Draw a loop far too long to show each operation: it is summarised by module."""
-    cell = nn.Sequential(nn.Linear(8, 8), nn.Tanh())
-    x = torch.randn(4, 8)
-    with record_modules() as calls:
-        for _ in range(steps):
-            x = cell(x) + x
-    return viz.draw(x.mean(), cell, modules=calls)
+def dashboard(run, port):
+    """Send a curve, digits, a histogram and a graph to a Visdom server."""
+    vis = Visdom(port=port, env="digits")
+    for count in range(10):
+        vis.curve("loss", run.step(), count)
+    vis.images(1 - run.images[:32], win="digits")
+    vis.histogram(run.model[0][0].weight, win="weights")
+    vis.draw(run.loss(), run.model, win="graph", title="a step", depth=1)
+    WRITTEN.append(f"  http://localhost:{port}/env/digits: a curve, digits, a histogram, a graph")
 
 
 def main():
-    """Write four pictures and a page."""
+    """Write all."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--steps", type=int, default=500, help="rounds of the long loop")
+    parser.add_argument("--steps", type=int, default=60, help="of training, for each of 3 plots")
+    parser.add_argument("--visdom", type=int, metavar="PORT", help="of a running server")
     args = parser.parse_args()
-    torch.manual_seed(0)
-    for name, graph in (
-        ("graph-expression", expression()),
-        ("graph-network", network()),
-        ("graph-costs", costs()),
-        ("graph-deep", deep(args.steps)),
-    ):
-        print(f"{len(graph.picture.boxes):4} boxes: {viz.render(graph, OUT / f'{name}.svg')}")
-    loss, model, calls = training_step()
-    page = viz.html(loss, OUT / "step.html", params=model, modules=calls, title="A training step")
-    print(f"open in a browser: {page}")
+    OUT.mkdir(exist_ok=True)
+    shutil.rmtree(OUT / "runs", ignore_errors=True)  # TensorBoard would show former ones too
+    run = Run()
+    loss = plots(run, args.steps)
+    for name, what, graph in pictures(run):
+        viz.render(graph, OUT / name)
+        wrote(name, what)
+    pages(run)
+    if args.visdom:
+        dashboard(run, args.visdom)
+    print(f"Trained to a loss of {loss:.3f}. Written to {OUT}:")
+    print("\n".join(WRITTEN))
 
 
 if __name__ == "__main__":

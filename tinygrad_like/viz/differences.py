@@ -130,7 +130,7 @@ class Change:
             return "unchanged"
         if np.isnan(self.relative):
             return "changed to or from nan or inf"
-        share = "from zero" if np.isinf(self.relative) else f"by {100 * self.relative:.2g}%"
+        share = "from zero" if np.isinf(self.relative) else f"by {_percent(self.relative)}"
         return f"{share}, at most {self.largest:.2g}"
 
 
@@ -224,7 +224,7 @@ class Differences:
             inside = [self.values.get((node, 0)) for node in nodes]
             sizes = [c.relative for c in inside if c is not None and c.relative != 0]
             if sizes:
-                note.lines.append(f"values by up to {100 * max(sizes):.2g}%")
+                note.lines.append(f"values by up to {_percent(max(sizes))}")
                 note.marks += ("changed",)
                 note.heat = 0.2 + 0.8 * min(max(sizes), 1.0)
         return note
@@ -243,3 +243,7 @@ def _aligned(before: list[Part], after: list[Part]) -> list[tuple[Part, Part]]:
             strict=True,
         )
     return pairs
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:,.0f}%" if share >= 1 else f"{100 * share:.2g}%"
