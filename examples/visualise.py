@@ -35,7 +35,6 @@ class Run:
         self.images, self.labels = torch.from_numpy(images).float(), torch.from_numpy(labels)
         self.model = digits.make_model(nn)
         self.optimizer = torch.optim.AdamW(self.model.parameters(), lr=2e-3)
-        self.step()  # the first compiles kernels
 
     def batch(self, count=64):
         """Return images and labels drawn at random."""
