@@ -164,7 +164,8 @@ def test_other_names_reach_what_has_them():
     for home, table in keywords.OTHERS.items():
         for name in table:
             function = getattr(homes[home], name)
-            assert function.__wrapped__ is keywords.PLAIN[home, name]
+            source = function.__wrapped__  # or what says that it takes ``out``, too
+            assert keywords.PLAIN[home, name] in (source, getattr(source, "__wrapped__", None))
 
 
 def test_a_call_by_another_name_is_recorded_at_the_users_line():

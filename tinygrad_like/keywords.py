@@ -65,12 +65,19 @@ OTHERS: dict[str, dict[str, dict[str, str]]] = {
 
 
 class Parameters:
-    """What `inspect.signature` asks for the parameters of a function that has ``*args`` itself."""
+    """What `inspect.signature` asks for the parameters of a function that has ``*args`` itself.
 
-    __slots__ = ("_find",)
+    Args:
+        find: returns them, when they are asked for.
+        source: the function that holds the source, if there is one.
+    """
 
-    def __init__(self, find: Callable[[], inspect.Signature]) -> None:
+    __slots__ = ("__wrapped__", "_find")
+
+    def __init__(self, find: Callable[[], inspect.Signature], source: Any = None) -> None:
         self._find = find
+        if source is not None:
+            self.__wrapped__ = source
 
     @property
     def __signature__(self) -> inspect.Signature:
@@ -114,6 +121,9 @@ def extended(home: str, name: str, plain: Any, module: str | None) -> Any:
     function.__kwdefaults__ = {"_written": partial(_write, function, home, name, plain)}
     function.__dict__.update(plain.__dict__)
     function.__doc__, function.__wrapped__ = plain.__doc__, plain  # type: ignore[attr-defined]
+    if _takes_out(home, name):
+        function.__dict__.pop("__signature__", None)
+        function.__wrapped__ = Parameters(lambda: _with_out(plain), plain)  # type: ignore[attr-defined]
     function.__module__ = plain.__module__ if module is None else module
     function.__qualname__ = name if module is not None else f"Tensor.{name}"
     return function
@@ -179,6 +189,16 @@ def _parameters(plain: Any) -> list[inspect.Parameter]:
     """Return the parameters of a function, or those that one of ``*args`` says it has."""
     told = getattr(plain, "__signature__", None) or inspect.signature(plain)
     return list(told.parameters.values())
+
+
+def _with_out(plain: Any) -> inspect.Signature:
+    """Return the parameters of a function, and ``out``."""
+    signature = inspect.signature(plain)
+    parameters = list(signature.parameters.values())
+    out = inspect.Parameter("out", inspect.Parameter.KEYWORD_ONLY, default=None)
+    further = bool(parameters) and parameters[-1].kind is inspect.Parameter.VAR_KEYWORD
+    parameters.insert(len(parameters) - further, out)
+    return inspect.Signature(parameters, return_annotation=signature.return_annotation)
 
 
 def _takes_out(home: str, name: str) -> bool:

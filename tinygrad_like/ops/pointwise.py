@@ -6,6 +6,7 @@ kernel (`tinygrad_like.jit.pointwise`), and is shared out between threads where 
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from typing import Any
 
@@ -15,6 +16,7 @@ from tinygrad_like import jit
 from tinygrad_like.arrays.passes import LIGHT, alike, in_chunks
 from tinygrad_like.dtypes import F16, F32, F64
 from tinygrad_like.graph import Array, Traced
+from tinygrad_like.keywords import Parameters
 from tinygrad_like.modes import thread_mode
 from tinygrad_like.op import UFUNCS, op
 from tinygrad_like.ops.comparison import unsupported
@@ -74,9 +76,19 @@ def smooth(
         call.__name__, call.__qualname__, call.__doc__ = name, name, compute.__doc__
         call.__module__ = compute.__module__
         call.routine = routine  # type: ignore[attr-defined]
+        call.__wrapped__ = Parameters(  # type: ignore[attr-defined]
+            lambda: _without_results(compute), compute
+        )
         return call
 
     return declare
+
+
+def _without_results(compute: Callable[..., None]) -> inspect.Signature:
+    """Return what a function declared by ``compute(x, out, slope, *options)`` is called with."""
+    options = list(inspect.signature(compute).parameters.values())[3:]
+    kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
+    return inspect.Signature([inspect.Parameter("input", kind), *options])
 
 
 def piecewise(

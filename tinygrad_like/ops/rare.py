@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -10,6 +11,7 @@ import numpy as np
 
 from tinygrad_like import return_types
 from tinygrad_like.graph import Array, Traced, result_type
+from tinygrad_like.keywords import Parameters
 from tinygrad_like.lines import told
 from tinygrad_like.nn import functional as F
 from tinygrad_like.op import REGISTRY, op
@@ -48,6 +50,7 @@ def _copied(name: str, view: Callable[..., Any]) -> Any:
 
     copied.__name__ = copied.__qualname__ = name
     copied.__doc__ = f"Return a copy of what `{name.removesuffix('_copy')}` returns."
+    copied.__wrapped__ = view  # type: ignore[attr-defined]  # whose parameters it has
     return copied
 
 
@@ -88,6 +91,9 @@ def _method_of(name: str) -> Any:
 
     function.__name__ = function.__qualname__ = name
     function.__doc__ = f"Return what the tensor's method `{name}` does."
+    function.__wrapped__ = Parameters(  # type: ignore[attr-defined]
+        lambda: inspect.signature(getattr(result_type.cls, name))
+    )
     return function
 
 

@@ -467,6 +467,7 @@ def _reshaped_in_place(name: str, function: Any) -> Any:
 
     method.__name__ = name
     method.__doc__ = f"Do `{name.rstrip('_')}` in place and return this tensor."
+    method.__wrapped__ = function  # type: ignore[attr-defined]  # whose parameters it has
     return method
 
 
