@@ -386,7 +386,10 @@ def test_dead_units_are_counted() -> None:
         model(torch.ones(8, 2))
         (finding,) = seen.report()
         assert (finding.kind, finding.name, finding.value) == ("dead units", "1", 0.75)
-        assert str(finding).startswith("1: dead units (0.75); try a smaller learning rate")
+        what, because, advice = str(finding).split("\n  ")
+        assert what == "dead units: 1 (75%)"
+        assert because.startswith("because they are 0 for every sample")
+        assert advice.startswith("try a smaller learning rate")
         model(torch.full((8, 2), 1e4) * model[0].weight.sign()[0])
         assert not seen.report() or seen.report()[0].value < 0.75  # one sample is enough to live
 
@@ -410,6 +413,10 @@ def test_a_gradient_that_is_nan_has_exploded() -> None:
     with debug.watch(model) as seen:
         (model(torch.ones(4, 3)).mean() * float("nan")).backward()
     assert set(kinds(seen).values()) == {"exploding gradient"}
+    assert (
+        "\n  because one step of that size undoes what was learned; it is nan or inf since backward 1"
+        in str(seen)
+    )
 
 
 @pytest.mark.parametrize(("lr", "kind"), [(100.0, "large updates"), (1e-8, "small updates")])
