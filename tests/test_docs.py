@@ -85,8 +85,14 @@ def apart(tmp_path, monkeypatch):
 @pytest.mark.usefixtures("apart")
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_what_a_page_shows_runs(page):
-    if "gradient_property" in page.read_text(encoding="utf-8"):
-        pytest.importorskip("hypothesis")
+    needed = {
+        "gradient_property": "hypothesis",
+        "matplotlib": "matplotlib",
+        "SummaryWriter": "tensorboardX",
+    }
+    for word, library in needed.items():
+        if word in page.read_text(encoding="utf-8"):
+            pytest.importorskip(library)
     torch.manual_seed(0)
     namespace: dict[str, object] = {"__name__": "__main__"}
     parser = doctest.DocTestParser()

@@ -409,7 +409,8 @@ def _draw_rows(
     axes = figure.subplots(len(rows), 1, sharex=True, squeeze=False)[:, 0]
     for axis, (name, series), column, ends in zip(axes, rows, columns, ranges, strict=True):
         _draw_histograms(axis, column, ends, logarithmic)
-        axis.set_ylabel(name, rotation=0, ha="right", va="center", color=INK, fontsize=9)
+        look = {"rotation": 0, "ha": "right", "va": "center", "fontsize": 9, "labelpad": 8}
+        axis.set_ylabel(name, color=INK, **look)
         last = next(values for values in reversed(series) if values is not None)
         share = np.mean(last == 0) if last.size else 0
         if share:
