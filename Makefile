@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test coverage-page bench lint docs clean
+.PHONY: demo test coverage-page bench lint docs pictures clean
 
 .venv/made:
 	$(PYTHON) -m venv .venv
@@ -41,6 +41,9 @@ lint: .venv/dev
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy -p tinygrad_like
+
+pictures: .venv/docs # those of docs/pictures.md, by what stands there
+	$(BIN)/python docs/make_pictures.py
 
 docs: .venv/docs # to be opened at docs/_build/html/index.html
 	$(BIN)/python -m sphinx --quiet --fail-on-warning --keep-going --doctree-dir docs/_build/doctrees docs docs/_build/html

@@ -129,6 +129,31 @@ class TestPicture:
         assert titles(graph, "operation") == ["multiply", "sum", "add", "tanh"]
         assert titles(graph, "constant") == []
 
+    def test_constants_that_no_rule_needs(self):
+        x, c = torch.tensor(2.0, requires_grad=True), torch.tensor(10.0)
+        graph = viz.draw(x + c)
+        assert [box.lines for box in graph.picture.boxes if box.kind == "constant"] == [
+            ["not kept"]
+        ]
+        graph = viz.draw(lambda: x + c, show_values=True)  # it is seen while it runs
+        assert box_named(graph, "c").lines == ["scalar, float32", "10."]
+        assert titles(viz.draw(x + 1), "constant") == titles(viz.draw(x - c), "constant") == [""]
+        assert titles(viz.draw(lambda: x + 1), "constant") == ["1"]
+        linear = nn.functional.linear(torch.ones(1, 2), torch.ones(3, 2, requires_grad=True))
+        assert len(titles(viz.draw(linear), "constant")) == 1  # there is no bias
+
+    def test_all_values_are_shown(self):
+        x = torch.tensor(3.0, requires_grad=True)
+        y = torch.tensor(2.0, requires_grad=True)
+        graph = viz.draw((x * y + x).tanh().sum(), show_values=True)
+        shown = [box.lines[1:] for box in graph.picture.boxes if box.kind == "result"]
+        assert shown == [["6."], ["9."], ["1."]]
+        z = x * y + x
+        with torch.no_grad():
+            x.mul_(2)  # so the product that was can't be computed again
+        graph = viz.draw(z.tanh(), show_values=True)
+        assert [box.lines[1:] for box in graph.picture.boxes if box.kind == "result"] == [[], []]
+
     def test_several_results(self):
         x = torch.arange(6.0).reshape(3, 2).requires_grad_()
         first, _, third = x.unbind(0)

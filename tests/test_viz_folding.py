@@ -153,6 +153,19 @@ class TestLoops:
         assert toned(rest, "order") == [f"backward 2 to {1 + 299 * 4}"]
 
 
+class TestConstants:
+    def test_of_a_round_what_it_is_given_is_not_shown_with_the_others(self):
+        w = torch.tensor(2.0, requires_grad=True)
+        total, shared = torch.tensor(0.0), torch.tensor(3.0)
+        for i in range(40):
+            own = torch.tensor(float(i))
+            total = total + w * own * shared
+        graph = viz.draw(total)
+        numbers = [i for i, box in enumerate(graph.picture.boxes) if box.title == "39 more alike"]
+        into = {graph.picture.boxes[s].title for s, t in graph.picture.arrows if t in numbers}
+        assert into == {"w", "shared", ""}  # and the sum so far, but not the last `own`
+
+
 class TestModules:
     def test_calls_of_one_module_in_a_loop(self):
         cell = nn.Sequential(nn.Linear(3, 3), nn.Tanh())
@@ -160,9 +173,9 @@ class TestModules:
         with record_modules() as calls:
             for _ in range(20):
                 x = cell(x) + x
-        full = viz.draw(x.sum(), cell, modules=calls)
+        full = viz.draw(x.sum(), cell, modules=calls, depth=9)
         assert boxes(full, "group") == []
-        graph = viz.draw(x.sum(), cell, modules=calls, limit=50)
+        graph = viz.draw(x.sum(), cell, modules=calls)
         assert frames(graph) == ["first of 20 alike", "Sequential", "0: Linear", "1: Tanh"]
         assert titles(graph, "group") == ["19 more alike"]
         assert titles(graph, "parameter") == ["0.weight", "0.bias"]

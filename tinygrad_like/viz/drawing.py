@@ -161,13 +161,15 @@ def _add_boxes(drawing: Drawing, numbers: list[int]) -> None:
         box = picture.boxes[number]
         shape, line, fill, border, width = paint_of(box, look)
         more = {} if width <= 2.0 else {"penwidth": f"{width:g}"}
-        longest = max(map(len, box.lines), default=0)
-        if longest > 32:  # room for fonts that are wider than the one Graphviz knows
-            more["margin"] = f"{0.2 + 0.012 * (longest - 32):.2f},0.06"
+        # Room for fonts that are wider than the one Graphviz knows.
+        longest = max([round(1.3 * len(box.title)), *map(len, box.lines)])
+        room = 0.2 + 0.01 * max(longest - 16, 0)
+        if longest > 16:
+            more["margin"] = f"{room:.2f},0.06"
         if shape == "plain":
             shape, line, border, more = "box", "", "transparent", {"margin": "0.04,0.02"}
         if shape == "box3d":  # its upper edge is within
-            more["margin"] = "0.2,0.12"
+            more["margin"] = f"{room:.2f},0.12"
         if look.name == "print" and box.kind == "parameter":
             more["peripheries"] = "2"
         drawing.node(

@@ -28,7 +28,7 @@ from tinygrad_like.viz.picture import (
     operation_name,
 )
 
-READABLE = 100  # operations, or folded boxes, that a reader can still take in
+READABLE = 60  # operations, or folded boxes, that a reader can still take in
 ROUNDS = 3  # of a loop, to be taken for one
 HIDDEN = 6  # operations that folding must hide, to be worth it
 LONGEST = 1000  # operations, or calls, that a round may have

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Container, Sequence
 from dataclasses import dataclass, field
 from math import prod
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -32,6 +32,9 @@ from tinygrad_like.viz.picture import (
     place,
     written_since,
 )
+
+if TYPE_CHECKING:
+    from tinygrad_like.viz.story import Witness
 
 FEW = 4  # results of one shape that a folded frame hands on: so many are shown as one
 
@@ -229,6 +232,7 @@ class _Builder:
     def _unit(self, members: list[Node], box: Box) -> None:
         """Add the box of an operation or a folded call, its operands before it and results behind."""
         folded = box.kind == "group"
+        rounds = folded and self.picture.clusters[self.fold[members[0]]].round
         own = {*members, *self.within.get(self.fold.get(members[0], -1), ())}
         operands: list[int] = []
         for node in members:
@@ -237,8 +241,13 @@ class _Builder:
                     continue
                 operands.append(self._operand(parent, box.cluster))
             for value in self.facts.constants.get(node, ()):
-                if not folded or id(value) in self.names.inputs:
+                # What each round is given is none of the others' business.
+                known = self.constants if rounds else self.names.inputs
+                if not folded or id(value) in known:
                     operands.append(self._constant(value, box.cluster))
+            for _ in range(0 if folded else self.facts.missing.get(node, 0)):
+                unknown = Box("constant", "", ["not kept"], box.cluster, "no rule needs its value")
+                operands.append(self.picture.add(unknown))
         number = self.picture.add(box)
         for operand in dict.fromkeys(operands) if folded else operands:
             self.picture.join(operand, number)
@@ -286,7 +295,7 @@ class _Builder:
             home = common(self.picture.clusters, [cluster, *self.users.get(key, ())])
             home = None if kind == "output" else home
             box = self._data_box(key, kind, title, shape, home)
-            if self.wanted.results == "edges" and kind != "output":
+            if self.wanted.results == "edges" and kind == "result":
                 box.kind, box.lines[0] = "flow", box.lines[0].partition(",")[0]
             self.data[key] = self.picture.add(box)
             self.picture.join(number, self.data[key])
@@ -299,9 +308,18 @@ def full_picture(
     frames: Sequence[Cluster],
     wanted: Wanted,
     notes: Notes,
+    seen: Witness | None = None,
 ) -> Picture:
-    """Return a picture with a box for every operation, or folded frame, and every piece of data."""
+    """Return a picture with a box for every operation, or folded frame, and every piece of data.
+
+    What was `seen` when the operations ran is known besides what the graph has kept.
+    """
     facts = Facts(nodes, roots)
+    for node in nodes:
+        noted = None if seen is None else seen.of(node)
+        if noted is not None:
+            facts.values |= {(node, i): value for i, value in enumerate(noted[0])}
+            facts.constants[node], facts.missing[node] = noted[1], 0
     if wanted.values:
         from tinygrad_like.viz.story import values_of
 

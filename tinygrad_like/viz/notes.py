@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from textwrap import wrap
 from typing import TYPE_CHECKING
 
 from tinygrad_like.graph import AccumulateGrad, Node
@@ -126,11 +127,15 @@ def _wrapped(formula: str, width: int = 60) -> list[str]:
     """Return a long formula in several lines: what letters stand for has its own."""
     if len(formula) <= width:
         return [formula]
-    lines: list[str] = []
-    for clause in formula.split("; "):
-        lines.append("")
-        for word in clause.split(" "):
-            if len(lines[-1]) + 1 + len(word) > width:
-                lines.append("")
-            lines[-1] += f"{' ' if lines[-1] else ''}{word}"
+    return [line for clause in formula.split("; ") for line in _balanced(clause, width)]
+
+
+def _balanced(text: str, width: int) -> list[str]:
+    """Return a text in as few lines as there must be, of about one length."""
+    lines = wrap(text, width, break_long_words=False)
+    while len(lines) > 1:
+        narrower = wrap(text, width - 1, break_long_words=False)
+        if len(narrower) > len(lines):
+            break
+        lines, width = narrower, width - 1
     return lines

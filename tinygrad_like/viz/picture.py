@@ -231,6 +231,7 @@ class Facts:
         self.types: dict[Key, np.dtype[Any]] = {}
         self.gradients: dict[Key, Any] = {}
         self.constants: dict[Node, list[Any]] = {}
+        self.missing: dict[Node, int] = {}  # how many constants of an operation were not kept
         self.saved: set[Key] = set()  # results that the tape keeps for backward
         for root in roots:
             if root.node is not None:
@@ -256,6 +257,11 @@ class Facts:
 
     def _read_saved(self, node: Node) -> None:
         op = node.op
+        arguments = op.arrays * len(node.parents) if op.variadic else op.arrays
+        self.missing[node] = sum(
+            parent is None and name not in op.saves and name not in op.optional
+            for name, parent in zip(arguments, node.parents, strict=True)
+        )
         for name, saved in zip(op.saves, node.saved or (), strict=True):
             if name == op.variadic:
                 for parent, value in zip(node.parents, saved, strict=True):

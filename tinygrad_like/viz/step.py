@@ -210,7 +210,7 @@ def _state(steps: Sequence[_Step]) -> list[str]:
         found = [step.state[name] for step in steps if step.state.get(name) is not None]
         arrays = [value.array for value in found if isinstance(value, Traced)]
         if arrays and all(a.size == 1 for a in arrays):
-            lines.append(f"{name} {arrays[0].item():g}")
+            lines.append(f"{name} {arrays[0].item():.4g}")
         elif arrays:
             lines.append(f"{name} norm {norm(arrays):.3g}")
         elif found and isinstance(found[0], int | float):

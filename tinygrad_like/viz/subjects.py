@@ -18,7 +18,7 @@ from tinygrad_like.viz.picture import Box, Call, Cluster, Names, Picture, operat
 
 MEANINGS = {
     "operation": "operation",
-    "parameter": "parameter (gets .grad)",
+    "parameter": "parameter",
     "input": "input",
     "constant": "needs no gradient",
     "result": "result",
@@ -48,18 +48,23 @@ def picture_of(
     frame: FrameType | None,
 ) -> Picture:
     """Return the picture of what `draw` was given: see there for the arguments."""
+    from tinygrad_like.viz.story import Witness
+
     if hasattr(subject, "param_groups"):
         from tinygrad_like.viz.step import step_picture
 
         return step_picture(subject, params, Names.of(names, frame), values=wanted.values)
+    seen = Witness()
     if hasattr(subject, "named_modules"):
         known = Names.of(subject if params is None else params, frame)
-        subject, calls = run_module(subject, inputs, known)
+        with seen:
+            subject, calls = run_module(subject, inputs, known)
     elif inputs is not None:
         raise TypeError(f"draw: inputs are for a Module, got {type(subject).__name__}")
     else:
         if callable(subject):
-            subject, calls = _run(subject)
+            with seen:
+                subject, calls = _run(subject)
         known = Names.of(params, frame)
     if not calls and profile is not None:
         calls = profile.modules
@@ -86,7 +91,7 @@ def picture_of(
     if profile is not None:
         notes.captions.append(", ".join(profile.total.lines()))
     frames = frames_of(nodes, calls, known, depth=depth, limit=limit)
-    return _scaled(full_picture(roots, nodes, known, frames, wanted, notes))
+    return _scaled(full_picture(roots, nodes, known, frames, wanted, notes, seen))
 
 
 def _scaled(picture: Picture) -> Picture:
