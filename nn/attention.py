@@ -22,8 +22,9 @@ def _as_added(mask: Any, name: str, d: Any) -> Any:
     if str(mask.dtype) == "torch.bool":
         return zeros(tuple(mask.shape), dtype=d).masked_fill(mask, -math.inf)
     if not mask.is_floating_point():
-        raise AssertionError(
-            f"only bool and floating types of {name} are supported, got {mask.dtype}"
+        raise told(
+            AssertionError,
+            f"only bool and floating types of {name} are supported, got {mask.dtype}",
         )
     return mask
 
@@ -35,25 +36,29 @@ def _check(query: Any, key: Any, value: Any, padding: Any, mask: Any, num_heads:
         RuntimeError: if the numbers of dimensions do not fit.
     """
     if query.dim() not in (2, 3):
-        raise AssertionError(
-            f"query should be unbatched 2D or batched 3D tensor but received {query.dim()}-D query tensor"
+        raise told(
+            AssertionError,
+            f"query should be unbatched 2D or batched 3D tensor but received {query.dim()}-D query tensor",
         )
     batched: bool = query.dim() == 3
     for name, tensor in (("key", key), ("value", value)):
         if tensor.dim() != query.dim():
-            raise AssertionError(
+            raise told(
+                AssertionError,
                 f"expected query, key and value of equally many dimensions, but query is {query.dim()}-D "
-                f"and {name} {tensor.dim()}-D"
+                f"and {name} {tensor.dim()}-D",
             )
     if padding is not None and padding.dim() != query.dim() - 1:
-        raise AssertionError(
-            f"expected key_padding_mask to be {query.dim() - 1}-D, but found {padding.dim()}-D"
+        raise told(
+            AssertionError,
+            f"expected key_padding_mask to be {query.dim() - 1}-D, but found {padding.dim()}-D",
         )
     if mask is not None and mask.dim() not in (2, 3):
-        raise AssertionError(f"expected attn_mask to be 2-D or 3-D, but found {mask.dim()}-D")
+        raise told(AssertionError, f"expected attn_mask to be 2-D or 3-D, but found {mask.dim()}-D")
     if not batched and mask is not None and mask.dim() == 3 and mask.shape[0] != num_heads:
-        raise AssertionError(
-            f"Expected `attn_mask` shape to start with {num_heads} heads but got {tuple(mask.shape)}"
+        raise told(
+            AssertionError,
+            f"Expected `attn_mask` shape to start with {num_heads} heads but got {tuple(mask.shape)}",
         )
     return batched
 
@@ -153,21 +158,25 @@ def multi_head_attention_forward(
     length, batch, embed = query.shape
     head = embed // num_heads
     if embed != embed_dim_to_check:
-        raise AssertionError(
-            f"was expecting embedding dimension of {embed_dim_to_check}, but got {embed}"
+        raise told(
+            AssertionError,
+            f"was expecting embedding dimension of {embed_dim_to_check}, but got {embed}",
         )
     if head * num_heads != embed:
-        raise AssertionError(f"embed_dim {embed} not divisible by num_heads {num_heads}")
+        raise told(AssertionError, f"embed_dim {embed} not divisible by num_heads {num_heads}")
     if key.shape[:2] != value.shape[:2]:
-        raise AssertionError(
+        raise told(
+            AssertionError,
             f"key's sequence and batch dims {tuple(key.shape[:2])} do not match value's "
-            f"{tuple(value.shape[:2])}"
+            f"{tuple(value.shape[:2])}",
         )
     separate = (q_proj_weight, k_proj_weight, v_proj_weight)
     if use_separate_proj_weight and any(w is None for w in separate):
-        raise AssertionError("use_separate_proj_weight is True but a projection weight is None")
+        raise told(
+            AssertionError, "use_separate_proj_weight is True but a projection weight is None"
+        )
     if not use_separate_proj_weight and in_proj_weight is None:
-        raise AssertionError("use_separate_proj_weight is False but in_proj_weight is None")
+        raise told(AssertionError, "use_separate_proj_weight is False but in_proj_weight is None")
     joint = None if use_separate_proj_weight else in_proj_weight
     q, k, v = _projected(query, key, value, joint, separate, in_proj_bias)
 
@@ -203,8 +212,9 @@ def multi_head_attention_forward(
         mask = mask.unsqueeze(0) if mask.dim() == 2 else mask
     if padding is not None:
         if tuple(padding.shape) != (batch, source):
-            raise AssertionError(
-                f"expecting key_padding_mask shape of {(batch, source)}, but got {tuple(padding.shape)}"
+            raise told(
+                AssertionError,
+                f"expecting key_padding_mask shape of {(batch, source)}, but got {tuple(padding.shape)}",
             )
         spread = padding.reshape(batch, 1, 1, source).expand(batch, num_heads, 1, source)
         spread = spread.reshape(batch * num_heads, 1, source)

@@ -7,6 +7,7 @@ from typing import Any, Self
 
 from tinygrad_like import dtypes
 from tinygrad_like.device import check_device
+from tinygrad_like.lines import told
 from tinygrad_like.modes import set_mode, thread_mode
 from tinygrad_like.nn.naming import asked_dtype
 from tinygrad_like.nn.parameter import Parameter, is_lazy
@@ -51,7 +52,7 @@ class Changeable:
             ValueError: if `mode` is not a bool.
         """
         if not isinstance(mode, bool):
-            raise ValueError("training mode is expected to be boolean")
+            raise told(ValueError, "training mode is expected to be boolean")
         self.training = mode
         for module in self.children():
             module.train(mode)
@@ -117,9 +118,10 @@ class Changeable:
         if target is None:
             return self
         if target.kind != "f":
-            raise TypeError(
+            raise told(
+                TypeError,
                 "nn.Module.to only accepts floating point or complex dtypes, but got desired "
-                f"dtype={dtypes.named(target)}"
+                f"dtype={dtypes.named(target)}",
             )
         return self._to_float(dtypes.named(target))
 

@@ -100,8 +100,9 @@ class Module(Hooked, Stateful, Changeable):
             NotImplementedError: if it is not.
         """
         del args, kwargs
-        raise NotImplementedError(
-            f'Module [{type(self).__name__}] is missing the required "forward" function'
+        raise told(
+            NotImplementedError,
+            f'Module [{type(self).__name__}] is missing the required "forward" function',
         )
 
     # ----- Registering ----------------------------------------------------------------------------
@@ -113,12 +114,12 @@ class Module(Hooked, Stateful, Changeable):
         if not isinstance(name, str):
             raise told(TypeError, f"{kind} name should be a string. Got {typename(name)}")
         if hasattr(self, name) and name not in self.__dict__[own]:
-            raise KeyError(f"attribute '{name}' already exists")
+            raise told(KeyError, f"attribute '{name}' already exists")
         if "." in name:
             got = f", got: {name}" if kind == "module" else ""
-            raise KeyError(f'{kind} name can\'t contain "."{got}')
+            raise told(KeyError, f'{kind} name can\'t contain "."{got}')
         if name == "":
-            raise KeyError(f'{kind} name can\'t be empty string ""')
+            raise told(KeyError, f'{kind} name can\'t be empty string ""')
 
     def register_parameter(self, name: str, param: Parameter | None) -> None:
         """Register a parameter, or None where one could be.

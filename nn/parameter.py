@@ -9,6 +9,7 @@ import numpy as np
 from tinygrad_like import dtypes
 from tinygrad_like.device import check_device
 from tinygrad_like.graph import Traced, result_type
+from tinygrad_like.lines import told
 from tinygrad_like.size import Size
 from tinygrad_like.tensor import Tensor
 
@@ -121,9 +122,10 @@ class UninitializedTensorMixin:
     def array(self) -> Any:
         """Nothing yet: asking for it raises a ValueError."""
         name = type(self).__name__
-        raise ValueError(
+        raise told(
+            ValueError,
             f"Attempted to use an uninitialized parameter (a torch.nn.parameter.{name}). Call "
-            "`forward` of its `LazyModule` with a batch to initialize it first."
+            "`forward` of its `LazyModule` with a batch to initialize it first.",
         )
 
     @array.setter
@@ -133,10 +135,11 @@ class UninitializedTensorMixin:
     @property
     def shape(self) -> Size:
         """Not known: asking for it raises a RuntimeError."""
-        raise RuntimeError(
+        raise told(
+            RuntimeError,
             "Can't access the shape of an uninitialized parameter or buffer. This error usually happens "
             "in `load_state_dict` when trying to load an uninitialized parameter into an initialized "
-            "one. Call `forward` to initialize the parameters before accessing their attributes."
+            "one. Call `forward` to initialize the parameters before accessing their attributes.",
         )
 
     @property
@@ -167,9 +170,10 @@ class UninitializedTensorMixin:
         Raises:
             RuntimeError: always.
         """
-        raise RuntimeError(
+        raise told(
+            RuntimeError,
             "Can't share memory on an uninitialized parameter or buffer. Call `forward` to initialize "
-            "the parameters before calling `module.share_memory()`."
+            "the parameters before calling `module.share_memory()`.",
         )
 
     def __repr__(self) -> str:

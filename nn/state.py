@@ -350,7 +350,8 @@ class _Loading:
                 self.load(child, part, inner)
         for hook in module._load_state_dict_post_hooks.values():
             if hook(module, self.keys) is not None:
-                raise AssertionError(
+                raise told(
+                    AssertionError,
                     "Hooks registered with ``register_load_state_dict_post_hook`` are not expected to "
-                    "return new values, if incompatible_keys need to be modified, it should be done inplace."
+                    "return new values, if incompatible_keys need to be modified, it should be done inplace.",
                 )

@@ -456,7 +456,7 @@ def test_messages_name_the_op_and_the_operands():
         RuntimeError, match=r"reshape: input is float32 \(2, 3\): shape '\[4\]' is invalid"
     ):
         x.reshape(4)
-    with pytest.raises(RuntimeError, match=r"concatenate: .*Expected size 3 but got size 2"):
+    with pytest.raises(RuntimeError, match=r"cat: .*Expected size 3 but got size 2"):
         ours.cat([x, ours.ones(2, 2)])
 
 

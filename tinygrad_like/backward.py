@@ -218,8 +218,9 @@ def grad(
     (tensor(2.),)
     """
     if is_grads_batched:
-        raise NotImplementedError(
-            "grad: is_grads_batched=True is not supported; call grad once for each row of grad_outputs"
+        raise told(
+            NotImplementedError,
+            "grad: is_grads_batched=True is not supported; call grad once for each row of grad_outputs",
         )
     if materialize_grads and allow_unused is False:
         raise told(

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from tinygrad_like.lines import told
+
 __all__ = [
     "device_count",
     "empty_cache",
@@ -82,6 +84,7 @@ def set_rng_state_all(new_states: Any) -> None:
         RuntimeError: if a state is given.
     """
     if len(new_states):
-        raise RuntimeError(
-            f"cuda.set_rng_state_all: got {len(new_states)} states, but no GPU is here"
+        raise told(
+            RuntimeError,
+            f"cuda.set_rng_state_all: got {len(new_states)} states, but no GPU is here",
         )

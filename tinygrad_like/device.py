@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from tinygrad_like.lines import told
+
 
 class Device:
     """Where a tensor lives: the CPU.
@@ -17,11 +19,12 @@ class Device:
         if isinstance(type, Device):
             type, index = str(type), None
         if not isinstance(type, str):
-            raise TypeError(f"device(): got {type!r}, expected 'cpu'")
+            raise told(TypeError, f"device(): got {type!r}, expected 'cpu'")
         name, _, number = type.partition(":")
         if name != "cpu":
-            raise RuntimeError(
-                f"device: got {type!r}, expected 'cpu': this framework computes with NumPy on the CPU"
+            raise told(
+                RuntimeError,
+                f"device: got {type!r}, expected 'cpu': this framework computes with NumPy on the CPU",
             )
         self.type: str = name
         self.index: int | None = int(number) if number else index
@@ -86,6 +89,7 @@ def check_layout(name: str, given: Any) -> None:
         TypeError: if it is no layout.
     """
     if given is not None and given is not strided:
-        raise TypeError(
-            f"{name}(): argument 'layout' must be torch.strided, the only layout there is, not {given!r}"
+        raise told(
+            TypeError,
+            f"{name}(): argument 'layout' must be torch.strided, the only layout there is, not {given!r}",
         )

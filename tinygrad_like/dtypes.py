@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from tinygrad_like.lines import told
+
 
 class dtype:
     """The type of a tensor's elements; usable wherever NumPy takes a dtype.
@@ -82,7 +84,7 @@ def of(value: Any) -> np.dtype[Any]:
         return _CANONICAL[np.dtype(value)]
     except (KeyError, TypeError):
         names = ", ".join(_NAMED)
-        raise TypeError(f"dtype: got {value!r}, expected one of {names}") from None
+        raise told(TypeError, f"dtype: got {value!r}, expected one of {names}") from None
 
 
 class _Default:
@@ -113,7 +115,9 @@ def set_default_dtype(d: Any) -> None:
     """
     wanted = of(d)
     if wanted.kind != "f":
-        raise TypeError(f"set_default_dtype: got {named(wanted)}, expected a floating-point dtype")
+        raise told(
+            TypeError, f"set_default_dtype: got {named(wanted)}, expected a floating-point dtype"
+        )
     _default.value = wanted
 
 
@@ -191,7 +195,9 @@ class finfo:
     def __init__(self, type: Any = None) -> None:
         d = default() if type is None else of(type)
         if d.kind != "f":
-            raise TypeError(f"finfo: got {named(d)}, expected a floating-point dtype; use iinfo")
+            raise told(
+                TypeError, f"finfo: got {named(d)}, expected a floating-point dtype; use iinfo"
+            )
         info = np.finfo(d)
         self.dtype = named(d).name
         self.bits = int(info.bits)
@@ -219,7 +225,7 @@ class iinfo:
     def __init__(self, type: Any) -> None:
         d = of(type)
         if d.kind not in "iu":
-            raise TypeError(f"iinfo: got {named(d)}, expected an integer dtype; use finfo")
+            raise told(TypeError, f"iinfo: got {named(d)}, expected an integer dtype; use finfo")
         info = np.iinfo(d)
         self.dtype = named(d).name
         self.bits = int(info.bits)

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_like.graph import Node, Traced, result_type
+from tinygrad_like.lines import told
 from tinygrad_like.modes import set_mode, thread_mode
 from tinygrad_like.stamps import owner, version
 
@@ -40,10 +41,11 @@ class Packed:
         finally:
             set_mode(*former)
         if version(tensor.array) != before:
-            raise RuntimeError(
+            raise told(
+                RuntimeError,
                 "A saved tensor pack hook is modifying its input in place. Tensors provided as input "
                 "to pack hook can not be modified by in-place operations as this can lead to unexpected "
-                "side-effects; write into a clone() instead"
+                "side-effects; write into a clone() instead",
             )
         self._shape = array.shape
 
@@ -60,14 +62,16 @@ class Packed:
         finally:
             set_mode(*former)
         if not isinstance(tensor, Traced):
-            raise TypeError(
+            raise told(
+                TypeError,
                 "Output of saved tensor unpack_hook expected to be a Tensor but got result of type "
-                f"{type(tensor).__name__}"
+                f"{type(tensor).__name__}",
             )
         if tensor.array.shape != self._shape:
-            raise RuntimeError(
+            raise told(
+                RuntimeError,
                 f"Output of saved tensor unpack_hook has shape {tuple(tensor.array.shape)}, but the "
-                f"tensor that was saved has shape {tuple(self._shape)}"
+                f"tensor that was saved has shape {tuple(self._shape)}",
             )
         return tensor.array
 

@@ -12,6 +12,7 @@ from tinygrad_like import dtypes
 from tinygrad_like.device import Device, check_device
 from tinygrad_like.dtypes import set_default_dtype
 from tinygrad_like.graph import Traced
+from tinygrad_like.lines import told
 
 __all__ = [
     "are_deterministic_algorithms_enabled",
@@ -55,9 +56,10 @@ def use_deterministic_algorithms(mode: bool, *, warn_only: bool = False) -> None
     >>> torch.use_deterministic_algorithms(False)
     """
     if not isinstance(mode, bool):
-        raise TypeError(
+        raise told(
+            TypeError,
             "use_deterministic_algorithms(): argument 'mode' (position 1) must be bool, not "
-            f"{type(mode).__name__}"
+            f"{type(mode).__name__}",
         )
     _Told.debug_mode = (1 if warn_only else 2) if mode else 0
 
@@ -85,11 +87,12 @@ def set_deterministic_debug_mode(debug_mode: int | str) -> None:
         TypeError: if it is neither a number nor a name.
     """
     if not isinstance(debug_mode, int | str):
-        raise TypeError(f"debug_mode must be str or int, but got {type(debug_mode)}")
+        raise told(TypeError, f"debug_mode must be str or int, but got {type(debug_mode)}")
     known: Any = _DEBUG_MODES if isinstance(debug_mode, str) else (0, 1, 2)
     if debug_mode not in known:
-        raise RuntimeError(
-            f"invalid value of debug_mode, expected one of {', '.join(map(str, known))}, but got {debug_mode}"
+        raise told(
+            RuntimeError,
+            f"invalid value of debug_mode, expected one of {', '.join(map(str, known))}, but got {debug_mode}",
         )
     _Told.debug_mode = known.index(debug_mode)
 
@@ -106,8 +109,9 @@ def set_float32_matmul_precision(precision: str) -> None:
         ValueError: for another one.
     """
     if precision not in _PRECISIONS:
-        raise ValueError(
-            f"set_float32_matmul_precision: got {precision!r}, expected one of {', '.join(_PRECISIONS)}"
+        raise told(
+            ValueError,
+            f"set_float32_matmul_precision: got {precision!r}, expected one of {', '.join(_PRECISIONS)}",
         )
     _Told.precision = precision
 
@@ -143,9 +147,10 @@ def set_default_tensor_type(t: Any) -> None:
         t = getattr(legacy, t.removeprefix("torch."), None)
     dtype = getattr(t, "dtype", None)
     if not isinstance(dtype, dtypes.dtype) or not dtype.is_floating_point:
-        raise TypeError(
+        raise told(
+            TypeError,
             "set_default_tensor_type: only floating-point types are supported as the default type, such "
-            "as torch.DoubleTensor"
+            "as torch.DoubleTensor",
         )
     set_default_dtype(dtype)
 

@@ -6,6 +6,7 @@ import inspect
 from typing import Any
 
 from tinygrad_like.keywords import Parameters
+from tinygrad_like.lines import told
 from tinygrad_like.nn import functional
 from tinygrad_like.nn.functional import (
     adaptive_max_pool1d_with_indices as adaptive_max_pool1d,
@@ -45,11 +46,13 @@ def _renamed(name: str, *order: str) -> Any:
 
     def renamed(*args: Any, **kwargs: Any) -> Any:
         if len(args) > len(order):
-            raise TypeError(f"{name}() takes {len(order)} positional arguments, got {len(args)}")
+            raise told(
+                TypeError, f"{name}() takes {len(order)} positional arguments, got {len(args)}"
+            )
         given = dict(zip(order, args, strict=False))
         twice = sorted(given.keys() & kwargs.keys())
         if twice:
-            raise TypeError(f"{name}() got several values for argument {twice[0]!r}")
+            raise told(TypeError, f"{name}() got several values for argument {twice[0]!r}")
         given |= kwargs
         for theirs, ours in _OTHERWISE:
             if theirs in given and theirs in order:
@@ -60,15 +63,16 @@ def _renamed(name: str, *order: str) -> Any:
         if "reduction" in order:
             number = given.get("reduction", 0)  # as PyTorch does, whatever its signature says
             if not isinstance(number, int):
-                raise TypeError(
+                raise told(
+                    TypeError,
                     f"{name}(): argument 'reduction' must be int, not {type(number).__name__}; "
-                    "0, 1 and 2 are none, mean and sum"
+                    "0, 1 and 2 are none, mean and sum",
                 )
             given["reduction"] = _REDUCTIONS[number]
         try:
             return function(**given)
         except ValueError as error:  # what is a ValueError there is a RuntimeError here
-            raise RuntimeError(str(error)) from None
+            raise told(RuntimeError, str(error)) from None
 
     renamed.__name__ = renamed.__qualname__ = name
     renamed.__doc__ = f"Return what `nn.functional.{name}` does; some arguments differ."

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Self
 
 from tinygrad_like.autograd.grad_mode import no_grad
+from tinygrad_like.lines import told
 from tinygrad_like.nn import functional as F
 from tinygrad_like.nn import init
 from tinygrad_like.nn.module import Module
@@ -24,7 +25,9 @@ class _Table(Module):
         """Register the table `given`, or a new one."""
         shape = (self.num_embeddings, self.embedding_dim)
         if given is not None and tuple(given.shape) != shape:
-            raise AssertionError("Shape of weight does not match num_embeddings and embedding_dim")
+            raise told(
+                AssertionError, "Shape of weight does not match num_embeddings and embedding_dim"
+            )
         table = empty(shape, device=device, dtype=dtype) if given is None else given
         self.weight = Parameter(table, requires_grad=not freeze)
         if given is None:
@@ -35,7 +38,7 @@ class _Table(Module):
         if index is None:
             return None
         if not -self.num_embeddings <= index < self.num_embeddings:
-            raise AssertionError(f"{name} must be within num_embeddings")
+            raise told(AssertionError, f"{name} must be within num_embeddings")
         return index % self.num_embeddings
 
     def reset_parameters(self) -> None:
@@ -147,7 +150,7 @@ class Embedding(_Table):
             AssertionError: if it is not a matrix.
         """
         if embeddings.ndim != 2:
-            raise AssertionError("Embeddings parameter is expected to be 2-dimensional")
+            raise told(AssertionError, "Embeddings parameter is expected to be 2-dimensional")
         rows, columns = embeddings.shape
         return cls(
             num_embeddings=rows,
@@ -276,7 +279,7 @@ class EmbeddingBag(_Table):
             AssertionError: if it is not a matrix.
         """
         if embeddings.ndim != 2:
-            raise AssertionError("Embeddings parameter is expected to be 2-dimensional")
+            raise told(AssertionError, "Embeddings parameter is expected to be 2-dimensional")
         rows, columns = embeddings.shape
         made = cls(
             num_embeddings=rows,

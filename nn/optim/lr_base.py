@@ -89,10 +89,11 @@ class LRScheduler:
             if last_epoch == -1:
                 group.setdefault("initial_lr", _copy(group["lr"]))
             elif "initial_lr" not in group:
-                raise KeyError(
+                raise told(
+                    KeyError,
                     f"param 'initial_lr' is not specified in param_groups[{index}] when resuming "
                     "scheduler with last_epoch >= 0; load the optimizer's state first, or leave "
-                    "last_epoch at -1 for a fresh run"
+                    "last_epoch at -1 for a fresh run",
                 )
         self.base_lrs = current(optimizer, "initial_lr")
         self.last_epoch = last_epoch

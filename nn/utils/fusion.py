@@ -6,6 +6,7 @@ import copy
 from typing import Any
 
 import tinygrad_like as torch
+from tinygrad_like.lines import told
 from tinygrad_like.nn.parameter import Parameter
 
 __all__ = [
@@ -86,9 +87,9 @@ def fuse_linear_bn_weights(
 
 def _check(layer: Any, bn: Any) -> None:
     if layer.training or bn.training:
-        raise AssertionError("Fusion only for eval!")
+        raise told(AssertionError, "Fusion only for eval!")
     if bn.running_mean is None or bn.running_var is None:
-        raise AssertionError("bn.running_mean and bn.running_var must not be None")
+        raise told(AssertionError, "bn.running_mean and bn.running_var must not be None")
 
 
 def _fuse(layer: Any, bn: Any, dim: int) -> Any:
@@ -138,9 +139,10 @@ def fuse_linear_bn_eval(linear: Any, bn: Any) -> Any:
         AssertionError: if one is in training mode, or they do not fit.
     """
     if bn.num_features not in (linear.out_features, 1):
-        raise AssertionError(
+        raise told(
+            AssertionError,
             "To fuse, linear.out_features == bn.num_features or bn.num_features == 1, got "
-            f"linear.out_features={linear.out_features} and bn.num_features={bn.num_features}"
+            f"linear.out_features={linear.out_features} and bn.num_features={bn.num_features}",
         )
     _check(linear, bn)
     return _fuse(linear, bn, 0)

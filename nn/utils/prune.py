@@ -116,7 +116,7 @@ class BasePruningMethod(ABC):
             AssertionError: if this was not applied to a module.
         """
         if self._tensor_name is None:
-            raise AssertionError(f"Module {module} has to be pruned")
+            raise told(AssertionError, f"Module {module} has to be pruned")
         mask = getattr(module, f"{self._tensor_name}_mask")
         original = getattr(module, f"{self._tensor_name}_orig")
         return mask.to(original.dtype) * original
@@ -142,9 +142,10 @@ class BasePruningMethod(ABC):
         tensor = getattr(module, name)
         scores = tensor if importance_scores is None else importance_scores
         if scores.shape != tensor.shape:
-            raise AssertionError(
+            raise told(
+                AssertionError,
                 f"importance_scores should have the same shape as parameter {name} of {module}, got "
-                f"{tuple(scores.shape)} vs {tuple(tensor.shape)}"
+                f"{tuple(scores.shape)} vs {tuple(tensor.shape)}",
             )
         key, former = _method_of(module, name)
         if former is None:
@@ -176,9 +177,10 @@ class BasePruningMethod(ABC):
         """
         scores = t if importance_scores is None else importance_scores
         if scores.shape != t.shape:
-            raise AssertionError(
+            raise told(
+                AssertionError,
                 "importance_scores should have the same shape as tensor t, got "
-                f"{tuple(scores.shape)} vs {tuple(t.shape)}"
+                f"{tuple(scores.shape)} vs {tuple(t.shape)}",
             )
         mask = torch.ones_like(t) if default_mask is None else default_mask
         return t * self.compute_mask(scores, default_mask=mask)
@@ -292,9 +294,10 @@ class CustomFromMask(BasePruningMethod):
         """
         del t
         if default_mask.shape != self.mask.shape:
-            raise AssertionError(
+            raise told(
+                AssertionError,
                 f"default_mask shape {tuple(default_mask.shape)} must match self.mask shape "
-                f"{tuple(self.mask.shape)}"
+                f"{tuple(self.mask.shape)}",
             )
         return default_mask * self.mask.to(default_mask.dtype)
 

@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from tinygrad_like.graph import AccumulateGrad, Node, Traced, as_tensor, freed, result_type
-from tinygrad_like.lines import here
+from tinygrad_like.lines import here, told
 from tinygrad_like.modes import set_mode, thread_mode
 from tinygrad_like.op import REGISTRY, pick
 from tinygrad_like.reuse import add_up
@@ -44,9 +44,10 @@ class FunctionCtx:
         """
         for position, tensor in enumerate(tensors):
             if tensor is not None and not isinstance(tensor, Traced):
-                raise TypeError(
+                raise told(
+                    TypeError,
                     "save_for_backward can only save variables, but argument "
-                    f"{position} is of type {type(tensor).__name__}; set other values as attributes of ctx"
+                    f"{position} is of type {type(tensor).__name__}; set other values as attributes of ctx",
                 )
         self._to_save = tensors
 
@@ -137,23 +138,26 @@ class FunctionNode(Node):
         while len(parts) > count and parts[-1] is None:
             parts.pop()
         if len(parts) != count:
-            raise RuntimeError(
+            raise told(
+                RuntimeError,
                 f"function {self.name()} returned an incorrect number of gradients (expected {count}, "
                 f"got {len(parts)}): backward returns one for each argument of forward, None where "
-                "there is none"
+                "there is none",
             )
         for position, part in enumerate(parts):
             if part is None:
                 continue
             if not isinstance(part, Traced):
-                raise RuntimeError(
+                raise told(
+                    RuntimeError,
                     f"expected Variable or None (got {type(part).__name__}): {self.name()} returned it "
-                    f"as the gradient of argument {position + 1}"
+                    f"as the gradient of argument {position + 1}",
                 )
             if not self.ctx._arguments[position]:
-                raise RuntimeError(
+                raise told(
+                    RuntimeError,
                     f"function {self.name()} returned a gradient different than None at position "
-                    f"{position + 1}, but the corresponding forward input was not a Variable"
+                    f"{position + 1}, but the corresponding forward input was not a Variable",
                 )
         return parts
 
@@ -167,10 +171,11 @@ class FunctionNode(Node):
         except ValueError:
             fits = False
         if not fits:
-            raise RuntimeError(
+            raise told(
+                RuntimeError,
                 f"Function {self.name()} returned an invalid gradient at index "
                 f"{self.parents.index(parent)} - got {list(g.shape)} but expected shape compatible "
-                f"with {list(shape)}"
+                f"with {list(shape)}",
             )
         return REGISTRY["sum_to"].call(g, shape)
 
@@ -212,16 +217,17 @@ class Function:
             RuntimeError: always.
         """
         del args, kwargs
-        raise RuntimeError(
+        raise told(
+            RuntimeError,
             "Legacy autograd function with non-static forward method is deprecated. Please use "
-            f"new-style autograd function with static forward method: {type(self).__name__}.apply(...)"
+            f"new-style autograd function with static forward method: {type(self).__name__}.apply(...)",
         )
 
     @staticmethod
     def forward(*args: Any, **kwargs: Any) -> Any:
         """Compute the operation; nothing in here is recorded."""
         raise NotImplementedError(
-            "You must implement the forward function for custom autograd.Function."
+            "You must implement the forward function for custom autograd.Function.",
         )
 
     @staticmethod
@@ -234,7 +240,7 @@ class Function:
         """Return the gradient of each argument of `forward`, given those of its results."""
         raise NotImplementedError(
             "You must implement either the backward or vjp method for your custom autograd.Function "
-            "to use it with backward mode AD."
+            "to use it with backward mode AD.",
         )
 
     @staticmethod
@@ -274,9 +280,10 @@ class Function:
         results = list(output) if isinstance(output, tuple) else [output]
         for tensor in ctx._dirty:
             if not any(tensor is result for result in results):
-                raise RuntimeError(
+                raise told(
+                    RuntimeError,
                     "Some elements marked as dirty during the forward method were not returned as "
-                    "output. The inputs that are modified inplace must all be outputs of the Function."
+                    "output. The inputs that are modified inplace must all be outputs of the Function.",
                 )
         if recorded:
             results = cls._record(ctx, args, parents, results, isinstance(output, tuple))
@@ -367,8 +374,9 @@ def _placed(
     differentiable = result.array.dtype.kind == "f" and not any(result is t for t in constant)
     if any(result is t for t in dirty):
         if isinstance(result.node, AccumulateGrad):
-            raise RuntimeError(
-                "a leaf Variable that requires grad has been used in an in-place operation."
+            raise told(
+                RuntimeError,
+                "a leaf Variable that requires grad has been used in an in-place operation.",
             )
         if differentiable:
             adopt(result, node)
@@ -413,8 +421,9 @@ class _Refusal(Node):
     def backward(self, g: Any, saved: tuple[Any, ...], grads: dict[Node, Any]) -> None:
         """Refuse."""
         del g, saved, grads
-        raise RuntimeError(
-            "trying to differentiate twice a function that was marked with @once_differentiable"
+        raise told(
+            RuntimeError,
+            "trying to differentiate twice a function that was marked with @once_differentiable",
         )
 
 

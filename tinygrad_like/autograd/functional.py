@@ -252,8 +252,9 @@ def jacobian(
             [0., 4.]])
     """
     if strategy not in ("forward-mode", "reverse-mode"):
-        raise AssertionError(
-            f"jacobian: strategy is {strategy!r}, expected 'forward-mode' or 'reverse-mode'"
+        raise told(
+            AssertionError,
+            f"jacobian: strategy is {strategy!r}, expected 'forward-mode' or 'reverse-mode'",
         )
     if strict and vectorize:
         raise told(

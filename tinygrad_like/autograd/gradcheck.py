@@ -11,6 +11,7 @@ import numpy as np
 from tinygrad_like.autograd.grad_mode import enable_grad, no_grad
 from tinygrad_like.backward import grad
 from tinygrad_like.graph import Traced, result_type
+from tinygrad_like.lines import told
 
 __all__ = ["GradcheckError", "gradcheck", "gradgradcheck"]
 
@@ -74,7 +75,9 @@ def gradcheck(
         ("check_forward_ad", check_forward_ad),
     ):
         if asked:
-            raise NotImplementedError(f"gradcheck: {name}=True is not supported; leave it out")
+            raise told(
+                NotImplementedError, f"gradcheck: {name}=True is not supported; leave it out"
+            )
     if not check_backward_ad:
         return True
     try:
@@ -100,9 +103,10 @@ def _checked_inputs(inputs: Any) -> list[Any]:
     given = [inputs] if isinstance(inputs, Traced) else list(inputs)
     watched = [i for i, t in enumerate(given) if _is_watched(t)]
     if not watched:
-        raise ValueError(
+        raise told(
+            ValueError,
             "gradcheck expects at least one input tensor to require gradient, but none of them have "
-            "requires_grad=True."
+            "requires_grad=True.",
         )
     for i in watched:
         if given[i].array.dtype != np.float64:
@@ -112,10 +116,11 @@ def _checked_inputs(inputs: Any) -> list[Any]:
                 stacklevel=3,
             )
         if 0 in given[i].array.strides and given[i].array.size > 1:
-            raise RuntimeError(
+            raise told(
+                RuntimeError,
                 f"The {i}th input has a dimension with stride 0. gradcheck only supports inputs that are "
                 "non-overlapping to be able to compute the numerical gradients correctly. You should "
-                "call .contiguous on the input before passing it to gradcheck."
+                "call .contiguous on the input before passing it to gradcheck.",
             )
     return given
 
@@ -346,8 +351,9 @@ def gradgradcheck(
     True
     """
     if check_fwd_over_rev:
-        raise NotImplementedError(
-            "gradgradcheck: check_fwd_over_rev=True is not supported; leave it out"
+        raise told(
+            NotImplementedError,
+            "gradgradcheck: check_fwd_over_rev=True is not supported; leave it out",
         )
     if not check_rev_over_rev:
         return True

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 from tinygrad_like.graph import Node, Pick, Traced
+from tinygrad_like.lines import told
 from tinygrad_like.modes import depart, thread_mode
 
 __all__ = [
@@ -34,8 +35,9 @@ def get_gradient_edge(tensor: Any) -> GradientEdge:
     """
     node = tensor.node if isinstance(tensor, Traced) else None
     if node is None:
-        raise RuntimeError(
-            "It is not possible to get the gradient edge for a Tensor that does not require gradients"
+        raise told(
+            RuntimeError,
+            "It is not possible to get the gradient edge for a Tensor that does not require gradients",
         )
     if isinstance(node, Pick):
         (made_by,) = node.parents
@@ -76,12 +78,13 @@ class saved_tensors_hooks:
     def __enter__(self) -> None:
         for name in ("pack_hook", "unpack_hook"):
             if not callable(getattr(self, name)):
-                raise TypeError(
+                raise told(
+                    TypeError,
                     f"saved_tensors_hooks: {name} must be a function of one argument, got "
-                    f"{type(getattr(self, name)).__name__}"
+                    f"{type(getattr(self, name)).__name__}",
                 )
         if thread_mode.saving_refused is not None:
-            raise RuntimeError(thread_mode.saving_refused)
+            raise told(RuntimeError, thread_mode.saving_refused)
         thread_mode.saving = (*thread_mode.saving, (self.pack_hook, self.unpack_hook))
         depart(1)
 
@@ -122,7 +125,7 @@ def disable_saved_tensors_hooks(error_message: str) -> Iterator[None]:
     RuntimeError: not in here
     """
     if thread_mode.saving:
-        raise RuntimeError(error_message)
+        raise told(RuntimeError, error_message)
     former = thread_mode.saving_refused
     thread_mode.saving_refused = error_message
     try:

@@ -1,7 +1,8 @@
 """What was expected and what to try, by what an error's sentence says.
 
-A row has the pattern that its sentences match and a function that gets the match and the situation. It
-returns lines, none if it has nothing to say. The first row that says something is the one.
+A rule has the patterns of the sentences that it is for; it gets the match and the situation, and returns
+lines, none if it has nothing to say. Where no situation need be looked at, a row of ``advice.txt`` does.
+The first rule or row that says something is the one.
 """
 
 from __future__ import annotations
@@ -10,6 +11,8 @@ import math
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 from tinygrad_like.graph import Traced
@@ -44,7 +47,22 @@ def advice(situation: Situation) -> Lines:
         match = pattern.search(situation.sentence)
         if match and (lines := rule(match, situation)):
             return lines
+    for text, *lines in table():
+        if match := re.search(text, situation.sentence, re.DOTALL):
+            return [match.expand(line) for line in lines]
     return []
+
+
+@cache
+def table() -> list[list[str]]:
+    """Return the rows of ``advice.txt``: a pattern, and the lines for the sentences it matches."""
+    rows: list[list[str]] = []
+    for line in Path(__file__).with_suffix(".txt").read_text(encoding="utf-8").splitlines():
+        if line.startswith("    "):
+            rows[-1].append(line.strip())
+        elif line and not line.startswith("#"):
+            rows.append([line])
+    return rows
 
 
 def _for(*patterns: str) -> Callable[[Any], Any]:
@@ -54,10 +72,6 @@ def _for(*patterns: str) -> Callable[[Any], Any]:
         return rule
 
     return register
-
-
-def _simply(pattern: str, *lines: str) -> None:
-    _ROWS.append((re.compile(pattern, re.DOTALL), lambda *_: list(lines)))
 
 
 def _list(text: str) -> list[int]:
@@ -238,23 +252,6 @@ def _concatenated(match: re.Match[str], situation: Situation) -> Lines:
     return lines
 
 
-_simply(
-    r"stack expects each tensor to be equal size",
-    "expected tensors of one shape, since stack makes a new dimension",
-    "try cat, which joins along a dimension there is, or pad_sequence for sequences",
-)
-_simply(
-    r"view size is not compatible",
-    "expected elements that lie in order in memory, which a transpose or a slice ends",
-    "try reshape(), which copies where it must",
-)
-_simply(
-    r"Expected input batch_size \((\d+)\) to match target batch_size",
-    "expected one target for each sample: input (N, C), target (N,)",
-    "try input.flatten(0, -2) and target.flatten() for sequences (N, L, C) and (N, L)",
-)
-
-
 @_for(r"Target size \((.*)\) must be the same as input size|Using a target size \((.*)\) that is")
 def _target(_: re.Match[str], situation: Situation) -> Lines:
     shapes = situation.shapes()
@@ -263,20 +260,6 @@ def _target(_: re.Match[str], situation: Situation) -> Lines:
     if a == (*b, 1):
         return [*lines, "try input.squeeze(-1) or target.unsqueeze(-1)"]
     return lines
-
-
-_simply(
-    r"Expected more than 1 value per channel when training",
-    "expected a batch, since the statistics are taken over it",
-    "try drop_last=True in the DataLoader, or model.eval() to predict",
-)
-
-
-_simply(
-    r"The expanded size of the tensor .* must match the existing size",
-    "expected equal sizes, or 1 where the tensor is to be repeated without a copy",
-    "try repeat(), which copies, or repeat_interleave()",
-)
 
 
 @_for(r"subscript (\w) has size (\d+) for operand (\d+) .* size (\d+)")
@@ -361,29 +344,6 @@ def _class(match: re.Match[str], situation: Situation) -> Lines:
     return [*lines, f"try {got + 1} outputs in the last layer"]
 
 
-_simply(
-    r"too many indices",
-    "expected at most as many indices as dimensions",
-    "try printing x.shape; None in an index makes a new dimension",
-)
-_simply(r"invalid index of a 0-dim tensor", "expected a tensor with dimensions", "try x.item()")
-_simply(
-    r"The shape of the mask",
-    "expected a mask of the shape of the tensor, or of its first dimensions",
-    "try building the mask from the tensor itself, such as x > 0",
-)
-_simply(r"valid indices \(got float\)", "expected an int", "try // instead of /, or int(...)")
-_simply(
-    r"tensors used as indices must be long|Expected dtype int(32/)?(int)?64 for index",
-    "expected indices as int64",
-    "try index.long()",
-)
-_simply(
-    r"Expected tensor for argument #1 'indices' to have one of",
-    "expected indices as int64: an embedding looks rows up",
-    "try input.long(), or a Linear layer if the input is numbers and not indices",
-)
-
 # ----- Dtypes -------------------------------------------------------------------------------------
 
 
@@ -404,102 +364,8 @@ def _same_dtype(_: re.Match[str], situation: Situation) -> Lines:
     return lines
 
 
-_simply(
-    r"expected target dtype to be Long|expected scalar type Long",
-    "expected classes as int64 (N,), or probabilities (N, C) as floats",
-    "try target.long()",
-)
-_simply(
-    r"result type (\w+) can't be cast",
-    "expected a tensor whose dtype can hold the result",
-    "try x = x.float() before, or the operation without the underscore",
-)
-_simply(r"could not infer output dtype", "expected floating-point numbers", "try x.float().mean()")
-_simply(r"expected BoolTensor for mask", "expected a mask of bools", "try mask.bool(), or mask > 0")
-_simply(
-    r"all elements of input should be between 0 and 1",
-    "expected probabilities",
-    "try binary_cross_entropy_with_logits, which takes scores, or torch.sigmoid(input)",
-)
-_simply(r"must be Tensor, not (list|tuple|int|float)", "expected a tensor", "try torch.tensor(...)")
-_simply(r"must be Tensor, not ndarray", "expected a tensor", "try torch.from_numpy(...)")
-_simply(r"must be Tensor, not NoneType", "expected a tensor", "try a return in what made it")
-_simply(
-    r"[oO]nly Tensors of floating point",
-    "expected floating-point numbers: whole ones have no gradient",
-    "try torch.tensor([1.0, 2.0], requires_grad=True), or .float()",
-)
-_simply(
-    r"expected sequence of length",
-    "expected numbers in equally long rows",
-    "try padding the shorter rows",
-)
-
 # ----- Gradients ----------------------------------------------------------------------------------
 
-_simply(
-    r"backward through the graph a second time",
-    "expected values that the first backward had not used up",
-    "try one backward of the sum of the losses, or detach() what is carried from step to step",
-)
-_simply(
-    r"has been modified by an inplace operation",
-    "expected the value as it was when the operation was recorded",
-    "try y = y + 1 in the place of y += 1, or the optimizer's step after the backward",
-)
-_simply(
-    r"a (view of a )?leaf Variable that requires grad is being used in an in-place",
-    "expected a result of an operation, or a tensor that wants no gradient",
-    "try `with torch.no_grad():` around an update, or x = x + 1",
-)
-_simply(
-    r"does not require grad and does not have a grad_fn",
-    "expected a loss that depends on a tensor with requires_grad=True",
-    "try looking for no_grad(), detach(), .item(), .data or numpy() between parameters and loss",
-)
-_simply(
-    r"grad can be implicitly created only for scalar outputs",
-    "expected one number to start from",
-    "try loss.mean().backward()",
-)
-_simply(
-    r"appears to not have been used in the graph",
-    "expected outputs that were computed from this very tensor",
-    "try looking where it is replaced: after x = x.reshape(...) the name x means another tensor",
-)
-_simply(
-    r"One of the differentiated Tensors does not require grad",
-    "expected tensors that operations were recorded for",
-    "try x.requires_grad_() before the computation",
-)
-_simply(
-    r"Inference tensors cannot be saved",
-    "expected a tensor made outside inference_mode, since a gradient needs its value",
-    "try torch.no_grad() in the place of torch.inference_mode(), or x.clone()",
-)
-_simply(
-    r"Mismatch in shape: grad_output",
-    "expected a gradient of the output's shape",
-    "try torch.ones_like(output)",
-)
-_simply(
-    r"Can't call numpy\(\) on Tensor that requires grad",
-    "expected a tensor that is not part of a graph",
-    "try x.detach().numpy()",
-)
-_simply(
-    r"cannot be converted to Scalar", "expected one element", "try x.tolist(), or x.mean().item()"
-)
-_simply(
-    r"Boolean value of Tensor with more than one value",
-    "expected one element",
-    "try & | ~ in the place of and, or, not; (x == y).all() to compare tensors",
-)
-_simply(
-    r"Only Tensors created explicitly by the user|support the deepcopy protocol",
-    "expected a leaf",
-    "try x.detach().clone()",
-)
 
 # ----- State --------------------------------------------------------------------------------------
 
@@ -537,25 +403,3 @@ def _of_keys(sentence: str) -> Iterator[str]:
 def _keys(kind: str, sentence: str) -> list[str]:
     found = re.search(rf'{kind} key\(s\) in state_dict: ((?:"[^"]*"(?:, )?)*)', sentence)
     return re.findall(r'"([^"]*)"', found[1]) if found else []
-
-
-_simply(
-    r"can't optimize a non-leaf Tensor",
-    "expected parameters, as model.parameters() gives them",
-    "try making the tensor first and calling requires_grad_() last",
-)
-_simply(
-    r"optimizer got an empty parameter list",
-    "expected at least one parameter",
-    "try nn.ModuleList for modules in a list: a module in a plain list is not registered",
-)
-_simply(
-    r"missing the required \"forward\" function",
-    "expected a method forward(self, x)",
-    "try looking at its spelling and its indentation",
-)
-_simply(
-    r"cannot assign \w+ before Module.__init__\(\) call",
-    "expected super().__init__() first",
-    "try super().__init__() as the first line of __init__",
-)

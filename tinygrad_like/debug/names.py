@@ -71,22 +71,21 @@ SPOKEN = {
 
 def called(op: Op, frame: FrameType | None) -> str:
     """Return the name of the innermost public function, from `frame` outwards, that led to an op."""
-    own = True
+    own, usual = True, _THEIRS.get(op.name, op.spoken)
     while frame is not None and internal[frame.f_code.co_filename]:
         name = frame.f_code.co_name
         # What was written out for the op, or is part of it, has its name, which is NumPy's.
         own = own and (name == op.name or frame.f_code.co_qualname.startswith("Op."))
-        if not own and name in _public():
-            return name
+        if not own and name in (public := _public()):
+            return usual if public[name] is public.get(usual) else name  # or an alias
         frame = frame.f_back
-    return _THEIRS.get(op.name, op.spoken)
+    return usual
 
 
 @cache
-def _public() -> frozenset[str]:
+def _public() -> dict[str, object]:
     import tinygrad_like as torch
     from tinygrad_like.tensor import Tensor
 
-    homes = (torch, Tensor, torch.nn.functional, torch.linalg, torch.special)
-    names = {name for home in homes for name in dir(home) if not name.startswith("_")}
-    return frozenset(names - {"apply", "call", "result_type"})
+    homes = (torch.special, torch.linalg, Tensor, torch.nn.functional, torch)
+    return {n: getattr(home, n, None) for home in homes for n in dir(home) if n[0] != "_"}

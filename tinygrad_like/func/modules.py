@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from tinygrad_like.lines import told
 from tinygrad_like.nn.module import Module
 from tinygrad_like.ops.joining import stack
 
@@ -40,16 +41,19 @@ def functional_call(
     tensor([[7.]])
     """
     if not isinstance(module, Module):
-        raise TypeError(f"functional_call: module is {type(module).__name__}, expected a Module")
+        raise told(
+            TypeError, f"functional_call: module is {type(module).__name__}, expected a Module"
+        )
     given = _merged(parameter_and_buffer_dicts)
     known = dict(module.named_parameters(remove_duplicate=False))
     known |= dict(module.named_buffers(remove_duplicate=False))
     if strict:
         missing, unexpected = sorted(known.keys() - given), sorted(given.keys() - known)
         if missing or unexpected:
-            raise RuntimeError(
+            raise told(
+                RuntimeError,
                 f"functional_call: missing key(s): {missing}; unexpected key(s): {unexpected}; give a "
-                "tensor for every parameter and buffer, or strict=False"
+                "tensor for every parameter and buffer, or strict=False",
             )
     if tie_weights:
         given = _tied(known, given)
@@ -78,16 +82,18 @@ def _merged(dicts: Any) -> dict[str, Any]:
     if isinstance(dicts, dict):
         return dict(dicts)
     if not isinstance(dicts, Sequence):
-        raise ValueError(
+        raise told(
+            ValueError,
             "functional_call: expected a dictionary or a sequence of them, got "
-            f"{type(dicts).__name__}"
+            f"{type(dicts).__name__}",
         )
     merged: dict[str, Any] = {}
     for part in dicts:
         repeated = merged.keys() & part.keys()
         if repeated:
-            raise ValueError(
-                f"functional_call: {sorted(repeated)} appear in several dictionaries; give each once"
+            raise told(
+                ValueError,
+                f"functional_call: {sorted(repeated)} appear in several dictionaries; give each once",
             )
         merged |= part
     return merged
@@ -102,9 +108,10 @@ def _tied(known: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
     for group in names.values():
         chosen = [name for name in group if name in given]
         if len({id(given[name]) for name in chosen}) > 1:
-            raise ValueError(
+            raise told(
+                ValueError,
                 f"functional_call: {chosen} are one tied parameter but were given different tensors; give "
-                "one, or tie_weights=False"
+                "one, or tie_weights=False",
             )
         if chosen:
             spread |= dict.fromkeys(group, given[chosen[0]])
@@ -127,20 +134,22 @@ def stack_module_state(models: Any) -> tuple[dict[str, Any], dict[str, Any]]:
     """
     models = list(models)
     if not models:
-        raise RuntimeError("stack_module_state: Expected at least one model, got 0.")
+        raise told(RuntimeError, "stack_module_state: Expected at least one model, got 0.")
     if len({model.training for model in models}) > 1:
-        raise RuntimeError(
-            "stack_module_state: Expected all models to have the same training/eval mode."
+        raise told(
+            RuntimeError,
+            "stack_module_state: Expected all models to have the same training/eval mode.",
         )
     if any(type(model) is not type(models[0]) for model in models):
-        raise RuntimeError("stack_module_state: Expected all models to be of the same class.")
+        raise told(RuntimeError, "stack_module_state: Expected all models to be of the same class.")
     every = [dict(model.named_parameters()) for model in models]
     params = {}
     for name, first in every[0].items():
         tensors = [part[name] for part in every]
         if len({t.requires_grad for t in tensors}) > 1:
-            raise RuntimeError(
-                f"stack_module_state: Expected {name} from each model to have the same .requires_grad"
+            raise told(
+                RuntimeError,
+                f"stack_module_state: Expected {name} from each model to have the same .requires_grad",
             )
         params[name] = stack(tensors).detach().requires_grad_(first.requires_grad)
     kept = [dict(model.named_buffers()) for model in models]

@@ -18,6 +18,7 @@ from tinygrad_like import backward
 from tinygrad_like.autograd.grad_mode import enable_grad
 from tinygrad_like.func.tree import leaves_of, mapped, refilled, same_form
 from tinygrad_like.graph import AccumulateGrad, Node, Traced, reachable, result_type
+from tinygrad_like.lines import told
 from tinygrad_like.ops.joining import stack
 
 Argnums = int | tuple[int, ...]
@@ -31,16 +32,16 @@ def _chosen(args: tuple[Any, ...], argnums: Argnums) -> tuple[Any, ...]:
     """
     positions = (argnums,) if isinstance(argnums, int) else argnums
     if not isinstance(positions, tuple):
-        raise RuntimeError(f"argnums must be int or Tuple[int, ...], got: {type(argnums)}")
+        raise told(RuntimeError, f"argnums must be int or Tuple[int, ...], got: {type(argnums)}")
     if not positions:
-        raise RuntimeError("argnums must be non-empty")
+        raise told(RuntimeError, "argnums must be non-empty")
     if len({p % len(args) if args else p for p in positions}) != len(positions):
-        raise RuntimeError(f"argnums elements must be unique, got {positions}")
+        raise told(RuntimeError, f"argnums elements must be unique, got {positions}")
     for p in positions:
         if not isinstance(p, int):
-            raise RuntimeError(f"argnums must be int or Tuple[int, ...], got: {p!r}")
+            raise told(RuntimeError, f"argnums must be int or Tuple[int, ...], got: {p!r}")
         if not -len(args) <= p < len(args):
-            raise RuntimeError(f"Got argnum={p}, but only {len(args)} positional inputs")
+            raise told(RuntimeError, f"Got argnum={p}, but only {len(args)} positional inputs")
     return tuple(args[p] for p in positions)
 
 
@@ -55,7 +56,7 @@ def _replaced(args: tuple[Any, ...], argnums: Argnums, chosen: Sequence[Any]) ->
 def _fresh(x: Any) -> Any:
     """Return a tensor to differentiate by, in the graph of `x` if it has one."""
     if not isinstance(x, Traced):
-        raise ValueError(f"Thing passed to transform API must be Tensor, got {type(x)}")
+        raise told(ValueError, f"Thing passed to transform API must be Tensor, got {type(x)}")
     tensor: Any = x
     return tensor.view_as(tensor) if x.node is not None else tensor.detach().requires_grad_()
 
@@ -107,8 +108,8 @@ def _tensors(name: str, tree: Any) -> list[Any]:
     leaves = leaves_of(tree)
     for leaf in leaves:
         if not isinstance(leaf, Traced):
-            raise RuntimeError(
-                f"{name}: expected f(*args) to return only tensors, got {type(leaf)}"
+            raise told(
+                RuntimeError, f"{name}: expected f(*args) to return only tensors, got {type(leaf)}"
             )
     return leaves
 
@@ -117,8 +118,9 @@ def _with_aux(name: str, output: Any, has_aux: bool) -> tuple[Any, Any]:
     if not has_aux:
         return output, None
     if not (isinstance(output, tuple) and len(output) == 2):
-        raise RuntimeError(
-            f"{name}: output of function f should be a tuple: (output, aux) if has_aux is True"
+        raise told(
+            RuntimeError,
+            f"{name}: output of function f should be a tuple: (output, aux) if has_aux is True",
         )
     return output
 
@@ -149,13 +151,15 @@ def grad_and_value(
             output = func(*_replaced(args, argnums, level.primals), **kwargs)
             output, aux = _with_aux(name, output, has_aux)
             if not isinstance(output, Traced):
-                raise RuntimeError(
-                    f"{name}: Expected f(*args) to return a Tensor, got {type(output)}"
+                raise told(
+                    RuntimeError,
+                    f"{name}: Expected f(*args) to return a Tensor, got {type(output)}",
                 )
             if output.array.ndim:
-                raise RuntimeError(
+                raise told(
+                    RuntimeError,
                     f"{name}: Expected f(*args) to return a scalar Tensor, got tensor with "
-                    f"{output.array.ndim} dims. Maybe you wanted to use the vjp or jacrev APIs instead?"
+                    f"{output.array.ndim} dims. Maybe you wanted to use the vjp or jacrev APIs instead?",
                 )
             found = level.gradients([output], [None])
             slopes = level.cut(refilled(level.primals, found))
@@ -212,9 +216,10 @@ def vjp(func: Callable[..., Any], *primals: Any, has_aux: bool = False) -> Any:
     def pull(cotangents: Any, retain_graph: bool = True, create_graph: bool | None = None) -> Any:
         del retain_graph, create_graph
         if not same_form(output, cotangents):
-            raise RuntimeError(
+            raise told(
+                RuntimeError,
                 f"{name}: expected cotangents of the same structure as the output, got "
-                f"{type(cotangents).__name__}"
+                f"{type(cotangents).__name__}",
             )
         with enable_grad():
             found = level.gradients(outputs, leaves_of(cotangents))
@@ -252,7 +257,7 @@ def jacrev(
             [0., 1.]])
     """
     if chunk_size is not None and chunk_size <= 0:
-        raise ValueError("jacrev: `chunk_size` should be greater than 0.")
+        raise told(ValueError, "jacrev: `chunk_size` should be greater than 0.")
 
     @wraps(func)
     def run(*args: Any, **kwargs: Any) -> Any:

@@ -21,7 +21,7 @@ from tinygrad_like.autograd.graph import saved_tensors_hooks
 from tinygrad_like.backward import backward
 from tinygrad_like.dtypes import named
 from tinygrad_like.graph import Traced, result_type
-from tinygrad_like.lines import Line, describe, here
+from tinygrad_like.lines import Line, describe, here, told
 from tinygrad_like.modes import thread_mode
 from tinygrad_like.random import fork_rng, get_rng_state, set_rng_state
 from tinygrad_like.saving import Packed
@@ -133,8 +133,9 @@ def checkpoint(
         )
     _refuse_keywords(kwargs)
     if context_fn is not noop_context_fn or debug is not False:
-        raise ValueError(
-            "Passing `context_fn` or `debug` is only supported when use_reentrant=False."
+        raise told(
+            ValueError,
+            "Passing `context_fn` or `debug` is only supported when use_reentrant=False.",
         )
     return CheckpointFunction.apply(function, preserve, *args)
 
@@ -169,8 +170,9 @@ def checkpoint_sequential(
     chain = list(functions.children() if hasattr(functions, "children") else functions)
     size = len(chain) // segments
     if not size:
-        raise ValueError(
-            f"checkpoint_sequential: {len(chain)} functions can't be cut into {segments} segments"
+        raise told(
+            ValueError,
+            f"checkpoint_sequential: {len(chain)} functions can't be cut into {segments} segments",
         )
     last = size * (segments - 1)
     for start in range(0, last, size):
@@ -204,7 +206,7 @@ def _as_ever(name: str) -> bool:
 
 def _refuse_keywords(kwargs: dict[str, Any]) -> None:
     if kwargs:
-        raise ValueError(f"Unexpected keyword arguments: {','.join(kwargs)}")
+        raise told(ValueError, f"Unexpected keyword arguments: {','.join(kwargs)}")
 
 
 @contextlib.contextmanager
@@ -234,8 +236,9 @@ def detach_variable(inputs: tuple[Any, ...]) -> tuple[Any, ...]:
         RuntimeError: if `inputs` is not a tuple.
     """
     if not isinstance(inputs, tuple):
-        raise RuntimeError(
-            f"Only tuple of tensors is supported. Got Unsupported input type: {type(inputs).__name__}"
+        raise told(
+            RuntimeError,
+            f"Only tuple of tensors is supported. Got Unsupported input type: {type(inputs).__name__}",
         )
     return tuple(_leaf(value) if isinstance(value, Traced) else value for value in inputs)
 
@@ -269,10 +272,11 @@ class CheckpointFunction(Function):
                 the ``.grad`` of every leaf the function uses; and if no result requires a gradient.
         """
         if thread_mode.targeted:
-            raise RuntimeError(
+            raise told(
+                RuntimeError,
                 "When use_reentrant=True, torch.utils.checkpoint is incompatible with .grad() or "
                 "passing an `inputs` parameter to .backward(). To resolve this error, you can either "
-                "set use_reentrant=False, or call .backward() without passing the `inputs` argument."
+                "set use_reentrant=False, or call .backward() without passing the `inputs` argument.",
             )
         tensors = ctx.saved_tensors
         inputs = detach_variable(
@@ -291,8 +295,9 @@ class CheckpointFunction(Function):
             if isinstance(output, Traced) and output.node is not None
         ]
         if not pairs:
-            raise RuntimeError(
-                "none of output has requires_grad=True, this checkpoint() is not necessary"
+            raise told(
+                RuntimeError,
+                "none of output has requires_grad=True, this checkpoint() is not necessary",
             )
         backward([output for output, _ in pairs], [grad for _, grad in pairs])
         found = [None if t is None else v.grad for v, t in zip(inputs, tensors, strict=True)]
@@ -492,10 +497,11 @@ def _checkpoint_by_hooks(
 ) -> Any:
     debug = debug if _Settings.debug is None else _Settings.debug
     if debug and context_fn is not noop_context_fn:
-        raise ValueError("debug=True is incompatible with non-default context_fn")
+        raise told(ValueError, "debug=True is incompatible with non-default context_fn")
     if determinism_check not in ("default", "none"):
-        raise ValueError(
-            "determinism_check should be one of ['default', 'none'], but got " + determinism_check
+        raise told(
+            ValueError,
+            "determinism_check should be one of ['default', 'none'], but got " + determinism_check,
         )
     around, around_again = context_fn()
     if not thread_mode.grad:
@@ -514,9 +520,10 @@ def _checkpoint_by_hooks(
         result = function(*args, **kwargs)
         call.returned = True
     if not call.returned:
-        raise RuntimeError(
+        raise told(
+            RuntimeError,
             "torch.utils.checkpoint: the forward context provided by context_fn suppressed an "
             "exception raised during the checkpointed forward. This is not supported because "
-            "checkpoint cannot return a value for a failed forward."
+            "checkpoint cannot return a value for a failed forward.",
         )
     return result

@@ -10,6 +10,7 @@ import numpy as np
 
 from tinygrad_like import dtypes
 from tinygrad_like.graph import result_type
+from tinygrad_like.lines import told
 from tinygrad_like.ops.joining import stack
 from tinygrad_like.tensor import Tensor
 
@@ -74,7 +75,7 @@ def default_collate(batch: Any) -> Any:
         return type(first)(*(default_collate(column) for column in zip(*batch, strict=False)))
     if isinstance(first, Sequence):
         if any(len(item) != len(first) for item in batch):
-            raise RuntimeError("each element in list of batch should be of equal size")
+            raise told(RuntimeError, "each element in list of batch should be of equal size")
         columns = [default_collate(column) for column in zip(*batch, strict=True)]
         return columns if isinstance(first, tuple) else _like_sequence(first, columns)
     raise _refusal(type(first))

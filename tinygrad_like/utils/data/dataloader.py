@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from itertools import repeat
 from typing import Any, Generic, TypeVar
 
+from tinygrad_like.lines import told
 from tinygrad_like.utils.data.collate import default_collate, default_convert
 from tinygrad_like.utils.data.dataset import Dataset, IterableDataset
 from tinygrad_like.utils.data.fetching import Fetcher, StreamFetcher
@@ -105,23 +106,26 @@ class DataLoader(Generic[T_co]):
             given = {"shuffle": shuffle or None, "sampler": sampler, "batch_sampler": batch_sampler}
             for name, value in given.items():
                 if value is not None:
-                    raise ValueError(
+                    raise told(
+                        ValueError,
                         f"DataLoader with IterableDataset: expected unspecified {name} option, but "
-                        f"got {name}={value}"
+                        f"got {name}={value}",
                     )
         if sampler is not None and shuffle:
-            raise ValueError("sampler option is mutually exclusive with shuffle")
+            raise told(ValueError, "sampler option is mutually exclusive with shuffle")
         if batch_sampler is not None:
             if batch_size != 1 or shuffle or sampler is not None or drop_last:
-                raise ValueError(
+                raise told(
+                    ValueError,
                     "batch_sampler option is mutually exclusive with batch_size, shuffle, sampler, "
-                    "and drop_last"
+                    "and drop_last",
                 )
             batch_size = None
         elif batch_size is None and drop_last:
-            raise ValueError(
+            raise told(
+                ValueError,
                 "batch_size=None option disables auto-batching and is mutually exclusive with "
-                "drop_last"
+                "drop_last",
             )
         if sampler is None:
             if self._is_stream:
@@ -157,8 +161,9 @@ class DataLoader(Generic[T_co]):
     def __setattr__(self, name: str, value: Any) -> None:
         fixed = ("batch_size", "batch_sampler", "sampler", "drop_last", "dataset")
         if self._made and name in (*fixed, "persistent_workers"):
-            raise ValueError(
-                f"{name} attribute should not be set after {type(self).__name__} is initialized"
+            raise told(
+                ValueError,
+                f"{name} attribute should not be set after {type(self).__name__} is initialized",
             )
         super().__setattr__(name, value)
 
@@ -216,14 +221,15 @@ def _check_workers(
     multiprocessing_context: Any,
 ) -> None:
     if num_workers < 0:
-        raise ValueError(
-            "num_workers option should be non-negative; use num_workers=0 to disable multiprocessing."
+        raise told(
+            ValueError,
+            "num_workers option should be non-negative; use num_workers=0 to disable multiprocessing.",
         )
     if timeout < 0:
-        raise ValueError("timeout option should be non-negative")
+        raise told(ValueError, "timeout option should be non-negative")
     if num_workers > 0:
         if prefetch_factor is not None and prefetch_factor <= 0:
-            raise ValueError("prefetch_factor option should be positive")
+            raise told(ValueError, "prefetch_factor option should be positive")
         if multiprocessing_context is not None:
             from tinygrad_like.utils.data.pool import context_of
 
@@ -238,18 +244,22 @@ def _check_workers(
             )
         return
     if timeout != 0:
-        raise ValueError(f"DataLoader: timeout={timeout} needs num_workers > 0; leave it at 0")
+        raise told(
+            ValueError, f"DataLoader: timeout={timeout} needs num_workers > 0; leave it at 0"
+        )
     if prefetch_factor is not None:
-        raise ValueError(
+        raise told(
+            ValueError,
             "prefetch_factor option could only be specified in multiprocessing."
-            "let num_workers > 0 to enable multiprocessing, otherwise set prefetch_factor to None."
+            "let num_workers > 0 to enable multiprocessing, otherwise set prefetch_factor to None.",
         )
     if persistent_workers:
-        raise ValueError("persistent_workers option needs num_workers > 0")
+        raise told(ValueError, "persistent_workers option needs num_workers > 0")
     if multiprocessing_context is not None:
-        raise ValueError(
+        raise told(
+            ValueError,
             "multiprocessing_context can only be used with multi-process loading (num_workers > 0), "
-            f"but got num_workers={num_workers}"
+            f"but got num_workers={num_workers}",
         )
 
 

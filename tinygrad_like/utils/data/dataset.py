@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import accumulate, pairwise
 from typing import Any, Generic, TypeVar
 
+from tinygrad_like.lines import told
 from tinygrad_like.ops.random import randperm
 from tinygrad_like.tensor import Tensor
 
@@ -23,7 +24,7 @@ class Dataset(Generic[T_co]):
     """
 
     def __getitem__(self, index: Any) -> T_co:
-        raise NotImplementedError("Subclasses of Dataset should implement __getitem__.")
+        raise told(NotImplementedError, "Subclasses of Dataset should implement __getitem__.")
 
     def __add__(self, other: Dataset[Any]) -> Any:
         return ConcatDataset([self, other])
@@ -53,7 +54,7 @@ class TensorDataset(Dataset[tuple[Tensor, ...]]):
 
     def __init__(self, *tensors: Tensor) -> None:
         if any(tensor.array.shape[0] != tensors[0].array.shape[0] for tensor in tensors):
-            raise AssertionError("Size mismatch between tensors")
+            raise told(AssertionError, "Size mismatch between tensors")
         self.tensors = tensors
 
     def __getitem__(self, index: Any) -> tuple[Tensor, ...]:
@@ -72,17 +73,18 @@ class StackDataset(Dataset[Any]):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         if args and kwargs:
-            raise ValueError(
+            raise told(
+                ValueError,
                 "Supported either ``tuple``- (via ``args``) or``dict``- (via ``kwargs``) like "
-                "input/output, but both types are given."
+                "input/output, but both types are given.",
             )
         if not args and not kwargs:
-            raise ValueError("At least one dataset should be passed")
+            raise told(ValueError, "At least one dataset should be passed")
         self.datasets: Any = args or kwargs
         lengths = [len(dataset) for dataset in (args or kwargs.values())]
         self._length = lengths[0]
         if any(length != self._length for length in lengths):
-            raise ValueError("Size mismatch between datasets")
+            raise told(ValueError, "Size mismatch between datasets")
 
     def __getitem__(self, index: Any) -> Any:
         if isinstance(self.datasets, dict):
@@ -103,8 +105,9 @@ class StackDataset(Dataset[Any]):
     def _column(dataset: Any, indices: list[int]) -> list[Any]:
         items = items_of(dataset, indices)
         if len(items) != len(indices):
-            raise ValueError(
-                f"Nested dataset's output size mismatch. Expected {len(indices)}, got {len(items)}"
+            raise told(
+                ValueError,
+                f"Nested dataset's output size mismatch. Expected {len(indices)}, got {len(items)}",
             )
         return items
 
@@ -122,9 +125,9 @@ class ConcatDataset(Dataset[T_co]):
     def __init__(self, datasets: Iterable[Dataset[Any]]) -> None:
         self.datasets: list[Any] = list(datasets)
         if not self.datasets:
-            raise AssertionError("datasets should not be an empty iterable")
+            raise told(AssertionError, "datasets should not be an empty iterable")
         if any(isinstance(dataset, IterableDataset) for dataset in self.datasets):
-            raise AssertionError("ConcatDataset does not support IterableDataset")
+            raise told(AssertionError, "ConcatDataset does not support IterableDataset")
         self.cumulative_sizes = list(accumulate(len(dataset) for dataset in self.datasets))
 
     def __len__(self) -> int:
@@ -133,7 +136,7 @@ class ConcatDataset(Dataset[T_co]):
     def __getitem__(self, idx: int) -> Any:
         if idx < 0:
             if -idx > len(self):
-                raise ValueError("absolute value of index should not exceed dataset length")
+                raise told(ValueError, "absolute value of index should not exceed dataset length")
             idx += len(self)
         which = bisect_right(self.cumulative_sizes, idx)
         return self.datasets[which][idx - (self.cumulative_sizes[which - 1] if which else 0)]
@@ -152,7 +155,7 @@ class ChainDataset(IterableDataset[T_co]):
     def _streams(self) -> Iterator[Any]:
         for dataset in self.datasets:
             if not isinstance(dataset, IterableDataset):
-                raise AssertionError("ChainDataset only supports IterableDataset")
+                raise told(AssertionError, "ChainDataset only supports IterableDataset")
             yield dataset
 
     def __iter__(self) -> Iterator[Any]:
@@ -170,10 +173,11 @@ class Subset(Dataset[T_co]):
         kind = type(self)
         overrides = kind.__getitem__ is not Subset.__getitem__
         if overrides and kind.__getitems__ is Subset.__getitems__:
-            raise NotImplementedError(
+            raise told(
+                NotImplementedError,
                 f"{kind.__name__} overrides __getitem__ but not __getitems__. When subclassing Subset "
                 "and overriding __getitem__, you must also override __getitems__ to ensure DataLoader "
-                "works correctly with your custom logic."
+                "works correctly with your custom logic.",
             )
         self.dataset: Any = dataset
         self.indices = indices
@@ -219,7 +223,7 @@ def random_split(
         sizes = []
         for index, fraction in enumerate(lengths):
             if fraction < 0 or fraction > 1:
-                raise ValueError(f"Fraction at index {index} is not between 0 and 1")
+                raise told(ValueError, f"Fraction at index {index} is not between 0 and 1")
             sizes.append(math.floor(count * fraction))
         for index in range(count - sum(sizes)):
             sizes[index % len(sizes)] += 1
@@ -231,7 +235,9 @@ def random_split(
                 )
         lengths = sizes
     if sum(lengths) != count:
-        raise ValueError("Sum of input lengths does not equal the length of the input dataset!")
+        raise told(
+            ValueError, "Sum of input lengths does not equal the length of the input dataset!"
+        )
     order = randperm(count, generator=generator).tolist()
     bounds = pairwise(accumulate(lengths, initial=0))
     return [Subset(dataset, order[start:stop]) for start, stop in bounds]

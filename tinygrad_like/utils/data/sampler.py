@@ -10,6 +10,7 @@ import numpy as np
 
 from tinygrad_like import dtypes
 from tinygrad_like.graph import as_array, result_type
+from tinygrad_like.lines import told
 from tinygrad_like.ops.creation import empty
 from tinygrad_like.ops.random import multinomial, randint, randperm
 from tinygrad_like.random import Generator
@@ -68,13 +69,15 @@ class RandomSampler(Sampler[int]):
         self._num_samples = num_samples
         self.generator = generator
         if not isinstance(replacement, bool):
-            raise TypeError(
-                f"replacement should be a boolean value, but got replacement={replacement}"
+            raise told(
+                TypeError,
+                f"replacement should be a boolean value, but got replacement={replacement}",
             )
         if not isinstance(self.num_samples, int) or self.num_samples <= 0:
-            raise ValueError(
+            raise told(
+                ValueError,
                 "num_samples should be a positive integer value, but got "
-                f"num_samples={self.num_samples}"
+                f"num_samples={self.num_samples}",
             )
 
     @property
@@ -138,17 +141,20 @@ class WeightedRandomSampler(Sampler[int]):
         generator: Any = None,
     ) -> None:
         if not isinstance(num_samples, int) or isinstance(num_samples, bool) or num_samples <= 0:
-            raise ValueError(
-                f"num_samples should be a positive integer value, but got num_samples={num_samples}"
+            raise told(
+                ValueError,
+                f"num_samples should be a positive integer value, but got num_samples={num_samples}",
             )
         if not isinstance(replacement, bool):
-            raise ValueError(
-                f"replacement should be a boolean value, but got replacement={replacement}"
+            raise told(
+                ValueError,
+                f"replacement should be a boolean value, but got replacement={replacement}",
             )
         array = np.asarray(as_array(weights), np.float64)
         if array.ndim != 1:
-            raise ValueError(
-                f"weights should be a 1d sequence but given weights have shape {tuple(array.shape)}"
+            raise told(
+                ValueError,
+                f"weights should be a 1d sequence but given weights have shape {tuple(array.shape)}",
             )
         self.weights = result_type.make(array)
         self.num_samples = num_samples
@@ -195,13 +201,15 @@ class DistributedSampler(Sampler[int]):
         drop_last: bool = False,
     ) -> None:
         if num_replicas is None or rank is None:
-            raise RuntimeError(
+            raise told(
+                RuntimeError,
                 "Requires distributed package to be available: DistributedSampler can't ask for "
-                "num_replicas and rank here; give both"
+                "num_replicas and rank here; give both",
             )
         if not 0 <= rank < num_replicas:
-            raise ValueError(
-                f"Invalid rank {rank}, rank should be in the interval [0, {num_replicas - 1}]"
+            raise told(
+                ValueError,
+                f"Invalid rank {rank}, rank should be in the interval [0, {num_replicas - 1}]",
             )
         self.dataset = dataset
         self.num_replicas = num_replicas
@@ -251,11 +259,14 @@ class BatchSampler(Sampler[list[int]]):
 
     def __init__(self, sampler: Iterable[Any], batch_size: int, drop_last: bool) -> None:
         if not isinstance(batch_size, int) or isinstance(batch_size, bool) or batch_size <= 0:
-            raise ValueError(
-                f"batch_size should be a positive integer value, but got batch_size={batch_size}"
+            raise told(
+                ValueError,
+                f"batch_size should be a positive integer value, but got batch_size={batch_size}",
             )
         if not isinstance(drop_last, bool):
-            raise ValueError(f"drop_last should be a boolean value, but got drop_last={drop_last}")
+            raise told(
+                ValueError, f"drop_last should be a boolean value, but got drop_last={drop_last}"
+            )
         self.sampler: Any = sampler
         self.batch_size = batch_size
         self.drop_last = drop_last
