@@ -667,3 +667,7 @@ def test_generated_code_of_one_operand_does_what_apply_does(name: str) -> None:
         fast, slow = both_ways(name, [x])
         assert_close(fast.detach(), slow.detach(), rtol=0, atol=0)
         assert (fast.node is None) == (slow.node is None)
+
+
+def test_a_backward_of_no_tensors_does_nothing() -> None:
+    assert ours.autograd.backward([]) is None

@@ -117,6 +117,16 @@ def _show(outputs: Sequence[Any]) -> None:
             look.see(outputs)
 
 
+def _look_for_pairs(root: Any) -> None:
+    """Have a trap told of if a loss is the sum of a matrix that was most likely to be a vector."""
+    if root.label in _SCALINGS:
+        root = root.parents[0] or root.parents[1]
+    if root.label in _SUMS and len(root.parents[0].shape) == 2:
+        from tinygrad_like.debug.losses import see_sum
+
+        see_sum(root)
+
+
 def backward(
     tensors: Any,
     grad_tensors: Any = None,
@@ -150,13 +160,8 @@ def backward(
             _show(outputs)
         lost.clear()
         _run(outputs, gradients, retain_graph, create_graph, None)
-        root = outputs[0].node
-        if root.label in _SCALINGS:
-            root = root.parents[0] or root.parents[1]
-        if root.label in _SUMS and len(root.parents[0].shape) == 2:
-            from tinygrad_like.debug.losses import see_sum
-
-            see_sum(root)
+        if outputs:
+            _look_for_pairs(outputs[0].node)
         return
     wanted = _sequence(inputs)
     if not wanted:
