@@ -50,6 +50,13 @@ def _block(visitor: Any, node: nodes.math_block) -> None:
     raise nodes.SkipNode
 
 
+def _describe(app: Sphinx, doctree: nodes.document, name: str) -> None:
+    """Give pictures that cells show words for those who can't see them, unless they have some."""
+    del app, name
+    for image in doctree.findall(nodes.image):
+        image.setdefault("alt", "what the code above shows")
+
+
 def _check(app: Sphinx, error: Exception | None) -> None:
     if error is None and app.builder.format == "html":
         found = list(fetched(Path(app.outdir)))
@@ -58,7 +65,8 @@ def _check(app: Sphinx, error: Exception | None) -> None:
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
-    """Register the formulas and the check."""
+    """Register the formulas, the words and the check."""
     app.add_html_math_renderer("mathml", (_inline, None), (_block, None))
+    app.connect("doctree-resolved", _describe)
     app.connect("build-finished", _check)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -16,6 +16,7 @@ import warnings
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 import pytest
 
 import tinygrad_like as torch
@@ -122,6 +123,48 @@ def test_what_a_page_shows_runs(page):
             value()
     if complaints:
         pytest.fail("".join(complaints), pytrace=False)
+
+
+# ----- Classes that run on PyTorch too ------------------------------------------------------------
+
+OWN = ("tinygrad_like.op import", "tinygrad_like.testing", "@op(", "@elementwise")  # what PyTorch has not
+
+
+def written_for(name):
+    """Return what the page defines in PyTorch's own ways, with `name` imported as torch."""
+    namespace = {"np": np, "__name__": name}
+    for block in blocks(DOCS / "extending.md"):
+        if block.kind == "python" and not any(own in block.text for own in OWN):
+            text = block.text.replace("tinygrad_like", name)
+            exec(compile(f"import {name} as torch\n{text}", "extending.md", "exec"), namespace)
+    return namespace
+
+
+def test_what_the_page_writes_runs_on_pytorch_with_the_same_results():
+    theirs = pytest.importorskip("torch")
+    found = []
+    for framework, page in ((torch, written_for("tinygrad_like")), (theirs, written_for("torch"))):
+        x = framework.tensor([-1.0, 0.5, 3.0], requires_grad=True)
+        y = page["LogCosh"].apply(x)
+        y.sum().backward()
+        framework.manual_seed(0)
+        layer = page["Gated"](3, 2)
+        gated = layer(framework.randn(5, 3))
+        w, loss = page["train"](lambda params, page=page: page["Lion"](params, lr=0.01), steps=50)
+        optimizer = framework.optim.SGD([framework.zeros(1)], lr=0.8)
+        schedule = page["Warmup"](optimizer, steps=4)
+        rates = []
+        for _ in range(8):
+            optimizer.step()
+            schedule.step()
+            rates.append(schedule.get_last_lr()[0])
+        arrays = [t.detach().numpy() for t in (y, x.grad, gated, w)]
+        found.append((arrays, loss, rates, sorted(layer.state_dict())))
+    (ours, *rest), (pytorchs, *others) = found
+    for here, there in zip(ours, pytorchs, strict=True):
+        np.testing.assert_allclose(here, there, rtol=1e-5, atol=1e-6)
+    assert rest[0] == pytest.approx(others[0], rel=1e-4)
+    assert rest[1:] == others[1:]
 
 
 def test_pages_have_examples_and_quotations():
