@@ -3,6 +3,9 @@
 const SVG = $("graph").namespaceURI;
 const view = { x: 0, y: 0, scale: 1 };
 const picture = { items: new Map(), arrows: [], frames: [], width: 0, height: 0 };
+const screen = { width: 0, height: 0 }; // of the graph; to ask for it makes the browser lay out at once
+new ResizeObserver(([entry]) => Object.assign(screen, { width: entry.contentRect.width, height: entry.contentRect.height })).observe($("graph"));
+Object.assign(screen, { width: $("graph").clientWidth, height: $("graph").clientHeight });
 const choice = { key: null, active: null }; // what is chosen; what the keyboard stands on
 let sideways = false;
 
@@ -49,7 +52,7 @@ function redraw() {
   for (const item of picture.items.values()) {
     const rows = (item.rows = rowsOf(item));
     const side = rows.side ? width(rows.side, "11px") + 14 : 0;
-    item.width = Math.ceil(Math.max(36, width(rows.name, "600 12px") + side, width(rows.value, "11px"), width(rows.room, "600 11px"))) + 22;
+    item.width = even(Math.max(36, width(rows.name, "600 12px") + side, width(rows.value, "11px"), width(rows.room, "600 11px")) + 22);
     item.height = 26 + (rows.value ? 16 : 0) + (rows.grad ? 16 : 0);
   }
   for (const arrow of picture.arrows) arrow.label = passes(arrow);
@@ -83,6 +86,15 @@ function curve(points) {
     path += next ? `Q${point.x.toFixed(1)} ${point.y.toFixed(1)} ${end.x.toFixed(1)} ${end.y.toFixed(1)}` : `L${end.x.toFixed(1)} ${end.y.toFixed(1)}`;
   });
   return path;
+}
+
+/** The point half the way along points. */
+function middle(points) {
+  const lengths = points.slice(1).map((point, i) => Math.hypot(point.x - points[i].x, point.y - points[i].y));
+  let left = lengths.reduce((sum, length) => sum + length, 0) / 2;
+  const i = lengths.findIndex((length) => (left -= length) <= 0);
+  const part = 1 + left / (lengths[i] || 1);
+  return { x: points[i].x + part * (points[i + 1].x - points[i].x), y: points[i].y + part * (points[i + 1].y - points[i].y) };
 }
 
 function paint() {
@@ -124,8 +136,9 @@ function paintItem(item) {
   const { rows, width: w, height: h } = item;
   const kind = item.group ? "group" : item.box.kind;
   const round = kind === "operation" ? 13 : kind === "group" ? 6 : 3;
+  item.kind = `item ${kind}${item.box?.output ? " output" : ""}`;
   const element = svg("g", {
-    class: `item ${kind}${item.box?.output ? " output" : ""}`, role: "button", tabindex: "-1", "data-key": item.key,
+    role: "button", tabindex: "-1", "data-key": item.key,
     transform: `translate(${(item.x - w / 2).toFixed(1)} ${(item.y - h / 2).toFixed(1)})`,
   });
   if (item.group) {
@@ -152,9 +165,8 @@ function move() {
 }
 
 function zoom(factor, x, y) {
-  const { clientWidth, clientHeight } = $("graph");
-  x ??= clientWidth / 2;
-  y ??= clientHeight / 2;
+  x ??= screen.width / 2;
+  y ??= screen.height / 2;
   const scale = Math.min(4, Math.max(0.03, view.scale * factor));
   view.x = x - ((x - view.x) * scale) / view.scale;
   view.y = y - ((y - view.y) * scale) / view.scale;
@@ -164,14 +176,13 @@ function zoom(factor, x, y) {
 
 /** Show all, or the beginning if all would be too small to read. */
 function fit(least = 0) {
-  const { clientWidth, clientHeight } = $("graph");
-  const scale = Math.min(1.4, clientWidth / picture.width, clientHeight / picture.height);
+  const scale = Math.min(1.4, screen.width / picture.width, screen.height / picture.height);
   view.scale = scale < 0.8 * least ? least : scale;
   const early = (item) => Math.min(...(item.group ? item.group.all : [item.box]).map((box) => (box.computed < 0 ? Infinity : box.computed)));
   const first = [...picture.items.values()].sort((a, b) => early(a) - early(b))[0];
   const from = (size, room, at) => (size < room ? (room - size) / 2 : Math.min(0, Math.max(room - size, room / 2 - at)));
-  view.x = from(picture.width * view.scale, clientWidth, first.x * view.scale);
-  view.y = from(picture.height * view.scale, clientHeight, first.y * view.scale);
+  view.x = from(picture.width * view.scale, screen.width, first.x * view.scale);
+  view.y = from(picture.height * view.scale, screen.height, first.y * view.scale);
   move();
 }
 
@@ -185,8 +196,8 @@ function reveal(key) {
     const moved = where < least ? least - where : where > most ? most - where : 0;
     return Math.abs(moved) > room / 3 ? room / 2 - where : moved;
   };
-  view.x += away(at.x, (item.width * view.scale) / 2, $("graph").clientWidth);
-  view.y += away(at.y, (item.height * view.scale) / 2, $("graph").clientHeight);
+  view.x += away(at.x, (item.width * view.scale) / 2, screen.width);
+  view.y += away(at.y, (item.height * view.scale) / 2, screen.height);
   move();
 }
 

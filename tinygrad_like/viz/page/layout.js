@@ -68,20 +68,46 @@ function isLeaf(key) {
   return key[0] === "b" && boxes[key.slice(1)].operands.length === 0;
 }
 
+const solved = new Map(); // layouts by what was asked for: iterations of a loop look alike
+
 /** Lay out what a frame holds, its upper left corner being the origin. */
 function layOutLevel(level, picture) {
+  const names = new Map();
+  const name = (key) => {
+    if (!names.has(key)) names.set(key, `${isPort(key) ? key[0] : "n"}${names.size}`);
+    return names.get(key);
+  };
+  const nodes = level.keys.map((key) => {
+    const { width, height } = key[0] === "o" ? frames[key.slice(1)].size : picture.items.get(key);
+    return { name: name(key), width, height, leaf: isLeaf(key) };
+  });
+  const edges = [...level.edges.values()].map(({ source, target, label }) =>
+    ({ source: name(source), target: name(target), label: label ? Math.ceil(width(label, "10px")) + 8 : 0 }));
+  const title = level.frame ? even(width(cut(`▾ ${level.frame.title}`, 44), "11px")) + 14 : 0;
+  const asked = JSON.stringify([sideways, screen, title, nodes, edges]);
+  if (!solved.has(asked)) solved.set(asked, solve(nodes, edges, title));
+  const found = solved.get(asked);
+  Object.assign(level, { width: found.width, height: found.height, at: new Map([...names].map(([key, short]) => [key, found.at.get(short)])) });
+  if (level.frame) level.frame.size = { width: level.width, height: level.height };
+  level.routes = new Map([...level.edges.keys()].map((key, i) => [key, found.routes[i]]));
+  [...level.edges.values()].forEach((edge, i) => { edge.at = found.labels[i]; });
+}
+
+/** A size rounded up, so that more things have the same. */
+const even = (size) => 8 * Math.ceil(size / 8);
+
+/** Places of nodes and ports, routes and places of labels of edges. */
+function solve(nodes, edges, title) {
   const graph = new dagre.graphlib.Graph();
   graph.setGraph({
     rankdir: sideways ? "LR" : "TB", nodesep: 18, ranksep: sideways ? 40 : 26,
-    ranker: level.keys.length > 150 ? "longest-path" : "network-simplex", // the better one is slower
+    ranker: nodes.length > 150 ? "longest-path" : "network-simplex", // the better one is slower
   });
-  for (const key of level.keys) {
-    const { width, height } = key[0] === "o" ? frames[key.slice(1)].size : picture.items.get(key);
-    graph.setNode(key, { width, height });
-  }
-  for (const { source, target, label } of level.edges.values()) {
-    for (const key of [source, target]) if (isPort(key)) graph.setNode(key, { width: 1, height: 1 });
-    graph.setEdge(source, target, { weight: isLeaf(source) ? 1 : 4, labelpos: "c", ...(label && { width: width(label, "10px") + 8, height: 13 }) });
+  for (const { name, width, height } of nodes) graph.setNode(name, { width, height });
+  const leaves = new Set(nodes.filter((node) => node.leaf).map((node) => node.name));
+  for (const { source, target, label } of edges) {
+    for (const name of [source, target]) if (isPort(name)) graph.setNode(name, { width: 1, height: 1 });
+    graph.setEdge(source, target, { weight: leaves.has(source) ? 1 : 4, labelpos: "c", ...(label && { width: label, height: 13 }) });
   }
   // Ports are drawn to the borders: nothing stands before the top or after the bottom.
   const ports = graph.nodes().filter(isPort);
@@ -89,26 +115,26 @@ function layOutLevel(level, picture) {
     graph.setNode("top", { width: 1, height: 1 });
     graph.setNode("bottom", { width: 1, height: 1 });
     // What comes in stands in the middle of what begins here, so that the main way is straight.
-    const begins = level.keys.filter((key) => !graph.inEdges(key).length);
+    const begins = nodes.map((node) => node.name).filter((name) => !graph.inEdges(name).length);
     const half = Math.ceil(begins.length / 2);
-    const first = (key) => graph.setEdge("top", key, { weight: 0, minlen: 2 });
+    const first = (name) => graph.setEdge("top", name, { weight: 0, minlen: 2 });
     begins.slice(0, half).forEach(first);
     for (const port of ports) if (port[0] === "<") graph.setEdge("top", port, { weight: 50 });
     begins.slice(half).forEach(first);
     for (const port of ports) if (port[0] === ">") graph.setEdge(port, "bottom", { weight: 50 });
-    for (const key of level.keys) {
-      if (!graph.outEdges(key).length) graph.setEdge(key, "bottom", { weight: 0, minlen: 2 });
+    for (const { name } of nodes) {
+      if (!graph.outEdges(name).length) graph.setEdge(name, "bottom", { weight: 0, minlen: 2 });
     }
   }
   // With one operation the order given above crosses nothing, and looking for a better one would undo it.
-  const simple = ports.length && level.keys.filter((key) => !isLeaf(key)).length <= 1;
+  const simple = ports.length && nodes.length - leaves.size <= 1;
   dagre.layout(graph, { disableOptimalOrderHeuristic: Boolean(simple) });
-  const nodes = level.keys.map((key) => graph.node(key));
-  setInColumns(graph, nodes);
-  const span = (side, size) => [Math.min(...nodes.map((n) => n[side] - n[size] / 2)), Math.max(...nodes.map((n) => n[side] + n[size] / 2))];
+  const placed = nodes.map((node) => graph.node(node.name));
+  setInColumns(graph, placed);
+  const span = (side, size) => [Math.min(...placed.map((n) => n[side] - n[size] / 2)), Math.max(...placed.map((n) => n[side] + n[size] / 2))];
   let [left, right] = span("x", "width"), [top, bottom] = span("y", "height");
   // Labels need room as well, and arrows that pass beside the boxes; those to ports may be cut at the border.
-  for (const { source, target } of level.edges.values()) {
+  for (const { source, target } of edges) {
     const edge = graph.edge(source, target);
     if (edge.height) {
       [left, right] = [Math.min(left, edge.x - edge.width / 2), Math.max(right, edge.x + edge.width / 2)];
@@ -119,26 +145,21 @@ function layOutLevel(level, picture) {
       if (sideways && x > left && x < right) [top, bottom] = [Math.min(top, y - 4), Math.max(bottom, y + 4)];
     }
   }
-  const title = level.frame ? width(cut(`▾ ${level.frame.title}`, 44), "11px") + 14 : 0;
   const widest = Math.max(right - left, title - 2 * PAD + 4);
-  const shift = { x: PAD - left + (widest - (right - left)) / 2, y: (level.frame ? TITLE : PAD) + 4 - top };
-  level.width = widest + 2 * PAD;
-  level.height = bottom + shift.y + PAD;
-  if (level.frame) level.frame.size = { width: level.width, height: level.height };
-  level.at = new Map(graph.nodes().map((key) => [key, { x: graph.node(key).x + shift.x, y: graph.node(key).y + shift.y }]));
-  for (const edge of level.edges.values()) {
-    const { x, y } = graph.edge(edge.source, edge.target);
-    edge.at = { x: x + shift.x, y: y + shift.y };
-  }
-  level.routes = new Map([...level.edges].map(([name, { source, target }]) => [
-    name, graph.edge(source, target).points.map((point) => ({ x: point.x + shift.x, y: point.y + shift.y })),
-  ]));
+  const shift = { x: PAD - left + (widest - (right - left)) / 2, y: (title ? TITLE : PAD) + 4 - top };
+  const shifted = ({ x, y }) => ({ x: x + shift.x, y: y + shift.y });
+  return {
+    width: widest + 2 * PAD, height: bottom + shift.y + PAD,
+    at: new Map(graph.nodes().map((name) => [name, shifted(graph.node(name))])),
+    routes: edges.map(({ source, target }) => graph.edge(source, target).points.map(shifted)),
+    labels: edges.map(({ source, target }) => shifted(graph.edge(source, target))),
+  };
 }
 
 /** Cut a layout that is long and narrow where few arrows pass, and set the parts side by side. */
 function setInColumns(graph, nodes) {
   const [along, across, length, breadth] = sideways ? ["x", "y", "width", "height"] : ["y", "x", "height", "width"];
-  const room = { width: $("graph").clientWidth / LEGIBLE, height: $("graph").clientHeight / LEGIBLE };
+  const room = { width: screen.width / LEGIBLE, height: screen.height / LEGIBLE };
   const start = (node) => node[along] - node[length] / 2, end = (node) => node[along] + node[length] / 2;
   const sorted = [...nodes].sort((a, b) => start(a) - start(b));
   const first = start(sorted[0]), last = Math.max(...nodes.map(end));

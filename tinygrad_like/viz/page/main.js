@@ -299,6 +299,14 @@ $("forwards").style.flex = firstBackward;
 $("backwards").style.flex = steps.length - firstBackward;
 $("legend").replaceWith(...lesson(), legend());
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", showPanel);
+addEventListener("beforeprint", () => {
+  $("graph").setAttribute("viewBox", `0 0 ${picture.width} ${picture.height}`);
+  $("view").removeAttribute("transform");
+});
+addEventListener("afterprint", () => {
+  $("graph").removeAttribute("viewBox");
+  move();
+});
 if (!frames.length) for (const id of ["fold", "unfold"]) $(id).disabled = true;
 
 openAtFirst();

@@ -43,7 +43,10 @@ function around(thing) {
 function inside(frame) {
   return [...frame.boxes, ...frame.frames.flatMap(inside)];
 }
-for (const frame of frames) frame.all = inside(frame);
+for (const frame of frames) {
+  frame.all = inside(frame);
+  frame.start = Math.min(...frame.all.map((box) => box.computed)); // the first step that is in it
+}
 
 /** The key of what stands for a box now: the outermost folded frame around it, or itself. */
 function seenAs(box) {
@@ -136,7 +139,7 @@ function inWords(found, most = 3) {
   return inFull(found, most) || words.filter(Boolean).join(", ") || "empty";
 }
 
-const sizes = (shape) => (shape.length ? shape.join(" × ") : "scalar");
+const sizes = (shape) => (shape.length === 1 ? `(${shape[0]},)` : shape.join(" × ") || "scalar");
 const bare = (name) => name.slice(name.lastIndexOf(".") + 1);
 const called = (box) => box.called || box.name;
 

@@ -34,9 +34,9 @@ function jump(number) {
 function showPanel() {
   const panel = $("panel");
   const { key } = choice;
-  const focused = panel.contains(document.activeElement);
+  const focused = panel !== document.activeElement && panel.contains(document.activeElement);
   const shown = key === null ? actor() : key[0] === "b" ? boxes[key.slice(1)] : frames[key.slice(1)];
-  if (shown !== panel.shown) panel.scrollTop = 0;
+  if (shown !== panel.shown) requestAnimationFrame(() => { panel.scrollTop = 0; });
   panel.shown = shown;
   panel.replaceChildren(...(shown === null ? welcome() : shown.title === undefined ? ofBox(shown) : ofFrame(shown)));
   if (focused) panel.focus({ preventScroll: true }); // what had the focus is gone
@@ -80,7 +80,7 @@ function legend() {
 
 function ofFrame(frame) {
   const opened = open.has(frame.id);
-  const button = make("button", { type: "button" }, opened ? "Fold" : "Unfold");
+  const button = make("button", { type: "button", class: "fold" }, opened ? "Fold" : "Unfold");
   button.onclick = () => toggle(frame, !opened);
   const operations = frame.all.filter((box) => box.kind === "operation").map((box) => box.id).sort((a, b) => a - b);
   const leaves = frame.all.filter((box) => box.kind === "parameter" || box.kind === "leaf").map((box) => box.id);
@@ -99,7 +99,7 @@ function ofBox(box) {
   const single = box.results.length === 1;
   const [result] = box.results;
   const path = around(box).filter((id) => frames[id].kind === "module").map((id) => frames[id].title).join(" › ");
-  const fold = make("button", { type: "button" }, "Fold the module around it");
+  const fold = make("button", { type: "button", class: "fold" }, "Fold the module around it");
   fold.onclick = () => foldAround(box);
   const held = choice.key === null
     ? `This step's node. Click a node to stay with it.`

@@ -10,37 +10,42 @@ function showStep() {
   const acting = actor() === null ? null : seenAs(actor());
   const back = now >= firstBackward;
   for (const item of picture.items.values()) {
-    const classes = item.element.classList;
-    const there = item.group ? item.group.all.some((box) => box.computed <= now) : item.box.computed <= now;
-    classes.toggle("pending", !there);
-    classes.toggle("forward", item.key === acting && !back);
-    classes.toggle("backward", item.key === acting && back);
-    classes.toggle("arriving", receivers.has(item.key) && item.key !== acting);
-    classes.toggle("chosen", item.key === choice.key);
-    if (item.grad) item.grad.textContent = gradText(item, now);
-    item.element.setAttribute("aria-label", label(item, now));
+    const there = item.group ? item.group.start <= now : item.box.computed <= now;
+    const acts = item.key === acting;
+    const state = [!there && "pending", acts && (back ? "backward" : "forward"), !acts && receivers.has(item.key) && "arriving", item.key === choice.key && "chosen"];
+    update(item, "classes", `${item.kind} ${state.filter(Boolean).join(" ")}`, (text) => item.element.setAttribute("class", text));
+    update(item, "text", gradText(item, now), (text) => { if (item.grad) item.grad.textContent = text; });
+    update(item, "label", label(item, now), (text) => item.element.setAttribute("aria-label", text));
   }
   for (const element of $("view").querySelectorAll(".sent")) element.remove();
   const busy = new Set();
   for (const arrow of picture.arrows) {
-    const classes = arrow.element.classList;
-    const pairs = arrow.pairs.filter(([from, index, to]) => to === step?.box && (step.do === "compute" || arrivalOf(from, index, now)));
-    classes.toggle("forward", pairs.length > 0 && !back);
-    classes.toggle("backward", pairs.length > 0 && back);
+    const pairs = step?.box === undefined ? [] : arrow.pairs.filter(([from, index, to]) => to === step.box && (step.do === "compute" || arrivalOf(from, index, now)));
+    update(arrow, "classes", pairs.length ? `edge ${back ? "backward" : "forward"}` : "edge", (text) => arrow.element.setAttribute("class", text));
+    if (!pairs.length) continue;
     const texts = new Set(pairs.map(([from, index]) => {
       const result = boxes[from].results[index];
       return inFull(back ? arrivalOf(from, index, now).gradient : result.value, 1) || sizes(result.shape);
     }));
-    if (!texts.size) continue;
     busy.add(arrow.from);
-    const { x, y } = arrow.element.getPointAtLength(arrow.element.getTotalLength() / 2);
+    const { x, y } = middle(arrow.points);
     $("view").append(Object.assign(svg("text", { class: `sent ${back ? "backward" : "forward"}`, x, y: y + 4, "aria-hidden": "true" }), { textContent: [...texts].join(", ") }));
   }
-  for (const { element, from } of picture.labels) element.classList.toggle("hidden", busy.has(from));
+  for (const label of picture.labels) {
+    update(label, "classes", busy.has(label.from) ? "shape hidden" : "shape", (text) => label.element.setAttribute("class", text));
+  }
   $("slider").value = player.step;
   $("slider").setAttribute("aria-valuetext", `step ${player.step} of ${steps.length}`);
   document.querySelector("footer").classList.toggle("backward", back);
   $("told").replaceChildren(...tell(now));
+}
+
+/** Write what has changed: a browser lays out and draws anew whatever is written, the same or not. */
+function update(thing, what, text, write) {
+  thing.written ??= {};
+  if (thing.written[what] === text) return;
+  thing.written[what] = text;
+  write(text);
 }
 
 /** The box whose turn it is, if the step is one box's. */
@@ -121,22 +126,23 @@ function tell(now) {
       return called(boxes[id]) + (value ? ` (${value})` : "");
     });
     const size = box.results.length > 1 ? `${box.results.length} results` : result.shape.length ? sizes(result.shape) : "";
-    const out = box.results.length > 1 ? "" : inWords(result.value, 4);
-    return [head, `, forward: ${called(box)} takes ${joinedBy(from) || "no tensor"} and gives ${[size, out].filter(Boolean).join(": ") || "a number"}.`];
+    const out = box.results.length > 1 ? "" : inFull(result.value);
+    return [head, `, forward: ${called(box)} takes ${joinedBy(from) || "no tensor"} and gives ${out || size || "a number"}.`];
   }
   const arrivals = result.arrivals || [];
-  const grad = inWords(result.grad, 4);
+  // Of arrays the shape is said here: their statistics stand in the graph.
+  const grad = (found, shape = result.shape) => inFull(found) || sizes(shape);
   if (step.do === "accumulate") {
-    const sum = arrivals.length > 1 ? `the sum of the ${arrivals.length} gradients that arrived, ${addition(arrivals, arrivals.length) || grad},` : `the gradient that arrived, ${grad},`;
+    const sum = arrivals.length > 1 ? `the sum of the ${arrivals.length} gradients that arrived, ${addition(arrivals, arrivals.length) || grad(result.grad)},` : `the gradient that arrived, ${grad(result.grad)},`;
     return [head, `, backward: ${called(box)} is a leaf, nothing lies behind it: ${sum} goes into its .grad.`];
   }
-  const gradient = box.results.length > 1 ? "" : `, ${grad}`;
+  const gradient = box.results.length > 1 ? "" : `, ${grad(result.grad)}`;
   const complete = arrivals.length > 1 ? `all ${arrivals.length} gradients of ${called(box)} have arrived and were added up${gradient}` : `the gradient of ${called(box)} is complete${gradient}`;
   const sent = step.to.map(([id, index]) => {
-    const all = boxes[id].results[index].arrivals;
+    const { arrivals: all, shape } = boxes[id].results[index];
     const number = all.findIndex((arrival) => arrival.step === now);
-    const sum = number > 0 ? ` (added to what was there: ${addition(all, number + 1) || inWords(all[number].total)})` : "";
-    return `${inWords(all[number].gradient)} to ${called(boxes[id])}${sum}`;
+    const sum = number > 0 ? ` (added to what was there${all[number].gradient.values?.length === 1 ? `: ${addition(all, number + 1)}` : ""})` : "";
+    return `${grad(all[number].gradient, shape)} to ${called(boxes[id])}${sum}`;
   });
   const formulas = data.rules[box.rule].map((rule) => rule.formula).filter((text) => text.length < 70);
   const rule = formulas.length && formulas.length < 4 ? [" The rule: ", make("span", { class: "formula" }, formulas.join(",  "))] : [];
