@@ -82,11 +82,10 @@ def test_small_tensors_are_tables():
 @pytest.mark.parametrize(
     ("made", "cells", "chips"),
     [
-        (lambda: torch.tensor(3.5), [["3.5"]], ["scalar", "float32"]),
         (lambda: torch.arange(3), [["0", "1", "2"]], ["3", "int64"]),
         (lambda: torch.tensor([True, False]), [["True", "False"]], ["2", "bool"]),
         (lambda: torch.zeros(0, 3), [], ["0 x 3", "float32"]),
-        (lambda: torch.tensor(7, dtype=torch.uint8), [["7"]], ["scalar", "uint8"]),
+        (lambda: torch.tensor([7], dtype=torch.uint8), [["7"]], ["1", "uint8"]),
     ],
 )
 def test_kinds_of_tensors(made, cells, chips):
@@ -95,12 +94,19 @@ def test_kinds_of_tensors(made, cells, chips):
     assert shown.chips == chips
 
 
+def test_one_number_stands_beside_what_it_is():
+    for value, told in ((3.5, "3.5"), (7, "7"), (True, "True"), (float("nan"), "nan")):
+        shown = page(torch.tensor(value))
+        assert shown.chips == ["scalar", str(torch.tensor(value).dtype).removeprefix("torch.")]
+        assert shown.texts[-1] == told
+        assert not shown.cells
+
+
 def test_strange_numbers_are_told():
     x = torch.tensor([1.0, float("nan"), float("inf"), -float("inf")])
     shown = page(x)
-    assert "1 nan" in shown.text
-    assert "2 inf" in shown.text
-    assert "from 1 to 1" in shown.text
+    assert "1 nan, 2 inf" in shown.text
+    assert "all 1" in shown.text
     big = torch.zeros(20, 20)
     big[3, 4] = float("nan")
     assert pixels(page(big).pictures[0])[3, 4].tolist() == [190, 40, 210, 255]
@@ -155,6 +161,37 @@ def test_more_dimensions_are_slices():
     assert "and 12 more" in shown.text
 
 
+def test_colours_are_explained():
+    assert "blue is -2, red 2" in page(torch.linspace(-1, 2, 600).reshape(20, 30)).text
+    assert "red is 3" in page(torch.full((20, 20), 3)).text
+    shown = page(torch.linspace(0, 1, 1200).reshape(3, 20, 20) - 0.25)
+    assert shown.text.count("blue is -0.75, red 0.75") == 1
+    assert "red is 1" in page(torch.ones(30, 30).bool()).text
+
+
+@pytest.mark.parametrize("of_bytes", [True, False])
+def test_images_are_shown_in_colour(of_bytes):
+    values = np.random.default_rng(0).integers(0, 256, (2, 3, 20, 16)).astype(np.uint8)
+    images = torch.tensor(values) if of_bytes else torch.tensor(values) / 255
+    shown = page(images)
+    assert [picture["alt"] for picture in shown.pictures] == ["picture"] * 2 + ["heat map"] * 6
+    assert "[1] in colour" in shown.texts
+    found = pixels(shown.pictures[1])
+    assert np.array_equal(found[..., :3], values[1].transpose(1, 2, 0))
+    assert (found[..., 3] == 255).all()
+    one = page(images[0])
+    assert one.pictures[0]["alt"] == "picture"
+    assert "in colour" in one.texts
+
+
+def test_other_tensors_of_three_channels_are_no_images():
+    for values in (torch.rand(3, 20, 20) * 2, -torch.rand(3, 20, 20), torch.rand(3, 5, 5)):
+        assert all(picture["alt"] == "heat map" for picture in page(values).pictures)
+    assert all(p["alt"] == "heat map" for p in page(torch.ones(3, 20, 20).bool()).pictures)
+    large = torch.rand(3, 1000, 600)
+    assert pixels(page(large).pictures[0]).shape == (250, 150, 4)
+
+
 def test_size_of_a_large_tensor_on_the_page():
     assert len(torch.randn(50, 3, 300, 400)._repr_html_()) < 500_000
 
@@ -198,6 +235,33 @@ def test_names_are_escaped():
     net = nn.ModuleDict({"a<b": Odd()})
     assert "a<b" in page(net).texts
     assert "<b>&" in page(net).texts
+
+
+def test_names_are_text_wherever_they_are_shown():
+    hostile = "<img src=x onerror=alert(1)>"
+    Hostile = type(hostile, (nn.Linear,), {"extra_repr": lambda self: hostile})
+    Function = type(
+        hostile,
+        (torch.autograd.Function,),
+        {"forward": staticmethod(lambda ctx, x: x * 2), "backward": staticmethod(lambda ctx, g: g)},
+    )
+    net = nn.Sequential(Hostile(2, 2))
+    loss = Function.apply(net(torch.ones(1, 2))).sum()
+    names = {hostile: net[0].weight}
+    lesson = torch.explain(loss, params=names, check=True, show=False)
+    things = [
+        net,
+        torch.summary(net, (1, 2)),
+        Function.apply(net(torch.ones(1, 2))),
+        lesson,
+        lesson[:2],
+    ]
+    shown = [thing._repr_html_() for thing in things]
+    shown.append(torch.explain(loss, params=names, show=False, limit=1)._repr_html_())
+    shown.append(viz.draw(loss, names, show_rules=True)._repr_svg_())
+    for html in shown:
+        assert "alert(1)" in html
+        assert "<img src=x" not in html
 
 
 def test_summaries_are_tables():

@@ -30,6 +30,8 @@ TABLE = 12  # up to so many rows and columns are written out as numbers
 ENDS = 4  # of more rows, so many at either end
 SLICES = 8  # of three dimensions and more, so many tables are shown
 SIDE = 96  # rows and columns of a heat map; more are averaged
+LEAST = 8  # an image has at least so many rows and columns
+PICTURE = 256  # and at most so many are shown
 BELOW, ABOVE, STRANGE = (47, 118, 200), (212, 58, 58), (190, 40, 210)  # < 0, > 0, nan and inf
 
 STYLE = """<style>
@@ -37,6 +39,7 @@ STYLE = """<style>
 .tgl code,.tgl td,.tgl th{font-family:ui-monospace,monospace;font-size:12px;white-space:nowrap}
 .tgl .tgl-chip{border:1px solid rgba(128,128,128,.35);border-radius:9px;padding:0 .6em;margin-left:.4em;white-space:nowrap}
 .tgl .tgl-faint{opacity:.65}
+.tgl .tgl-number{font-weight:600;margin-left:.4em}
 .tgl .tgl-alarm{color:rgb(200,40,140);font-weight:600}
 .tgl table{border-collapse:collapse;margin:.35em 0}
 .tgl td,.tgl th{text-align:right;padding:.1em .55em;border:0}
@@ -77,6 +80,8 @@ def tensor_html(tensor: Any) -> str:
     elif tensor.node is not None:
         chips.append(f"from {tensor.node.name()}")
     head = f"<b>{escape(type(tensor).__name__)}</b>" + "".join(map(_chip, chips))
+    if array.ndim == 0:
+        return f'{STYLE}<div class="tgl">{head} <code class="tgl-number">{_number(array.item())}</code></div>'
     return f'{STYLE}<div class="tgl">{head}{_statistics(array)}{_numbers(array)}</div>'
 
 
@@ -98,15 +103,12 @@ def _statistics(array: Array) -> str:
     finite = numbers[np.isfinite(numbers)]
     told = ""
     if array.size > 1 and finite.size:
-        told = (
-            f' <span class="tgl-faint">from {finite.min():.4g} to {finite.max():.4g}, '
-            f"mean {finite.mean():.4g}, deviation {finite.std():.4g}</span>"
-        )
-    strange = [(int(np.isnan(numbers).sum()), "nan"), (int(np.isinf(numbers).sum()), "inf")]
-    for count, name in strange:
-        if count:
-            told += f' <span class="tgl-alarm">{count:,} {name}</span>'
-    return told
+        low, high = f"{finite.min():.4g}", f"{finite.max():.4g}"
+        text = f"from {low} to {high}, mean {finite.mean():.4g}, deviation {finite.std():.4g}"
+        told = f' <span class="tgl-faint">{text if low != high else f"all {low}"}</span>'
+    counts = {"nan": np.isnan(numbers).sum(), "inf": np.isinf(numbers).sum()}
+    strange = ", ".join(f"{count:,} {name}" for name, count in counts.items() if count)
+    return told + (f' <span class="tgl-alarm">{strange}</span>' if strange else "")
 
 
 def _numbers(array: Array) -> str:
@@ -124,17 +126,51 @@ def _numbers(array: Array) -> str:
     tables = [_means(table, *cells) for table in grid[:SLICES]]
     bound = _bound(tables)
     side = 288 if len(tables) == 1 else 128
-    parts = []
+    parts = _pictures(array)
     for index, table in zip(np.ndindex(leading), tables, strict=False):
         shown = _table(table, bound) if small else _heat_map(table, bound, side)
-        caption = f"[{', '.join(map(str, index))}]" if leading else ""
-        if cells != (1, 1):
-            caption += f" each cell the mean of {cells[0]} x {cells[1]}"
+        told = [f"[{', '.join(map(str, index))}]"] if leading else []
+        told += [f"each cell the mean of {cells[0]} x {cells[1]}"] if cells != (1, 1) else []
+        told += [_scale(tables, bound)] if not small and not leading else []
+        caption = ", ".join(told)
         caption = f"<figcaption>{caption}</figcaption>" if caption else ""
         parts.append(f"<figure>{shown}{caption}</figure>")
+    if not small and leading:
+        parts.append(f'<div class="tgl-faint">{_scale(tables, bound)}</div>')
     if len(grid) > SLICES:
         parts.append(f'<span class="tgl-faint">and {len(grid) - SLICES:,} more</span>')
     return f"<div>{''.join(parts)}</div>"
+
+
+def _scale(tables: Sequence[Array], bound: float) -> str:
+    """Say what the colours of heat maps mean."""
+    below = any((table < 0).any() for table in tables if table.dtype.kind not in "bu")
+    return f"blue is {-bound:.3g}, red {bound:.3g}" if below else f"red is {bound:.3g}"
+
+
+def _pictures(array: Array) -> list[str]:
+    """Return colour pictures of an array that may well be some: 3 channels of bytes, or of 0 to 1."""
+    shape = array.shape
+    if array.ndim not in (3, 4) or shape[-3] != 3 or min(shape[-2:]) < LEAST:
+        return []
+    if array.dtype.kind == "f":
+        if not (array.min() >= 0 and array.max() <= 1):
+            return []
+        array = np.round(array * 255)
+    elif array.dtype != np.uint8:
+        return []
+    figures = []
+    for index, channels in zip(np.ndindex(shape[:-3]), array.reshape(-1, *shape[-3:]), strict=True):
+        if len(figures) == SLICES:
+            break
+        step = -(-max(shape[-2:]) // PICTURE)
+        colours = np.moveaxis(channels[:, ::step, ::step], 0, 2).astype(np.uint8)
+        pixels = np.dstack([colours, np.full(colours.shape[:2], 255, np.uint8)])
+        told = f"[{', '.join(map(str, index))}] in colour" if index else "in colour"
+        figures.append(
+            f"<figure>{_image(pixels, 128, 'picture')}<figcaption>{told}</figcaption></figure>"
+        )
+    return figures
 
 
 def _bound(tables: Sequence[Array]) -> float:
@@ -155,10 +191,13 @@ def _table(table: Array, bound: float, between: str = "") -> str:
         for value in row.tolist():
             red, green, blue, alpha = _colour(value, bound)
             style = f"background:rgba({red},{green},{blue},{0.45 * alpha:.2f})"
-            text = f"{value:.4g}" if isinstance(value, float) else str(value)
-            cells.append(f'<td style="{style}">{text}</td>')
+            cells.append(f'<td style="{style}">{_number(value)}</td>')
         rows.append(f"<tr>{''.join(cells)}</tr>")
     return f"<table>{''.join(rows)}</table>"
+
+
+def _number(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def _colour(value: float, bound: float) -> tuple[int, int, int, float]:
@@ -192,11 +231,16 @@ def _heat_map(table: Array, bound: float, side: int) -> str:
     pixels[..., :3] = np.where((numbers < 0)[..., None], BELOW, ABOVE)
     pixels[..., 3] = np.round(255 * np.abs(np.where(finite, numbers, 0)) / bound)
     pixels[~finite] = (*STRANGE, 255)
-    rows, columns = table.shape
+    return _image(pixels, side, "heat map")
+
+
+def _image(pixels: Array, side: int, name: str) -> str:
+    """Return pixels ``(H, W, 4)`` as a picture, at most about `side` wide or high."""
+    rows, columns = pixels.shape[:2]
     scale = max(1, min(16, side // max(rows, columns)))
     data = base64.b64encode(_png(pixels)).decode()
     size = f'width="{columns * scale}" height="{max(rows * scale, 20)}"'
-    return f'<img {size} alt="heat map" src="data:image/png;base64,{data}">'
+    return f'<img {size} alt="{name}" src="data:image/png;base64,{data}">'
 
 
 def _png(pixels: Array) -> bytes:
