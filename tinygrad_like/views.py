@@ -259,6 +259,7 @@ def in_place(name: str, function: Callable[..., Any], plain: Any = None) -> Any:
             plain is not None
             and (d is dtypes.F32 or d is dtypes.F64)
             and (not (is_ufunc and kwargs))
+            and not (departed.count and thread_mode.looking)
             and ((departed.count and not thread_mode.grad) or is_outside(self))
         ):
             given: list[Any] = []
