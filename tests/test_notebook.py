@@ -106,7 +106,7 @@ def test_strange_numbers_are_told():
     x = torch.tensor([1.0, float("nan"), float("inf"), -float("inf")])
     shown = page(x)
     assert "1 nan, 2 inf" in shown.text
-    assert "all 1" in shown.text
+    assert "and else all 1" in shown.text
     big = torch.zeros(20, 20)
     big[3, 4] = float("nan")
     assert pixels(page(big).pictures[0])[3, 4].tolist() == [190, 40, 210, 255]

@@ -101,14 +101,15 @@ def _statistics(array: Array) -> str:
         return f' <span class="tgl-faint">{int(array.sum()):,} of {array.size:,} true</span>'
     numbers = array.astype(np.float64)
     finite = numbers[np.isfinite(numbers)]
-    told = ""
+    counts = {"nan": np.isnan(numbers).sum(), "inf": np.isinf(numbers).sum()}
+    strange = ", ".join(f"{count:,} {name}" for name, count in counts.items() if count)
+    told = f' <span class="tgl-alarm">{strange}</span>' if strange else ""
     if array.size > 1 and finite.size:
         low, high = f"{finite.min():.4g}", f"{finite.max():.4g}"
         text = f"from {low} to {high}, mean {finite.mean():.4g}, deviation {finite.std():.4g}"
-        told = f' <span class="tgl-faint">{text if low != high else f"all {low}"}</span>'
-    counts = {"nan": np.isnan(numbers).sum(), "inf": np.isinf(numbers).sum()}
-    strange = ", ".join(f"{count:,} {name}" for name, count in counts.items() if count)
-    return told + (f' <span class="tgl-alarm">{strange}</span>' if strange else "")
+        text = text if low != high else f"all {low}"
+        told += f' <span class="tgl-faint">{"and else " if strange else ""}{text}</span>'
+    return told
 
 
 def _numbers(array: Array) -> str:
@@ -159,7 +160,7 @@ def _pictures(array: Array) -> list[str]:
         array = np.round(array * 255)
     elif array.dtype != np.uint8:
         return []
-    figures = []
+    figures: list[str] = []
     for index, channels in zip(np.ndindex(shape[:-3]), array.reshape(-1, *shape[-3:]), strict=True):
         if len(figures) == SLICES:
             break
