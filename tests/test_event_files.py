@@ -2,9 +2,12 @@
 
 import inspect
 import io
+import os
+import subprocess
 import sys
 import time
 import types
+import warnings
 import wave
 
 import numpy as np
@@ -257,6 +260,38 @@ def test_a_writer_that_nobody_has_any_more_is_closed(tmp_path):
     writer.add_scalar("x", 1, 0)
     del writer
     assert len(events(tmp_path)["."]) == 2
+
+
+def test_a_program_that_ends_without_closing(tmp_path):
+    code = (
+        "from tinygrad_like.utils.tensorboard import SummaryWriter\n"
+        f"writer = SummaryWriter({str(tmp_path)!r})\n"
+        "for step in range(30): writer.add_scalar('x', step, step)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert len(events(tmp_path)["."]) == 31
+
+
+def test_a_forked_process_leaves_the_file_to_its_parent(tmp_path):
+    writer = SummaryWriter(tmp_path, max_queue=1)
+    writer.add_scalar("x", 1, 0)
+    writer.flush()
+    # In a child the thread is not there, so nobody would take what is put into the queue.
+    with warnings.catch_warnings():
+        warnings.simplefilter(
+            "ignore", DeprecationWarning
+        )  # Python 3.12 warns of forks with threads
+        child = os.fork()
+    if child == 0:
+        try:
+            writer.close()
+        finally:
+            os._exit(0)
+    assert os.waitpid(child, 0)[1] == 0
+    writer.add_scalar("x", 2, 1)
+    writer.close()
+    assert [event.step for event in events(tmp_path)["."]] == [0, 0, 1]
 
 
 def test_writers_of_one_folder_do_not_overwrite_each_other(tmp_path):

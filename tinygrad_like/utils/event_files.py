@@ -188,6 +188,8 @@ def _write(
 
 
 def _finish(file: Any, waiting: queue.Queue[bytes | None], thread: threading.Thread) -> None:
+    if not thread.is_alive():  # in a forked process, whose parent has the thread
+        return
     waiting.put(None)
     thread.join()
     file.flush()
