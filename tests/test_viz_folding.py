@@ -68,10 +68,22 @@ class TestLoops:
         assert [picture.boxes[t].title for s, t in picture.arrows if s == sent] == ["mean"]
 
     def test_what_can_be_read_is_not_folded(self):
-        loss, weights = recurrent(10)
+        steps = (READABLE - 1) // 4
+        loss, weights = recurrent(steps)
         assert number_of_operations(loss) <= READABLE
         assert boxes(viz.draw(loss, weights), "group") == []
-        assert titles(viz.draw(loss, weights, limit=20), "group") == ["9 more alike"]
+        rest = [f"{steps - 1} more alike"]
+        assert titles(viz.draw(loss, weights, limit=20), "group") == rest
+        assert boxes(viz.draw(recurrent(steps + 1)[0], depth=9), "group") == []
+
+    def test_rounds_of_other_shapes_are_told_apart(self):
+        x = torch.ones(2, 30, requires_grad=True)
+        for size in range(30, 10, -1):
+            for _ in range(5):
+                x = x[:, :size].sin()
+        graph = viz.draw(x.sum())
+        shown = {line for box in boxes(graph, "result") for line in box.lines}
+        assert {f"2 x {size}, float32" for size in range(11, 31)} <= shown
 
     def test_a_round_begins_where_the_loop_does(self):
         a = torch.tensor(0.5, requires_grad=True)

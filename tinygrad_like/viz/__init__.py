@@ -89,7 +89,7 @@ def draw(
         modules: calls of modules, as recorded by `tinygrad_like.nn.module.record_modules`; each
             becomes a frame around its operations. Of a function, a Module or a profile they are known.
         depth: how many calls of modules may lie in one another; those deeper become one box each.
-            If it isn't said, only what has more than 60 operations is folded, as far as it must be.
+            If it isn't said, only what has more than 40 operations is folded, as far as it must be.
         profile: what `profile` or `profiled` returned: time, memory and floating-point operations
             are written at each operation, and the more time it took the deeper its colour.
         compare: an earlier tensor, or what `snapshot` made of it: values and gradients that changed

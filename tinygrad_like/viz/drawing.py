@@ -10,6 +10,8 @@ import graphviz
 from tinygrad_like.viz.picture import Box, Picture
 from tinygrad_like.viz.styles import FONT, HOT, LIGHT, Style
 
+LEAVES = ("parameter", "input", "constant")
+
 
 class Drawing(graphviz.Digraph):  # type: ignore[misc]  # graphviz has no annotations
     """A `graphviz.Digraph` that shows itself in a notebook even where no ``dot`` is installed.
@@ -116,6 +118,8 @@ def _add_arrow(drawing: Drawing, index: int) -> None:
     source, target = picture.arrows[index]
     kinds = picture.boxes[source].kind, picture.boxes[target].kind
     forward: dict[str, str] = {"arrowhead": "none"} if kinds[1] == "flow" else {}
+    if kinds[0] not in LEAVES:
+        forward["weight"] = "4"  # so the way of the data is straight, and leaves stand aside
     backward = {"style": "dashed", "color": drawing.look.backward}
     if index in picture.labels:
         text = graphviz.escape(picture.labels[index]).replace("\n", "\\n ")

@@ -28,7 +28,8 @@ from tinygrad_like.viz.picture import (
     operation_name,
 )
 
-READABLE = 60  # operations, or folded boxes, that a reader can still take in
+READABLE = 40  # operations, or folded boxes, that a reader takes in: others are folded
+BEARABLE = 100  # of them, if folding gives no fewer
 ROUNDS = 3  # of a loop, to be taken for one
 HIDDEN = 6  # operations that folding must hide, to be worth it
 LONGEST = 1000  # operations, or calls, that a round may have
@@ -54,16 +55,13 @@ def frames_of(
     readable = min(limit, READABLE)
     if len(operations) <= readable:
         return modules
-    plans: list[tuple[int, int, list[Cluster]]] = []
     for strict in (True, False):
-        frames = _with_rounds(modules, operations, strict=strict)
-        deepest = max((frame.level for frame in frames), default=-1)
-        for level in range(deepest + 1, -1 if not strict else 0, -1):
-            plan = _folded(frames, level)
-            plans.append((_shown(plan, operations), len(plans), plan))
-            if plans[-1][0] <= readable:
-                return plan
-    count, _, plan = min(plans)
+        plan = _with_rounds(modules, operations, strict=strict)
+        level = max((frame.level for frame in plan), default=-1)
+        while (count := _shown(plan, operations)) > readable and level > 0:
+            plan, level = _folded(plan, level), level - 1
+        if count <= min(limit, BEARABLE):
+            return plan
     return plan if count <= limit else _runs(operations)
 
 
@@ -124,8 +122,8 @@ def _with_rounds(
 ) -> list[Cluster]:
     """Return the frames of modules and those of the rounds that are found in each of them.
 
-    Operations are alike that have the same name and line, calls that have the same title; if not
-    `strict`, whatever the line and whatever the module's name.
+    Operations are alike that have the same name, line and shape, calls that have the same title; if
+    not `strict`, whatever the shape, and calls of the same kind of module.
     """
     words, number = _Words(), cache(line_number)
     held: list[list[_Item]] = [[] for _ in range(len(modules) + 1)]  # in the last: in no frame
@@ -133,7 +131,7 @@ def _with_rounds(
     before: Node | None = None
     for node in operations:
         line = 0 if node.line is None else number(node.line)
-        word = words[operation_name(node), line if strict else 0]
+        word = words[operation_name(node), line, str(node.shape) if strict else ""]
         fed = any(parent is not None and key_of(parent)[0] is before for parent in node.parents)
         home, before = inside.get(node, -1), node
         held[home].append(_Item(word, node.tick - 1, node.tick, 1, line, fed))

@@ -241,10 +241,14 @@ class _Builder:
                     continue
                 operands.append(self._operand(parent, box.cluster))
             for value in self.facts.constants.get(node, ()):
-                # What each round is given is none of the others' business.
-                known = self.constants if rounds else self.names.inputs
-                if not folded or id(value) in known:
+                if not folded:
                     operands.append(self._constant(value, box.cluster))
+                elif id(value) in self.names.inputs:
+                    number = self.constants.get(id(value))
+                    # What each round is given is not shown: the first shows what all are given.
+                    if number is None and not rounds:
+                        number = self._constant(value, box.cluster)
+                    operands += [] if number is None else [number]
             for _ in range(0 if folded else self.facts.missing.get(node, 0)):
                 unknown = Box("constant", "", ["not kept"], box.cluster, "no rule needs its value")
                 operands.append(self.picture.add(unknown))
