@@ -75,6 +75,7 @@ def is_quotation(block: Block) -> bool:
 def apart(tmp_path, monkeypatch):
     """Write files elsewhere, and forget what is declared as an op or a rule afterwards."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(warnings, "formatwarning", warnings.formatwarning)
     tables = (REGISTRY, FORMULAS)
     former = [dict(table) for table in tables]
     yield
@@ -116,6 +117,7 @@ def test_what_a_page_shows_runs(page):
             )
             with warnings.catch_warnings():
                 warnings.filterwarnings("ignore", category=RuntimeWarning, module="tinygrad_like")
+                warnings.filterwarnings("ignore", category=torch.debug.TrapWarning)
                 exec(code, namespace)
     # A page may define tests for the reader to copy: they hold too.
     for name, value in namespace.items():
@@ -127,7 +129,12 @@ def test_what_a_page_shows_runs(page):
 
 # ----- Classes that run on PyTorch too ------------------------------------------------------------
 
-OWN = ("tinygrad_like.op import", "tinygrad_like.testing", "@op(", "@elementwise")  # what PyTorch has not
+OWN = (
+    "tinygrad_like.op import",
+    "tinygrad_like.testing",
+    "@op(",
+    "@elementwise",
+)  # what PyTorch has not
 
 
 def written_for(name):
@@ -220,10 +227,10 @@ def test_a_changed_line_is_noticed():
 # ----- Links and resources ------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+@pytest.mark.parametrize("page", [*PAGES, ROOT / "README.md"], ids=lambda page: page.stem)
 def test_files_that_a_page_names_exist(page):
     text = page.read_text(encoding="utf-8")
-    for target in re.findall(r"\]\((?!https?:|#)([^)#\s]+)", text):
+    for target in re.findall(r"(?:\]\(|src=\")(?!https?:|#)([^)\"#\s]+)", text):
         assert (page.parent / target).exists() or target.startswith("reference/"), target
     for name in re.findall(r"`((?:tinygrad_like|nn|examples|tests|docs)/[\w/.]+)`", text):
         assert (ROOT / name).exists(), name
