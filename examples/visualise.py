@@ -67,10 +67,10 @@ def plots(run, steps):
     with SummaryWriter(OUT / "runs") as writer:
         for count in range(steps):
             step()
-            writer.add_scalar("loss", progress.losses[-1], count)
+            writer.add_scalar("training/loss", progress.losses[-1], count)
             for name, parameter in run.model.named_parameters():
-                writer.add_histogram(name, parameter, count)
-        writer.add_images("digits", 1 - run.images[:32])
+                writer.add_histogram(f"parameters/{name}", parameter, count)
+        writer.add_images("digits", nn.functional.pad(1 - run.images[:32], (1, 1, 1, 1), value=1))
         writer.add_graph(run.model, run.images[:2])
     wrote("runs/", "loss, histograms, digits and graph, for tensorboard --logdir")
     returned, sizes = (plot(run.model, step, steps) for plot in (viz.activations, viz.gradients))

@@ -277,20 +277,65 @@ def test_the_graph_is_read_back(board):
     assert operation.attr["line"].s.startswith(b"test_dashboards.py:")
 
 
-def test_the_page_of_the_graph(board, tmp_path):
+NODES = """
+const found = {};
+function look(root) {
+  for (const element of root.querySelectorAll("*")) {
+    if (element.matches("g.node")) found[element.getAttribute("data-name")] = element;
+    if (element.shadowRoot) look(element.shadowRoot);
+  }
+}
+look(document);
+"""
+EXPAND = """
+const button = found[arguments[0]].querySelector(".buttoncontainer");
+button.dispatchEvent(new MouseEvent("click", {bubbles: true, composed: true}));
+"""
+
+
+@pytest.fixture
+def browser():
+    """Yield a Chromium without a window, by Selenium."""
+    webdriver = pytest.importorskip("selenium.webdriver")
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser")
+    if chromium is None or shutil.which("chromedriver") is None:
+        pytest.skip("chromium or its driver is not installed")
+    options = webdriver.ChromeOptions()
+    options.binary_location = chromium
+    for argument in ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"):
+        options.add_argument(argument)
+    options.add_argument("--window-size=1400,900")
+    options.add_argument("--no-proxy-server")
+    service = webdriver.ChromeService(executable_path=shutil.which("chromedriver"))
+    driver = webdriver.Chrome(options=options, service=service)
+    yield driver
+    driver.quit()
+
+
+def test_the_page_of_the_graph(board, browser, tmp_path):
+    """Modules are shown folded and unfold; the page is looked at as well."""
+    waiting = pytest.importorskip("selenium.webdriver.support.ui").WebDriverWait(browser, 90)
     image = pytest.importorskip("PIL.Image")
-    browser = shutil.which("chromium") or shutil.which("chromium-browser")
-    if browser is None:
-        pytest.skip("chromium is not installed")
-    picture = tmp_path / "graph.png"
-    command = [browser, "--headless", "--no-sandbox", "--disable-gpu", "--window-size=1400,900"]
-    command += [f"--user-data-dir={tmp_path / 'profile'}", "--virtual-time-budget=20000"]
-    command += [f"--screenshot={picture}", f"{board[0]}/#graphs&run=."]
-    subprocess.run(command, check=True, capture_output=True, timeout=180)
-    pixels = np.asarray(image.open(picture).convert("RGB")).astype(int)
-    # To the right of the menu, below the title: input, model and output, and their names.
-    drawn = np.abs(pixels[150:850, 370:1350] - 255).sum(2) > 60
-    assert 500 < drawn.sum() < 50_000
+
+    def shown():
+        return set(browser.execute_script(f"{NODES} return Object.keys(found)"))
+
+    browser.get(f"{board[0]}/#graphs&run=.")
+    waiting.until(lambda _: {"input", "Net", "output"} <= shown())
+    assert shown() == {"input", "Net", "output"}
+    body = "Net/Sequential[body]"
+    browser.execute_script(NODES + EXPAND, "Net")
+    waiting.until(lambda _: body in shown())
+    assert {f"{body}_1", "Net/Embedding[embed]", "Net/add", "Net/body.0.weight"} <= shown()
+    assert f"{body}/Linear[0]" not in shown()
+    browser.execute_script(NODES + EXPAND, body)
+    waiting.until(lambda _: f"{body}/Linear[0]" in shown())
+    assert f"{body}/ReLU[1]" in shown()
+    browser.save_screenshot(str(tmp_path / "graph.png"))
+    pixels = np.asarray(image.open(tmp_path / "graph.png").convert("RGB")).astype(int)
+    # To the right of the menu, below the title: frames, operations and their names.
+    drawn = np.abs(pixels[150:850, 370:1050] - 255).sum(2) > 60
+    assert drawn.sum() > 500
 
 
 class Several(nn.Module):
