@@ -64,3 +64,43 @@ def named(page, name):
 
 def numbers(found):
     return np.array([float(value) for value in found["values"]])
+
+
+HOSTILE = (
+    "</script><img src=x onerror=alert(1)>",
+    "q\"uo'te é \N{SLIGHTLY SMILING FACE} <!-- {{data}} \u2028 -->",
+)
+
+
+def hostile():
+    """Return a module and a loss whose names and lines would end the page's script, if they could."""
+    model = nn.Module()
+    for name in HOSTILE:
+        model.add_module(name, nn.Linear(2, 2))
+    x = torch.ones(1, 2)
+    for layer in model.children():
+        x = layer(x)  # </script><script>alert("2")</script> <!-- <script> é
+    return model, x.sum()
+
+
+# What is hard to tell by digits.
+NUMBERS = {
+    torch.float32: torch.tensor(
+        [0.1, 1 / 3, 16777217.0, 3.4e38, 1e-45, -1e-7, 0.0, -0.0, float("nan"), -float("inf")]
+    ),
+    torch.float64: torch.tensor(
+        [0.1, 1 / 3, 1e308, 5e-324, 2.0**53 + 2, 0.0, -0.0, float("nan"), -float("inf")],
+        dtype=torch.float64,
+    ),
+    torch.int64: torch.tensor([2**63 - 1, -(2**63), 2**53 + 1, -7, 0]),
+    torch.int8: torch.tensor([-128, 127, 0], dtype=torch.int8),
+    torch.uint8: torch.tensor([0, 255], dtype=torch.uint8),
+    torch.bool: torch.tensor([True, False]),
+}
+
+
+def numbers_of(value, dtype):
+    """Return what a page is told of a number as a number of a dtype."""
+    if isinstance(value, str) and dtype.kind != "f":
+        value = int(value)
+    return np.array(float(value) if dtype.kind == "f" else value).astype(dtype)

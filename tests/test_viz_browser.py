@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import tinygrad_like as torch
-from tests.pages import loop, network, neuron, numbers, told
+from tests.pages import HOSTILE, NUMBERS, hostile, loop, network, neuron, numbers, numbers_of, told
 from tinygrad_like import nn, viz
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
@@ -157,6 +157,82 @@ class TestBrowser:
         assert "d(x + y)/dx = g" in panel
         assert browser.complaints() == []
 
+    @pytest.mark.parametrize(
+        ("values", "use"),
+        [
+            (NUMBERS[torch.float32], lambda values, x: values * x),
+            (NUMBERS[torch.float64], lambda values, x: values * x.double()),
+            (
+                torch.tensor([7, 0, 3]),
+                lambda values, x: nn.functional.embedding(values, x.expand(8, 2)),
+            ),
+            (torch.tensor([True, False]), lambda values, x: torch.where(values, x, -x)),
+        ],
+        ids=["float32", "float64", "int64", "bool"],
+    )
+    def test_numbers_shown_are_the_engine_s_exactly(self, browser, tmp_path, values, use):
+        x = torch.tensor(1.0, requires_grad=True)
+        path = viz.html(
+            lambda: use(values, x), tmp_path / "step.html", params={"x": x, "values": values}
+        )
+        browser.show(path)
+        names = [box["name"] for box in told(path)["boxes"]]
+        browser.click(f"b{names.index('values')}")
+        texts = browser.run(
+            "return [...document.querySelectorAll('table[data-what=value] td')].map((e) => e.textContent)"
+        )
+        shown = [text.replace("\N{MINUS SIGN}", "-") for text in texts]
+        if values.dtype == torch.bool:
+            shown = [text == "true" for text in shown]
+        array = values.numpy()
+        found = np.array([numbers_of(text, array.dtype) for text in shown])
+        assert np.array_equal(found, array, equal_nan=array.dtype.kind == "f")
+        if array.dtype.kind == "f":
+            assert np.array_equal(np.signbit(found), np.signbit(array))
+        assert browser.complaints() == []
+
+    def test_odd_shapes(self, browser, tmp_path):
+        x = torch.ones(0, 3, requires_grad=True)
+        y = torch.tensor(2.0, requires_grad=True, dtype=torch.float64)
+        z = torch.ones(2, 1, 2, 1, requires_grad=True)
+        path = viz.html([(x * y).sum() + z.sum(), y * 1], tmp_path / "step.html")
+        page = told(path)
+        browser.show(path)
+        texts = {}
+        for number in range(len(page["boxes"])):
+            browser.click(f"b{number}")
+            texts[number] = browser.element("panel").text
+        for box, text in zip(page["boxes"], texts.values(), strict=True):
+            shape = box["results"][0]["shape"]
+            assert ("empty" in text.split("\n")) == (0 in shape)
+            assert ("scalar" in text.split("\n")) == (shape == [])
+        for step in range(len(page["steps"]) + 1):
+            browser.go(step)
+        assert browser.complaints() == []
+
+    def test_text_of_the_user_s_stays_text(self, browser, tmp_path):
+        model, loss = hostile()
+        path = viz.html(loss, tmp_path / "a.html", params=model, title=HOSTILE[0])
+        browser.requests()
+        browser.show(path)
+        assert browser.run("return document.title") == HOSTILE[0]
+        assert browser.run("return document.querySelectorAll('img, iframe, object').length") == 0
+        boxes = told(path)["boxes"]
+        for number, box in enumerate(boxes):
+            browser.click(f"b{number}")
+            heading = browser.run("return document.querySelector('#panel h2').textContent")
+            assert heading == box["name"]
+        linear = [box["name"] for box in boxes].index("linear")
+        browser.click(f"b{linear}")
+        assert '# </script><script>alert("2")</script> <!-- <script> é' in browser.run(
+            "return document.querySelector('#panel pre mark').textContent"
+        )
+        browser.press("/", "onerror")
+        options = browser.driver.find_elements("css selector", "#found [role=option]")
+        assert options[0].text.startswith(HOSTILE[0] + ".")
+        assert [url for url in browser.requests() if not url.startswith("file:")] == []
+        assert browser.complaints() == []
+
     def test_arrays_are_shown_as_pictures(self, browser, tmp_path):
         torch.manual_seed(0)
         path = viz.html(nn.Linear(40, 30), tmp_path / "step.html", torch.randn(20, 40))
@@ -187,7 +263,7 @@ class TestBrowser:
         browser.click(f"o{block}")
         folded = browser.items()
         assert folded[f"f{block}"][:2] == ["▸ 0: Block", "5 operations, 6 parameters"]
-        assert len(folded) == len(everything) - 12 + 1  # the input is in there as well
+        assert len(folded) == len(everything) - 13 + 1  # the input is in there as well, twice
         browser.run(
             "document.querySelector(`[data-key='f${arguments[0]}']`)"
             ".dispatchEvent(new MouseEvent('dblclick', {bubbles: true}))",

@@ -9,7 +9,18 @@ import numpy as np
 import pytest
 
 import tinygrad_like as torch
-from tests.pages import loop, named, network, neuron, numbers, told
+from tests.pages import (
+    HOSTILE,
+    NUMBERS,
+    hostile,
+    loop,
+    named,
+    network,
+    neuron,
+    numbers,
+    numbers_of,
+    told,
+)
 from tinygrad_like import nn, viz
 from tinygrad_like.graph import AccumulateGrad, Pick, Traced, reachable
 from tinygrad_like.modes import departed, thread_mode
@@ -277,8 +288,12 @@ class TestWatched:
         subtract = [box for box in shown["boxes"] if box["name"] in ("subtract", "rsub")]
         found = [numbers(box["results"][0]["value"]).tolist() for box in subtract]
         assert found[-1] == [-7.5, -6.5]
-        unwatched = told(viz.html(compute(), tmp_path / "plain.html"))
-        assert any(r["value"] is None for box in unwatched["boxes"] for r in box["results"])
+        # Without, there are places for what is not known.
+        unwatched = told(viz.html(compute(), tmp_path / "plain.html"))["boxes"]
+        assert len(unwatched) == len(shown["boxes"])
+        constants = [box["results"][0] for box in unwatched if box["kind"] == "constant"]
+        assert [(found["value"], found["shape"]) for found in constants] == [(None, None)] * 4
+        assert any(r["value"] is None for b in unwatched for r in b["results"] if b["operands"])
 
     def test_values_are_those_before_a_write(self, tmp_path):
         w = torch.tensor([1.0, 2.0], requires_grad=True)
@@ -463,6 +478,33 @@ class TestFile:
         text = viz.html(out, tmp_path / "a.html", title="<b>{{data}} & more").read_text()
         assert text.count("&lt;b&gt;{{data}} &amp; more") == 2
         told(tmp_path / "a.html")
+
+    def test_text_of_the_user_s_cannot_leave_its_place(self, tmp_path):
+        model, loss = hostile()
+        title = "</title><script>alert(1)</script>{{script}}"
+        path = viz.html(loss, tmp_path / "a.html", params=model, title=title)
+        plain = viz.html(neuron()[0], tmp_path / "plain.html").read_text()
+        text = path.read_text()
+        for mark in ("<script", "</script", "<img", "<!--", "-->", "</title", "<style"):
+            assert text.count(mark) == plain.count(mark), mark
+        boxes = told(path)["boxes"]
+        assert [box["name"] for box in boxes if box["kind"] == "parameter"] == [
+            f"{name}.{part}" for name in HOSTILE for part in ("weight", "bias")
+        ]
+
+    @pytest.mark.parametrize(
+        "dtype", [torch.float32, torch.float64, torch.int64, torch.int8, torch.uint8, torch.bool]
+    )
+    def test_numbers_are_told_exactly(self, dtype):
+        array = NUMBERS[dtype].array
+        found = digest(array)["values"]
+        assert np.array_equal(
+            np.array([numbers_of(value, array.dtype) for value in found]), array, equal_nan=True
+        )
+        read = json.loads(json.dumps(found, allow_nan=False))
+        assert read == found
+        zeros = [str(value) for value in found if value == 0 and isinstance(value, float)]
+        assert zeros == (["0.0", "-0.0"] if array.dtype.kind == "f" else [])
 
     def test_what_a_large_graph_is_cut_into(self, tmp_path):
         cell, out, calls = loop(340)

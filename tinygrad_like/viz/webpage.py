@@ -47,6 +47,7 @@ LIMIT = 2_000_000  # bytes of a page
 SIDES = (SIDE, 16, 8, 4, 0)  # of heat maps, from what is wanted to what always fits
 GROUPED = 150  # a graph of more operations is cut into runs where there are no modules and loops
 WIDE = 40  # what a frame may hold before it is cut
+MOST = 35  # runs that a list is cut into, so that there is room for what stands beside them
 LOOP = 200  # what an iteration of a loop may hold to be known as one
 SCRIPTS = ("model.js", "layout.js", "draw.js", "panel.js", "player.js", "main.js")
 
@@ -178,7 +179,7 @@ class Tale:
         for node in self.nodes:
             if seen is not None and (noted := seen.of(node)) is not None:
                 self.facts.values.update({(node, i): value for i, value in enumerate(noted[0])})
-                self.facts.constants[node] = noted[1]
+                self.facts.constants[node], self.facts.missing[node] = noted[1], 0
         self.values = values_of(self.nodes, self.facts)
         self.frames: list[dict[str, Any]] = []
         self.home = self._frames(calls)
@@ -246,7 +247,7 @@ class Tale:
         def cut(
             items: list[Any], frame: int | None, word: str, places: dict[Any, Any]
         ) -> list[Any]:
-            while len(items) > WIDE:
+            while len(items) > MOST:
                 size = WIDE if len(items) > WIDE**2 else isqrt(len(items) - 1) + 1
                 parts = [items[first : first + size] for first in range(0, len(items), size)]
                 items = []
@@ -352,6 +353,9 @@ class Tale:
                     constants[id(value)] = len(self.boxes)
                     self._add_constant(value, self._common(users[id(value)]))
                 operands.append([constants[id(value)], 0])
+            for _ in range(self.facts.missing.get(node, 0)):
+                operands.append([len(self.boxes), 0])
+                self._add_constant(None, self.home[node])
             self._add("operation", operation_name(node), self.home[node], node, operands, outputs)
         steps = self._steps()
 
@@ -412,16 +416,18 @@ class Tale:
         self.boxes.append(box)
 
     def _add_constant(self, value: Any, frame: int | None) -> None:
-        array = np.asarray(value)
-        plain = not isinstance(value, np.ndarray)
-        result = {"shape": list(array.shape), "dtype": "", "value": digest(array), "grad": None}
-        if not plain:
-            result["dtype"] = str(dtypes.named(array.dtype).name)
-        name = self.names.arrays.get(id(value), "constant")
-        if plain:
+        """Add a box for what needs no gradient; None is what the tape didn't keep."""
+        name, found = "constant", dict[str, Any](shape=None, dtype="", value=None, grad=None)
+        if value is not None:
+            array = np.asarray(value)
+            found["shape"], found["value"] = list(array.shape), digest(array)
+        if isinstance(value, np.ndarray):
+            name = self.names.arrays.get(id(value), name)
+            found["dtype"] = str(dtypes.named(value.dtype).name)
+        elif value is not None:
             name = f"{value:.4g}" if isinstance(value, float | np.floating) else str(value)
         self.boxes.append(
-            {"kind": "constant", "name": name, "frame": frame, "operands": [], "results": [result]}
+            {"kind": "constant", "name": name, "frame": frame, "operands": [], "results": [found]}
         )
 
     # ----- Steps ----------------------------------------------------------------------------------

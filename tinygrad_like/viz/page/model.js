@@ -139,12 +139,12 @@ function inWords(found, most = 3) {
   return inFull(found, most) || words.filter(Boolean).join(", ") || "empty";
 }
 
-const sizes = (shape) => (shape.length === 1 ? `(${shape[0]},)` : shape.join(" × ") || "scalar");
+const sizes = (shape) => (!shape ? "" : shape.length === 1 ? `(${shape[0]},)` : shape.join(" × ") || "scalar");
 const bare = (name) => name.slice(name.lastIndexOf(".") + 1);
 const called = (box) => box.called || box.name;
 
 /** Whether a box is called by its value, as numbers are. */
-const named = (box) => box.kind === "constant" && !box.results[0].dtype;
+const named = (box) => box.kind === "constant" && !box.results[0].dtype && box.results[0].value !== null;
 
 /** A name that tells a box from others of its name. */
 function told(box) {

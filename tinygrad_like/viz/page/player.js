@@ -29,7 +29,7 @@ function showStep() {
     }));
     busy.add(arrow.from);
     const { x, y } = middle(arrow.points);
-    $("view").append(Object.assign(svg("text", { class: `sent ${back ? "backward" : "forward"}`, x, y: y + 4, "aria-hidden": "true" }), { textContent: [...texts].join(", ") }));
+    $("view").append(Object.assign(svg("text", { class: `sent ${back ? "backward" : "forward"}`, x, y: y + 4, "aria-hidden": "true" }), { textContent: [...texts].filter(Boolean).join(", ") }));
   }
   for (const label of picture.labels) {
     update(label, "classes", busy.has(label.from) ? "shape hidden" : "shape", (text) => label.element.setAttribute("class", text));
