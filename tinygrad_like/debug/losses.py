@@ -10,13 +10,14 @@ from tinygrad_like.graph import Node
 _ELEMENTWISE = frozenset(("Abs", "Add", "Div", "Mul", "Neg", "Pow", "Square", "Sub"))
 
 
-def warn_of_softmax() -> None:
-    """Warn that a loss that applies softmax is given probabilities."""
+def warn_of_softmax(node: Node) -> None:
+    """Warn that a loss that applies softmax is given the result of this one."""
     trap(
         "softmax",
         "cross_entropy is given the result of a softmax, and applies one itself",
         "scores between 0 and 1 are nearly alike to it: training is slow and stops early",
         "giving it the scores; or log_softmax, and nll_loss",
+        line=node.line,
     )
 
 

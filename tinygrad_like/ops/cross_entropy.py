@@ -31,6 +31,12 @@ def check_reduction(size_average: Any, reduce: Any, reduction: str) -> str:
     Raises:
         ValueError: if it is none of "none", "mean" and "sum".
     """
+    if isinstance(size_average, Traced) and size_average.array.size != 1:
+        raise told(
+            RuntimeError,
+            "Boolean value of Tensor with more than one value is ambiguous: size_average is a Tensor, "
+            "expected a bool",
+        )
     if size_average is not None or reduce is not None:
         meant = "none" if reduce is False else "sum" if size_average is False else "mean"
         warnings.warn(
@@ -405,7 +411,7 @@ def cross_entropy(
     if isinstance(input, Traced) and input.node is not None and input.node.label == "Softmax":
         from tinygrad_like.debug.losses import warn_of_softmax
 
-        warn_of_softmax()
+        warn_of_softmax(input.node)
     if not 0 <= label_smoothing <= 1:
         raise told(
             RuntimeError, f"label_smoothing must be between 0.0 and 1.0. Got: {label_smoothing}"
