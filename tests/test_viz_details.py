@@ -62,7 +62,7 @@ class TestFolding:
             count, leaves = len(boxes(graph, "operation")), len(boxes(graph, "parameter"))
             for box in boxes(graph, "group"):
                 count += sum(int(n) for n in re.findall(r"(\d+) [a-z]", box.lines[0]))
-                leaves += sum(int(n) for n in re.findall(r"(\d+) leaf", " ".join(box.lines)))
+                leaves += sum(int(n) for n in re.findall(r"(\d+) parameter", " ".join(box.lines)))
             assert count == len(boxes(full, "operation"))
             assert leaves == len(boxes(full, "parameter")) == len(list(model.parameters()))
 

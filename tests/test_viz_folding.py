@@ -120,7 +120,7 @@ class TestLoops:
         said = [t for t in titles(graph, "parameter") if t] + [
             line for box in boxes(graph, "group") for line in box.lines
         ]
-        told += sum(int(n) for n in re.findall(r"(\d+) leaf tensor", " ".join(said)))
+        told += sum(int(n) for n in re.findall(r"(\d+) parameter", " ".join(said)))
         assert told == 66
 
     def test_many_results_of_one_shape_are_one_box(self):
@@ -215,7 +215,7 @@ class TestModules:
         graph = viz.draw(loss, model, modules=calls)
         assert titles(graph, "group") == ["149 more alike"]
         assert frames(graph)[1:3] == ["first of 150 alike", "0: Block"]
-        assert "596 leaf tensors, 4,172 elements" in named(graph, "149 more alike").lines
+        assert "596 parameters, 4,172 elements" in named(graph, "149 more alike").lines
 
     def test_a_few_layers_stay_whole(self):
         loss, calls = loss_of(network(5), torch.randn(2, 3))

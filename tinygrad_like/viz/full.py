@@ -337,7 +337,7 @@ def _leaf_lines(leaves: Sequence[Node]) -> list[str]:
     if not leaves:
         return []
     elements = sum(prod(leaf.shape) for leaf in leaves)
-    return [f"{counted(len(leaves), 'leaf tensor')}, {counted(elements, 'element')}"]
+    return [f"{counted(len(leaves), 'parameter')}, {counted(elements, 'element')}"]
 
 
 def _most_common(nodes: Sequence[Node]) -> str:
