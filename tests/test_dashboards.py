@@ -339,15 +339,16 @@ def test_the_page_of_the_graph(board, browser, tmp_path):
 
 
 class Several(nn.Module):
-    """Uses the parameters of a module it does not call, and returns tensors in a dict and a tuple."""
+    """Uses parameters of a module it does not call; takes and returns tensors in dicts and lists."""
 
     def __init__(self):
         super().__init__()
         self.attention = nn.MultiheadAttention(4, 2)
         self.register_buffer("scale", torch.ones(4))
 
-    def forward(self, x):
-        out, weights = self.attention(x, x, x)
+    def forward(self, given, number):
+        x = given["x"] * number
+        out, weights = self.attention(x, x, given["others"][1])
         return {"out": out * self.scale, "pair": (weights, out.sum())}
 
 
@@ -355,18 +356,23 @@ def test_names_of_the_graph():
     pytest.importorskip("tensorboardX")
     from tinygrad_like.viz.graphdef import graph_def
 
-    graph = graph_def(Several(), torch.ones(3, 4))
+    x = torch.ones(3, 4)
+    graph = graph_def(Several(), ({"x": x, "others": [x, x]}, 2.0))
     edges = {node.name: list(node.input) for node in graph.node}
     attention = "Several/MultiheadAttention[attention]"
     assert f"{attention}/out_proj.weight" in edges
     assert f"{attention}/in_proj_bias" in edges
-    assert edges["Several/multiply"][1] == "Several/scale"
+    inputs = [name for name in edges if name.startswith("input")]
+    assert inputs == ["input/1/x", "input/1/others/1", "input/1/others/2"]
+    assert edges["Several/multiply"][0] == "input/1/x"
+    assert ["input/1/others/2"] in edges.values()
+    assert edges["Several/multiply_1"][1] == "Several/scale"
     assert [name for name in edges if name.startswith("output")] == [
         "output/out",
         "output/pair/1",
         "output/pair/2",
     ]
-    assert edges["output/out"] == ["Several/multiply"]
+    assert edges["output/out"] == ["Several/multiply_1"]
     assert edges["output/pair/2"] == ["Several/sum"]
 
 

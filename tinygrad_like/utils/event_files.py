@@ -50,7 +50,8 @@ def plain(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {key: plain(inner) for key, inner in value.items()}
     if isinstance(value, list | tuple):
-        return type(value)(map(plain, value))
+        make = getattr(type(value), "_make", type(value))  # of a namedtuple, or of a list
+        return make(map(plain, value))
     return value
 
 

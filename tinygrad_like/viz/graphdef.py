@@ -59,20 +59,27 @@ def graph_def(model: Module, inputs: Any = None) -> Any:
     """
     if not isinstance(model, Module):
         raise TypeError(f"graph_def: model is {type(model).__name__}, expected a Module")
-    arguments = [inputs] if isinstance(inputs, Traced) else list(inputs or ())
-    given = [_copy(argument) for argument in arguments]
-    sources = [tensor.node for tensor in given]
+    if isinstance(inputs, Traced | Mapping):
+        inputs = (inputs,)
+    given = [_copy(argument) for argument in inputs or ()]
+    tensors = dict(_tensors("input", given[0] if len(given) == 1 else given))
+    sources = {tensor.node: name for name, tensor in tensors.items() if tensor.node is not None}
     with _evaluation(model), enable_grad(), record_modules() as calls:
         names = Names.of(model)
         result = model(*given)
-        return _Writer(names, calls, given, sources, dict(_tensors("output", result))).write()
+        return _Writer(names, calls, tensors, sources, dict(_tensors("output", result))).write()
 
 
 def _copy(argument: Any) -> Any:
-    """Return a copy that the model may write into, and that leads to a leaf if it can."""
+    """Return a copy of a tensor, or of all in a list or dict, that leads to a leaf if it can."""
     if isinstance(argument, Traced) and argument.array.dtype.kind == "f":
         tensor: Any = argument
         return tensor.detach().requires_grad_().clone()
+    if isinstance(argument, Mapping):
+        return {key: _copy(inner) for key, inner in argument.items()}
+    if isinstance(argument, list | tuple):
+        make = getattr(type(argument), "_make", type(argument))  # of a namedtuple, or of a list
+        return make(map(_copy, argument))
     return argument
 
 
@@ -112,12 +119,11 @@ class _Writer:
         self,
         names: Names,
         calls: Sequence[Any],
-        given: Sequence[Any],
-        sources: Sequence[Node | None],
+        given: Mapping[str, Any],
+        sources: Mapping[Node, str],
         results: Mapping[str, Any],
     ) -> None:
-        self.names, self.given, self.results = names, given, results
-        self.sources = {node: i for i, node in enumerate(sources) if node is not None}
+        self.names, self.given, self.results, self.sources = names, given, results, sources
         self.nodes = operations_of(list(results.values()))
         self.facts = Facts(self.nodes, list(results.values()))
         self.clusters = clusters_of(calls, names)
@@ -168,11 +174,11 @@ class _Writer:
             for parent in node.parents:
                 if parent is not None:
                     users.setdefault(key_of(parent), []).append(self.inside.get(node))
-        for number, tensor in enumerate(self.given):
-            name = self.unique(None, f"input/{number + 1}" if len(self.given) > 1 else "input")
+        for path, tensor in self.given.items():
+            name = self.unique(None, path)
             self.constants[id(tensor.array)] = self.add_data(name, "input", tensor.array)
-        for node, number in self.sources.items():
-            self.data[node, 0] = self.constants[id(self.given[number].array)]
+        for node, path in self.sources.items():
+            self.data[node, 0] = self.constants[id(self.given[path].array)]
         copied = {parent for source in self.sources for parent in source.parents}
         rank = {leaf: number for number, leaf in enumerate(self.names.nodes)}
         leaves = [node for node in self.nodes if isinstance(node, AccumulateGrad)]
