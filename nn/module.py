@@ -372,10 +372,10 @@ class Module(Hooked, Stateful, Changeable):
         found: Any = self
         for name in target.split(".") if target else ():
             if not hasattr(found, name):
-                raise AttributeError(f"{found._get_name()} has no attribute `{name}`")
+                raise told(AttributeError, f"{found._get_name()} has no attribute `{name}`")
             found = getattr(found, name)
             if not isinstance(found, Module):
-                raise AttributeError(f"`{name}` is not an nn.Module")
+                raise told(AttributeError, f"`{name}` is not an nn.Module")
         return found  # type: ignore[no-any-return]
 
     def set_submodule(self, target: str, module: Module, strict: bool = False) -> None:
@@ -397,18 +397,18 @@ class Module(Hooked, Stateful, Changeable):
         path, _, name = target.rpartition(".")
         parent = self.get_submodule(path)
         if strict and not hasattr(parent, name):
-            raise AttributeError(f"{parent._get_name()} has no attribute `{name}`")
+            raise told(AttributeError, f"{parent._get_name()} has no attribute `{name}`")
         if hasattr(parent, name) and not isinstance(getattr(parent, name), Module):
-            raise AttributeError(f"`{name}` is not an nn.Module")
+            raise told(AttributeError, f"`{name}` is not an nn.Module")
         setattr(parent, name, module)
 
     def _get_member(self, target: str, own: str, title: str) -> Any:
         path, _, name = target.rpartition(".")
         module = self.get_submodule(path)
         if not hasattr(module, name):
-            raise AttributeError(f"{module._get_name()} has no attribute `{name}`")
+            raise told(AttributeError, f"{module._get_name()} has no attribute `{name}`")
         if name not in getattr(module, own):
-            raise AttributeError(f"`{name}` is not {title}")
+            raise told(AttributeError, f"`{name}` is not {title}")
         return getattr(module, name)
 
     def get_parameter(self, target: str) -> Parameter:

@@ -19,8 +19,9 @@ def _around(cls: type[Tensor], data: Any, requires_grad: bool) -> Any:
     if data is None:
         data = Tensor()
     if not isinstance(data, Traced):
-        raise AttributeError(
-            f"{cls.__name__}: data is {type(data).__name__}, expected a Tensor; wrap it in tensor(...)"
+        raise told(
+            AttributeError,
+            f"{cls.__name__}: data is {type(data).__name__}, expected a Tensor; wrap it in tensor(...)",
         )
     made = object.__new__(cls)
     made.array = data.array

@@ -13,6 +13,8 @@ from functools import partial
 from types import FunctionType
 from typing import Any
 
+from tinygrad_like.lines import told
+
 # NumPy's names for arguments, which PyTorch's built-in functions know too.
 _ALONG = {"axis": "dim", "keepdims": "keepdim"}
 _PARTS = dict.fromkeys(("indices", "sections", "tensor_indices_or_sections"), "indices_or_sections")
@@ -247,5 +249,5 @@ def respelled(
             kwargs[ours] = value
     absent = [n for n, value in zip(names, args, strict=False) if value is ...]
     if absent:
-        raise TypeError(f"{name}() missing required argument {absent[0]!r}")
+        raise told(TypeError, f"{name}() missing required argument {absent[0]!r}")
     return plain(*args, **kwargs) if out is None else fill(home, name, out, args, kwargs)

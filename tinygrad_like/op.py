@@ -54,6 +54,7 @@ _PUBLIC = {"x": "input", "y": "other", "xs": "tensors"}
 _NOT_TENSORS = (list, tuple, str)
 _ARRAYS = np.ndarray | np.generic
 _TENSORS = Traced | np.ndarray
+_SIGNS = {"add": "+", "subtract": "-", "multiply": "*", "divide": "/", "power": "**"}
 
 
 class Op:
@@ -162,6 +163,10 @@ class Op:
         """Apply, unless the other operand's own class had better be asked."""
         for o in operands:
             if not isinstance(o, Traced | np.ndarray | bool | int | float | np.generic):
+                if (o is None or type(o) in _NOT_TENSORS) and self.name in _SIGNS:
+                    kinds = " and ".join(f"'{type(o).__name__}'" for o in operands)
+                    sign = f"unsupported operand type(s) for {_SIGNS[self.name]}"
+                    raise told(TypeError, f"{sign}: {kinds}")
                 return NotImplemented
         return self.apply(operands, options)
 

@@ -212,8 +212,9 @@ class Hardtanh(_InPlace):
         self.min_val = min_val if min_value is None else min_value
         self.max_val = max_val if max_value is None else max_value
         if self.max_val <= self.min_val:
-            raise AssertionError(
-                f"max_val must be larger than min_val, but got {self.max_val=} and {self.min_val=}"
+            raise told(
+                AssertionError,
+                f"max_val must be larger than min_val, but got {self.max_val=} and {self.min_val=}",
             )
 
     def forward(self, input: Any) -> Any:

@@ -85,7 +85,7 @@ class MultiheadAttention(Module):
         self.batch_first = batch_first
         self.head_dim = embed_dim // num_heads
         if self.head_dim * num_heads != embed_dim:
-            raise AssertionError("embed_dim must be divisible by num_heads")
+            raise told(AssertionError, "embed_dim must be divisible by num_heads")
         widths = {"q": embed_dim, "k": self.kdim, "v": self.vdim}
         shapes: dict[str, tuple[int, ...] | None]
         if self._qkv_same_embed_dim:

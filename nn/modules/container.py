@@ -130,7 +130,7 @@ class Sequential(_Listed):
             IndexError: if there is no such position.
         """
         if not isinstance(module, Module):
-            raise AssertionError(f"module should be of type: {Module}")
+            raise told(AssertionError, f"module should be of type: {Module}")
         if not -len(self) <= index <= len(self):
             raise told(IndexError, f"Index out of range: {index}")
         self._insert(index, module)

@@ -147,9 +147,10 @@ class LazyLinear(LazyModuleMixin, Linear):
             self.reset_parameters()
         if self.in_features == 0:
             if size != self.weight.shape[-1]:
-                raise AssertionError(
+                raise told(
+                    AssertionError,
                     f"The in_features inferred from input: {size} is not equal to in_features from "
-                    f"self.weight: {self.weight.shape[-1]}"
+                    f"self.weight: {self.weight.shape[-1]}",
                 )
             self.in_features = size
 

@@ -144,6 +144,8 @@ class Optimizer:
                 "params argument given to the optimizer should be an iterable of Tensors or dicts, "
                 f"but got {_type_name(params)}",
             )
+        if not hasattr(params, "__iter__"):
+            raise told(TypeError, f"{type(params).__name__!r} object is not iterable")
         self.state: defaultdict[Any, Any] = defaultdict(dict)
         self.param_groups: list[Group] = []
         groups: list[Any] = list(params)
@@ -194,6 +196,8 @@ class Optimizer:
         """
         if not isinstance(param_group, dict):
             raise told(TypeError, f"param_group must be a dict, but got {type(param_group)}")
+        if "params" not in param_group:
+            raise told(KeyError, "params")
         params = param_group["params"]
         if isinstance(params, Tensor):
             params = [params]

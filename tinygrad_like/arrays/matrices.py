@@ -15,6 +15,8 @@ from tinygrad_like.lines import told
 class LinAlgError(RuntimeError):
     """Raised where the values of a matrix do not admit what was asked: it is singular, for example."""
 
+    __module__ = "tinygrad_like.linalg"
+
 
 # ----- Checks -------------------------------------------------------------------------------------
 

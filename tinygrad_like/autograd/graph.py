@@ -84,7 +84,7 @@ class saved_tensors_hooks:
                     f"{type(getattr(self, name)).__name__}",
                 )
         if thread_mode.saving_refused is not None:
-            raise told(RuntimeError, thread_mode.saving_refused)
+            raise RuntimeError(thread_mode.saving_refused)
         thread_mode.saving = (*thread_mode.saving, (self.pack_hook, self.unpack_hook))
         depart(1)
 

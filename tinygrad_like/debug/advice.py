@@ -234,10 +234,12 @@ def _reshape(match: re.Match[str], _: Situation) -> Lines:
     ]
     for i in range(len(sizes)):
         rest = math.prod(s for j, s in enumerate(sizes) if j != i and s > 0)
-        if -1 not in sizes and rest and count % rest == 0:
+        if -1 in sizes:
+            break
+        if rest and count % rest == 0:
             shape = [*sizes[:i], -1, *sizes[i + 1 :]]
             return [*lines, f"try {tuple(shape)}, where -1 becomes {count // rest}"]
-    return lines
+    return [*lines, f"try sizes that divide {count}, or print the shape where it was made"]
 
 
 @_for(r"Sizes of tensors must match except in dimension (\d+)")
@@ -326,8 +328,8 @@ def _embedding(match: re.Match[str], _: Situation) -> Lines:
     got, rows = int(match[1]), int(match[2])
     lines = [f"expected indices from 0 to {rows - 1}"]
     if got >= rows:
-        lines.append(f"try Embedding({got + 1}, ...): one row for each index there can be")
-    return lines
+        return [*lines, f"try Embedding({got + 1}, ...): one row for each index there can be"]
+    return [*lines, "try indices from 0 on, with padding_idx=0 for what is no word"]
 
 
 @_for(r"Target (-?\d+) is out of bounds")
@@ -357,11 +359,14 @@ def _same_dtype(_: re.Match[str], situation: Situation) -> Lines:
     lines = ["expected one dtype for all operands"]
     if len(set(kinds.values())) < 2:
         return []
+    given = [n for n in [*whole, *wide] if not isinstance(operands[n], Traced)]
+    if given:
+        return [*lines, f"try torch.from_numpy({given[0]}).float()"]
     if whole:
         return [*lines, f"try {whole[0]}.float()"]
     if wide:
         return [*lines, f"try {wide[0]}.float(): arrays of NumPy are float64 unless told otherwise"]
-    return lines
+    return [*lines, f"try {next(iter(kinds))}.to(torch.{list(kinds.values())[-1]})"]
 
 
 # ----- Gradients ----------------------------------------------------------------------------------

@@ -186,8 +186,10 @@ def _given(frame: FrameType) -> list[tuple[str, Any]]:
             # What a generated function is given stands for an array by now: see `generate`.
             value = values.get(f"{name}_operand", value)
             given.append(("input" if name in ("self", "x") else name, value))
-    if given and code.co_flags & CO_VARARGS and isinstance(values.get("args"), tuple):
-        given += [("other", v) for v in values["args"] if isinstance(v, Traced)]
+    if code.co_flags & CO_VARARGS:
+        name = code.co_varnames[code.co_argcount + code.co_kwonlyargcount]
+        several = [v for v in values.get(name, ()) if isinstance(v, Traced)]
+        given += [("other" if name == "args" else f"{name}[{i}]", v) for i, v in enumerate(several)]
     return given
 
 

@@ -373,6 +373,13 @@ def where(condition: Any, input: Any = None, other: Any = None) -> Any:
         )
     if input is None and other is None:
         return tuple(result_type.make(i) for i in as_array(condition).nonzero())
+    for position, (name, value) in enumerate((("input", input), ("other", other)), 2):
+        if not isinstance(value, Traced | np.ndarray | np.generic | bool | int | float):
+            raise told(
+                TypeError,
+                f"where(): argument '{name}' (position {position}) must be Tensor, not "
+                f"{type(value).__name__}",
+            )
     if not isinstance(input, Traced) and not isinstance(other, Traced):
         input = result_type.make(np.asarray(input, dtypes.result((input, other))))
     return choose(condition, input, other)

@@ -12,6 +12,7 @@ import numpy as np
 from tinygrad_like import dtypes
 from tinygrad_like.arrays import single
 from tinygrad_like.graph import Array, Traced, as_array
+from tinygrad_like.lines import told
 from tinygrad_like.op import REGISTRY, UFUNCS, implements, op
 from tinygrad_like.ops.arithmetic import ArithmeticMethods
 from tinygrad_like.ops.comparison import (
@@ -178,18 +179,19 @@ def clamp(input: Any, min: Any = None, max: Any = None) -> Any:
     """
     given = [limit for limit in (min, max) if limit is not None]
     if any(isinstance(limit, list | tuple | str) for limit in given):
-        raise TypeError("clamp(): arguments 'min' and 'max' must be Tensors or numbers, not a list")
+        raise told(TypeError, "clamp(): 'min' and 'max' must be Tensors or numbers, not a list")
     if not given:
-        raise RuntimeError("torch.clamp: At least one of 'min' or 'max' must not be None")
+        raise told(RuntimeError, "torch.clamp: At least one of 'min' or 'max' must not be None")
     tensors = [isinstance(limit, Traced | np.ndarray) for limit in given]
     if all(tensors):
         return clip_between(input, min, max)
     if any(tensors):
         scalar = given[tensors.index(True)]
         if as_array(scalar).ndim or getattr(scalar, "requires_grad", False):
-            raise TypeError(
+            raise told(
+                TypeError,
                 f"clamp(): min is {type(min).__name__} and max is {type(max).__name__}, expected two "
-                "Tensors or two numbers"
+                "Tensors or two numbers",
             )
         min, max = (as_array(limit).item() for limit in (min, max))
         given = [min, max]
@@ -429,9 +431,10 @@ def addcdiv(input: Any, tensor1: Any, tensor2: Any, *, value: Any = 1) -> Any:
         RuntimeError: if both tensors to divide hold integers.
     """
     if as_array(tensor1).dtype.kind != "f" and as_array(tensor2).dtype.kind != "f":
-        raise RuntimeError(
+        raise told(
+            RuntimeError,
             "Integer division with addcdiv is not supported: tensor1 is "
-            f"{tensor1.dtype} and tensor2 is {tensor2.dtype}; convert one with .float()"
+            f"{tensor1.dtype} and tensor2 is {tensor2.dtype}; convert one with .float()",
         )
     return _addcdiv(input, tensor1, tensor2, value)
 
@@ -475,9 +478,8 @@ def copy_(self: Any, src: Any, non_blocking: bool = False) -> Any:
     if isinstance(src, bool | int | float | np.generic):
         return fill_(self, src)
     if not isinstance(src, Traced):
-        raise TypeError(
-            f"copy_(): argument 'other' (position 1) must be Tensor, not {type(src).__name__}"
-        )
+        kind = type(src).__name__
+        raise told(TypeError, f"copy_(): argument 'other' (position 1) must be Tensor, not {kind}")
     if src is self:
         return self
     target = self.array
@@ -493,14 +495,12 @@ def _filled(self: Any, value: Any) -> Any:
     target = self.array
     if isinstance(value, Traced):
         if value.array.ndim:
-            got = value.array.shape
-            raise RuntimeError(f"fill_: value has shape {got}, expected a number or a 0-d tensor")
+            shape = value.array.shape
+            raise told(RuntimeError, f"fill_: value has shape {shape}, not a number or 0-d")
         return copied(value, target.shape, target.dtype)
     if not isinstance(value, bool | int | float | np.generic):
-        raise TypeError(
-            f"fill_(): argument 'value' (position 1) must be a number or a Tensor, not "
-            f"{type(value).__name__}"
-        )
+        kind = type(value).__name__
+        raise told(TypeError, f"fill_(): argument 'value' must be a number or a Tensor, not {kind}")
     d = target.dtype
     plain: Any = value
     if d == np.uint8 and -255 <= plain < 0:
@@ -508,8 +508,9 @@ def _filled(self: Any, value: Any) -> Any:
     try:
         number = d.type(bool(plain) if d.kind == "b" else plain)
     except (OverflowError, ValueError):
-        raise RuntimeError(
-            f"fill_: value cannot be converted to type {dtypes.named(d)} without overflow: {value!r}"
+        raise told(
+            RuntimeError,
+            f"fill_: value cannot be converted to {dtypes.named(d)} without overflow: {value!r}",
         ) from None
     return np.broadcast_to(number, target.shape)
 

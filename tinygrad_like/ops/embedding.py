@@ -134,8 +134,9 @@ def embedding(
         raise told(RuntimeError, f"'weight' must be 2-D: embedding got shape {tuple(table.shape)}")
     if padding_idx is not None:
         if not -table.shape[0] <= padding_idx < table.shape[0]:
-            raise AssertionError(
-                f"Padding_idx must be within num_embeddings, {table.shape[0]}, got {padding_idx}"
+            raise told(
+                AssertionError,
+                f"Padding_idx must be within num_embeddings, {table.shape[0]}, got {padding_idx}",
             )
         padding_idx %= table.shape[0]
     if max_norm is not None:

@@ -99,9 +99,10 @@ def _put_zeros(g: Any, index: Any) -> Any:
 
 
 def _unfit(value: tuple[int, ...], picked: tuple[int, ...]) -> RuntimeError:
-    return RuntimeError(
+    return told(
+        RuntimeError,
         f"shape mismatch: value tensor of shape {list(value)} cannot be broadcast to indexing result "
-        f"of shape {list(picked)}"
+        f"of shape {list(picked)}",
     )
 
 
@@ -137,12 +138,9 @@ class _Parsed(NamedTuple):
 
 def _not_an_index(item: Any) -> Exception:
     if isinstance(item, str):
-        return TypeError("new(): invalid data type 'str'; a tensor has no names to index by")
-    return told(
-        IndexError,
-        "only integers, slices (`:`), ellipsis (`...`), None and long or byte Variables are valid indices "
-        f"(got {type(item).__name__})",
-    )
+        return told(TypeError, "new(): invalid data type 'str'; a tensor has no names to index by")
+    valid = "integers, slices (`:`), ellipsis (`...`), None and long or byte Variables"
+    return told(IndexError, f"only {valid} are valid indices (got {type(item).__name__})")
 
 
 def _as_index_array(item: Any) -> Any:

@@ -350,7 +350,7 @@ def concatenate(xs: Arrays, dim: int = 0) -> Any:
     tensor([1., 2., 3.])
     """
     if not xs:
-        raise ValueError("torch.cat(): expected a non-empty list of Tensors")
+        raise told(ValueError, "torch.cat(): expected a non-empty list of Tensors")
     parts = [x for x in xs if x.shape != (0,)] or list(xs)
     axis = axis_of(dim, parts[0].ndim)
     try:
@@ -396,7 +396,7 @@ def stack(xs: Arrays, dim: int = 0) -> Array:
             [2., 4.]])
     """
     if not xs:
-        raise RuntimeError("stack expects a non-empty TensorList")
+        raise told(RuntimeError, "stack expects a non-empty TensorList")
     shape = xs[0].shape
     for position, x in enumerate(xs):
         if x.shape != shape:

@@ -21,6 +21,7 @@ from tinygrad_like.arrays.draws import (
     whole_numbers,
 )
 from tinygrad_like.graph import Array, Traced, as_array, result_type
+from tinygrad_like.lines import told
 from tinygrad_like.op import op
 from tinygrad_like.ops.creation import dtype_of, finish, shape_from, size_keyword
 from tinygrad_like.random import Generator, chosen
@@ -96,7 +97,9 @@ def _whole(name: str, argument: str, value: Any) -> int:
     if isinstance(value, Traced) and value.array.size == 1 and value.array.dtype.kind in "iu":
         return int(value.array.item())
     if isinstance(value, bool) or not isinstance(value, int | np.integer):
-        raise TypeError(f"{name}(): argument '{argument}' must be int, not {type(value).__name__}")
+        raise told(
+            TypeError, f"{name}(): argument '{argument}' must be int, not {type(value).__name__}"
+        )
     return int(value)
 
 
@@ -123,15 +126,16 @@ def randint(
     if size is None and given and isinstance(given[-1], tuple | list):
         size = given.pop()
     if not isinstance(size, tuple | list):
-        raise TypeError(
-            f"randint(): got {args}, expected (high, size) or (low, high, size), size being a tuple of ints"
+        raise told(
+            TypeError,
+            f"randint(): got {args}, expected (high, size) or (low, high, size), size being a tuple of ints",
         )
     if high is None and given:
         high = given.pop()
     if low is None:
         low = given.pop() if given else 0
     if given or high is None:
-        raise TypeError(f"randint(): got {args}, expected (high, size) or (low, high, size)")
+        raise told(TypeError, f"randint(): got {args}, expected (high, size) or (low, high, size)")
     first, last = _whole("randint", "low", low), _whole("randint", "high", high)
     shape = shape_from("randint", (size,))
     d = dtype_of("randint", dtype, dtypes.I64)
@@ -140,7 +144,9 @@ def randint(
         and not np.iinfo(d).min <= first <= last - 1 <= np.iinfo(d).max
         and first < last
     ):
-        raise RuntimeError(f"randint: numbers from {first} to {last - 1} are out of bounds for {d}")
+        raise told(
+            RuntimeError, f"randint: numbers from {first} to {last - 1} are out of bounds for {d}"
+        )
     array = whole_numbers(chosen(generator), math.prod(shape), first, last).reshape(shape)
     array = array.astype(d, copy=False)
     return finish("randint", array, requires_grad, device, layout, pin_memory)
@@ -178,14 +184,15 @@ def randperm(
     """
     count = _whole("randperm", "n", n)
     if count < 0:
-        raise RuntimeError(f"randperm: Trying to create tensor with negative dimension {count}")
+        raise told(RuntimeError, f"Trying to create tensor with negative dimension {count}")
     d = dtype_of("randperm", dtype, dtypes.I64)
     if d.kind == "b":
-        raise NotImplementedError("randperm: not implemented for bool; take an integer dtype")
+        raise told(NotImplementedError, "randperm: not implemented for bool; take an integer dtype")
     largest = np.iinfo(d).max if d.kind in "iu" else 2 ** (np.finfo(d).nmant + 1)
     if count > largest + 1:
-        raise RuntimeError(
-            f"randperm: n = {count} is too large for {dtypes.named(d)}, which counts to {largest}"
+        raise told(
+            RuntimeError,
+            f"randperm: n = {count} is too large for {dtypes.named(d)}, which counts to {largest}",
         )
     order = np.arange(count)
     if count > 1:
@@ -200,8 +207,9 @@ def randperm(
 def _new_like(name: str, input: Any, dtype: Any) -> tuple[Any, np.dtype[Any]]:
     """Return uninitialised memory laid out as that of `input`, and its dtype."""
     if not isinstance(input, Traced):
-        raise TypeError(
-            f"{name}(): argument 'input' (position 1) must be Tensor, not {type(input).__name__}"
+        raise told(
+            TypeError,
+            f"{name}(): argument 'input' (position 1) must be Tensor, not {type(input).__name__}",
         )
     d = dtype_of(name, dtype, input.array.dtype)
     return np.empty_like(input.array, d), d
@@ -316,7 +324,7 @@ def normal(
             refuse_spread("normal", std)
         return _normal_around(mean, std, chosen(generator))
     if size is None:
-        raise TypeError("normal(): got two numbers, expected a Tensor, or size= as well")
+        raise told(TypeError, "normal(): got two numbers, expected a Tensor, or size= as well")
     shape = shape_from("normal", (size,))
     d = dtype_of("normal", dtype, dtypes.default())
     array = _normal_array(chosen(generator), np.empty(shape, d), mean, std)
@@ -331,13 +339,16 @@ def _bernoulli(x: Array, generator: Any) -> Array:
 
 def _coins(generator: Generator, p: Any) -> Any:
     if p.dtype.kind != "f":
-        raise NotImplementedError(
+        raise told(
+            NotImplementedError,
             f'"bernoulli_tensor_cpu_p_" not implemented for {dtypes.named(p.dtype)!r}; give '
-            "probabilities as floating-point numbers"
+            "probabilities as floating-point numbers",
         )
     inside = (p >= 0) & (p <= 1)
     if not inside.all():
-        raise RuntimeError(f"Expected p_in >= 0 && p_in <= 1, got the probability {p[~inside][0]}")
+        raise told(
+            RuntimeError, f"Expected p_in >= 0 && p_in <= 1, got the probability {p[~inside][0]}"
+        )
     u = generator.uniform(p.size, p.dtype)
     return in_memory_order(p, u) < p
 
@@ -359,7 +370,7 @@ def bernoulli(input: Any, p: float | None = None, *, generator: Any = None) -> A
 
 def _coin_array(generator: Generator, like: Any, p: float) -> Any:
     if not 0 <= p <= 1:
-        raise RuntimeError(f"bernoulli_ expects p to be in [0, 1], but got p={p}")
+        raise told(RuntimeError, f"bernoulli_ expects p to be in [0, 1], but got p={p}")
     return in_memory_order(like, generator.below(p, like.size)).astype(like.dtype)
 
 
@@ -383,27 +394,30 @@ def multinomial(
     """
     p = as_array(input)
     if p.dtype.kind != "f":
-        raise RuntimeError(
-            f"multinomial only supports floating-point dtypes for input, got: {dtypes.named(p.dtype)}"
+        raise told(
+            RuntimeError,
+            f"multinomial only supports floating-point dtypes for input, got: {dtypes.named(p.dtype)}",
         )
     if p.ndim not in (1, 2):
-        raise RuntimeError(f"prob_dist must be 1 or 2 dim, got shape {p.shape}")
+        raise told(RuntimeError, f"prob_dist must be 1 or 2 dim, got shape {p.shape}")
     if num_samples <= 0:
-        raise RuntimeError(f"cannot sample n_sample <= 0 samples: num_samples is {num_samples}")
+        raise told(RuntimeError, f"cannot sample n_sample <= 0: num_samples is {num_samples}")
     if not replacement and num_samples > p.shape[-1]:
-        raise RuntimeError(
+        raise told(
+            RuntimeError,
             "cannot sample n_sample > prob_dist.size(-1) samples without replacement: num_samples is "
-            f"{num_samples}, the size {p.shape[-1]}"
+            f"{num_samples}, the size {p.shape[-1]}",
         )
     right = np.isfinite(p) & (p >= 0)
     if not right.all():
-        raise RuntimeError(
+        raise told(
+            RuntimeError,
             "multinomial: probability tensor, the input, contains either `inf`, `nan` or element < 0: "
-            f"{p[~right][0]}"
+            f"{p[~right][0]}",
         )
     total = p.sum(-1)
     if not np.all(total > 0):
-        raise RuntimeError("invalid multinomial distribution (sum of probabilities <= 0)")
+        raise told(RuntimeError, "invalid multinomial distribution (sum of probabilities <= 0)")
     source = chosen(generator)
     if not replacement or num_samples == 1:
         waits = p / _exponential_numbers(source, p.size, p.dtype, 1.0).reshape(p.shape)
@@ -548,12 +562,12 @@ class RandomMethods:
 
 def _refuse_unless(holds: bool, message: str) -> None:
     if not holds:
-        raise RuntimeError(message)
+        raise told(RuntimeError, message)
 
 
 def _refuse_keywords(name: str, keywords: dict[str, Any]) -> None:
     for unknown in keywords:
-        raise TypeError(f"{name}() got an unexpected keyword argument '{unknown}'")
+        raise told(TypeError, f"{name}() got an unexpected keyword argument '{unknown}'")
 
 
 def _refuse_bounds(d: np.dtype[Any], low: int, high: int) -> None:
@@ -566,8 +580,9 @@ def _refuse_bounds(d: np.dtype[Any], low: int, high: int) -> None:
         least, most = int(np.iinfo(d).min), int(np.iinfo(d).max)
     for name, value in (("from", low), ("to - 1", high - 1)):
         if not least <= value <= most and d.kind != "f":
-            raise RuntimeError(
-                f"{name} is out of bounds for {dtypes.named(d)}: {value} is not in [{least}, {most}]"
+            raise told(
+                RuntimeError,
+                f"{name} is out of bounds for {dtypes.named(d)}: {value} is not in [{least}, {most}]",
             )
 
 

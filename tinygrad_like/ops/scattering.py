@@ -378,9 +378,10 @@ def _slices_source(
             if d != axis
         )
         other_dims = source.array.ndim != len(shape)
-        raise (IndexError if name == "index_copy" and (only_count or other_dims) else RuntimeError)(
+        raise told(
+            IndexError if name == "index_copy" and (only_count or other_dims) else RuntimeError,
             f"{name}(): source of shape {list(source.array.shape)} does not match {index.size} indices "
-            f"along dimension {axis} of a tensor of shape {list(input.array.shape)}"
+            f"along dimension {axis} of a tensor of shape {list(input.array.shape)}",
         )
     return source
 

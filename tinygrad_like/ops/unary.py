@@ -9,6 +9,7 @@ import numpy as np
 
 from tinygrad_like.arrays import single
 from tinygrad_like.graph import Array, as_array
+from tinygrad_like.lines import told
 from tinygrad_like.op import UFUNCS, implements, op
 from tinygrad_like.ops.comparison import keep_where, unsupported
 from tinygrad_like.ops.pointwise import elementary, smooth
@@ -93,7 +94,7 @@ def positive(input: Any) -> Any:
         RuntimeError: if its elements are bools.
     """
     if as_array(input).dtype.kind == "b":
-        raise RuntimeError("The `+` operator, on a bool tensor is not supported.")
+        raise told(RuntimeError, "The `+` operator, on a bool tensor is not supported.")
     return input
 
 

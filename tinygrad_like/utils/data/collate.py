@@ -82,9 +82,10 @@ def default_collate(batch: Any) -> Any:
 
 
 def _refusal(found: Any) -> TypeError:
-    return TypeError(
+    return told(
+        TypeError,
         "default_collate: batch must contain tensors, numpy arrays, numbers, dicts or lists; "
-        f"found {found}"
+        f"found {found}",
     )
 
 
@@ -93,7 +94,13 @@ def _collate_tensors(batch: Any) -> Any:
         return stack(batch, 0)
     arrays = [tensor.array for tensor in batch]
     if any(array.shape != arrays[0].shape for array in arrays):
-        return stack(batch, 0)  # it knows what to say
+        sizes = [list(array.shape) for array in arrays]
+        entry = next(i for i, size in enumerate(sizes) if size != sizes[0])
+        raise told(
+            RuntimeError,
+            f"stack expects each tensor to be equal size, but got {sizes[0]} at entry 0 and "
+            f"{sizes[entry]} at entry {entry}: a batch is a stack of samples",
+        )
     return result_type.make(np.stack(arrays))
 
 
