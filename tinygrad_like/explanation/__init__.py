@@ -10,9 +10,9 @@ from typing import Any, overload
 
 from tinygrad_like.explanation.checking import Check, check_steps, place_of_rule, raised
 from tinygrad_like.explanation.lesson import lesson
-from tinygrad_like.explanation.names import Names
 from tinygrad_like.explanation.rendering import as_html, as_text, page
 from tinygrad_like.explanation.steps import BackwardStep, Contribution, Sent, backward_steps
+from tinygrad_like.viz.picture import Names
 
 __all__ = [
     "BackwardStep",
@@ -141,7 +141,7 @@ def explain(
       g = 6
     ...
     """
-    names = Names.of(params, sys._getframe(1))
+    names = Names.of(params, sys._getframe(1), "explain")
     steps: list[BackwardStep] = []
     failed: list[Check] = []
     try:

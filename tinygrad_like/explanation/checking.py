@@ -59,8 +59,20 @@ class Check:
         return self.step.op
 
     @property
+    def title(self) -> str:
+        """Which rule it is."""
+        return f"{self.op}'s rule" + (f" for {self.argument}" if self.argument else "")
+
+    @property
+    def verdict(self) -> str:
+        """Whether it is right, in a word or two."""
+        return {True: "right", False: "wrong", None: "not checked"}[self.right]
+
+    @property
     def lines(self) -> list[tuple[str, str]]:
         """What there is to say of a wrong rule, as labels and texts."""
+        if self.right is not False:
+            return []
         if self.got is None:
             found = [("raised", self.reason)]
         else:
@@ -89,21 +101,14 @@ class Check:
         return ""
 
     def __str__(self) -> str:
-        rule = f"{self.op}: the rule for {self.argument}"
-        place = f" (see {self.place})" if self.place else ""
-        more = f". Likely: {self.likely}" if self.likely else ""
+        from tinygrad_like.explanation.rendering import table
+
         if self.right is None:
-            return f"{rule} was not checked: {self.reason}"
-        if self.right:
-            return f"{rule} is right"
-        if self.got is None:
-            return f"{self.op}: its backward raised {self.reason}{place}{more}"
-        got, expected = self.told
-        tried = f"{self.given} " if self.given else ""
-        return (
-            f"{rule} is wrong: {tried}it gives {got}, finite differences give {expected}"
-            f"{self.factor}{place}{more}"
-        )
+            return f"{self.title} was not checked: {self.reason}"
+        return "\n".join([f"{self.title} is {self.verdict}", *table(self.lines, "  ")])
+
+    def __repr__(self) -> str:
+        return f"<Check: {self.title} is {self.verdict}>"
 
 
 def _factor(got: Any, expected: Any) -> float | None:

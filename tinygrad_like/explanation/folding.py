@@ -9,9 +9,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tinygrad_like.explanation.names import Names, spoken
+from tinygrad_like.explanation.names import spoken
 from tinygrad_like.explanation.steps import BackwardStep
 from tinygrad_like.lines import location
+from tinygrad_like.viz.picture import Names
 
 MOST = 60  # rows; of more steps, those that belong together are one
 

@@ -221,9 +221,7 @@ def _size(step: BackwardStep) -> str:
 
 
 def _wrong(check: Check, title: str, depth: int) -> Part:
-    if not check.argument:
-        return Part("wrong", f"{title}: {check.op} can't go back", depth, check.lines)
-    return Part("wrong", f"{title}: {check.op}'s rule for {check.argument}", depth, check.lines)
+    return Part("wrong", f"{title}: {check.title}", depth, check.lines)
 
 
 _ORDER = (

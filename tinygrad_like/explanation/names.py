@@ -1,74 +1,15 @@
-"""What things are called in a lesson: tensors, modules, operations and numbers."""
+"""What things are called in a lesson: operations and numbers."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
-from types import FrameType
 from typing import Any
 
 import numpy as np
 
 from tinygrad_like.explanation.steps import BackwardStep
-from tinygrad_like.graph import Node, Traced
-from tinygrad_like.lines import told, user_line
+from tinygrad_like.graph import Traced
 
 FEW = 8  # an array of more elements is summarised
-
-
-@dataclass
-class Names:
-    """What the user calls tensors, by their nodes, and modules, by identity."""
-
-    nodes: dict[Node, str] = field(default_factory=dict)
-    modules: dict[int, str] = field(default_factory=dict)
-    arrays: dict[int, str] = field(default_factory=dict)  # by id(), of tensors without a node
-
-    @classmethod
-    def of(cls, params: Any, frame: FrameType | None) -> Names:
-        """Return the names in a Module, a dict or pairs, or else those of the caller's variables.
-
-        Raises:
-            TypeError: if `params` is something else, or names what is not a tensor.
-        """
-        names = cls()
-        if params is None:
-            line = user_line(frame)
-            while frame is not None and line is not None and frame.f_code is not line[0]:
-                frame = frame.f_back
-            if frame is not None:
-                for variables in (frame.f_locals, frame.f_globals):
-                    for name, value in list(variables.items()):
-                        if not name.startswith("_"):
-                            names._note(name, value)
-            return names
-        if hasattr(params, "named_parameters"):
-            names._note("", params)
-            return names
-        pairs: Iterable[Any] = params.items() if isinstance(params, Mapping) else params
-        for pair in pairs:
-            if not (isinstance(pair, tuple) and len(pair) == 2 and isinstance(pair[1], Traced)):
-                raise told(
-                    TypeError,
-                    "explain: params must be a dict of names and tensors, a Module, or an iterable of "
-                    f"(name, tensor) pairs; found {pair!r:.60}",
-                )
-            names._note(str(pair[0]), pair[1])
-        return names
-
-    def _note(self, name: str, value: Any) -> None:
-        if isinstance(value, Traced):
-            if value.node is not None:
-                self.nodes.setdefault(value.node, name)
-            else:
-                self.arrays.setdefault(id(value.array), name)
-        elif hasattr(value, "named_parameters") and not isinstance(value, type):
-            start = f"{name}." if name else ""
-            for inner, module in value.named_modules():
-                self.modules.setdefault(id(module), f"{start}{inner}".rstrip("."))
-            for inner, parameter in value.named_parameters():
-                if parameter.node is not None:
-                    self.nodes.setdefault(parameter.node, f"{start}{inner}")
 
 
 def shown(value: Any) -> str:

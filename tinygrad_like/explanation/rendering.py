@@ -72,10 +72,16 @@ def _wrapped(part: Part) -> list[str]:
         return [indent + text]
     hanging = indent + ("    " if part.kind in ("formula", "send", "contribution") else "")
     written = _fill(part.text, indent, hanging)
-    for label, text in part.rows:
-        start = f"{indent}  {label:<10}"
-        written += _fill(text, start, " " * len(start))
-    return written
+    return written + table(part.rows, indent + "  ")
+
+
+def table(rows: Sequence[tuple[str, str]], indent: str) -> list[str]:
+    """Return labels and texts side by side, wrapped."""
+    lines = []
+    for label, text in rows:
+        start = f"{indent}{label:<10}"
+        lines += _fill(text, start, " " * len(start))
+    return lines
 
 
 def _fill(text: str, first: str, later: str) -> list[str]:
