@@ -141,7 +141,8 @@ def explain(
       g = 6
     ...
     """
-    names = Names.of(params, sys._getframe(1), "explain")
+    frame = sys._getframe(1) if params is None else None
+    names = Names.of(params, frame, "explain")
     steps: list[BackwardStep] = []
     failed: list[Check] = []
     try:

@@ -155,10 +155,11 @@ class Names:
     inputs: set[int] = field(default_factory=set)  # those of `arrays` that are given, not learnt
 
     @classmethod
-    def of(cls, params: Any, frame: FrameType | None = None) -> Names:
+    def of(cls, params: Any, frame: FrameType | None = None, asked: str = "draw") -> Names:
         """Return the names in a dict, a Module, or an iterable of named parameters.
 
-        The variables of the user's function that led to `frame` name what has no name yet.
+        The variables of the user's function that led to `frame` name what has no name yet. `asked`
+        is the function that wants to know.
 
         Raises:
             TypeError: if `params` is something else, or names what is not a tensor.
@@ -169,9 +170,10 @@ class Names:
         elif params is not None:
             for pair in params.items() if isinstance(params, Mapping) else params:
                 if not (isinstance(pair, tuple) and len(pair) == 2 and isinstance(pair[1], Traced)):
-                    raise TypeError(
-                        "draw: params must be a dict of names and tensors, a Module, or an iterable "
-                        f"of (name, tensor) pairs; found {pair!r:.60}"
+                    raise lines.told(
+                        TypeError,
+                        f"{asked}: params must be a dict of names and tensors, a Module, or an iterable "
+                        f"of (name, tensor) pairs; found {pair!r:.60}",
                     )
                 names._note(str(pair[0]), pair[1])
         while frame is not None and lines.internal[frame.f_code.co_filename]:
