@@ -314,7 +314,57 @@ def test_hooks_are_removed(plot):
         plot(net, broken)
     plot(net, trained(net, loss), steps=2)
     assert not any(module._forward_hooks for module in net.modules())
+    assert not any(module._forward_pre_hooks for module in net.modules())
     assert not any(parameter.node.post_hooks for parameter in net.parameters())
+
+
+class Inner(nn.Module):
+    """Returns a dict, and uses a module's weight without calling it."""
+
+    def __init__(self):
+        super().__init__()
+        self.unused = nn.Linear(2, 2)
+
+    def forward(self, x):
+        return {"index": torch.tensor([1]), "y": ([x @ self.unused.weight], x)}
+
+
+class Outer(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.first, self.inner = nn.ReLU(), Inner()
+
+    def forward(self, x):
+        return self.inner(self.first(x))["y"][0][0]
+
+
+def test_a_layer_is_what_calls_no_other():
+    pytest.importorskip("matplotlib")
+    net = Outer()
+    x = torch.tensor([[1.0, 2.0]])
+    figure = viz.activations(net, lambda: net(x), steps=2)
+    assert [axis.get_ylabel() for axis in figure.axes] == ["first\nReLU", "inner\nInner"]
+    expected = np.median((x @ net.inner.unused.weight).detach().numpy())
+    assert line(figure.axes[1]) == pytest.approx([expected] * 2)
+
+
+def test_a_forward_that_fails_and_is_caught():
+    pytest.importorskip("matplotlib")
+    net = nn.Sequential(nn.Linear(2, 3), nn.ReLU())
+
+    def step():
+        with pytest.raises(RuntimeError):
+            net(torch.ones(1, 5))
+        net(torch.ones(1, 2))
+
+    figure = viz.activations(net, step, steps=2)
+    assert [axis.get_ylabel() for axis in figure.axes] == ["0\nLinear", "1\nReLU"]
+
+
+@pytest.mark.parametrize("plot", [viz.activations, viz.gradients])
+def test_a_model_that_is_none(plot):
+    with pytest.raises(TypeError, match="model is str, expected a Module"):
+        plot("net", lambda: None)
 
 
 @pytest.mark.parametrize("plot", [viz.activations, viz.gradients])
@@ -375,8 +425,9 @@ def test_weights_of_linear_layers():
         viz.weights(layer, shape=(2, 2))
     with pytest.raises(ValueError, match="ReLU has no weight"):
         viz.weights(nn.ReLU())
-    with pytest.raises(ValueError, match="two dimensions or more"):
-        viz.weights(torch.ones(3))
+    for shape in ((3,), (0, 3), (0, 1, 3, 3)):
+        with pytest.raises(ValueError, match="two dimensions or more, got shape"):
+            viz.weights(torch.ones(shape))
 
 
 def test_one_sentence_where_matplotlib_is_missing(monkeypatch):

@@ -87,12 +87,14 @@ def _weight_of(source: Any) -> tuple[str, Array]:
     """Return a name and an array of two dimensions or more."""
     if isinstance(source, Module):
         for name, parameter in source.named_parameters():
-            if parameter.array.ndim > 1:
+            if parameter.array.ndim > 1 and parameter.array.size:
                 return name, parameter.array
         raise ValueError(f"viz.weights: {type(source).__name__} has no weight with two dimensions")
     array = array_of(source)
-    if array.ndim < 2:
-        raise ValueError(f"viz.weights: expected two dimensions or more, got shape {array.shape}")
+    if array.ndim < 2 or not array.size:
+        raise ValueError(
+            f"viz.weights: expected numbers in two dimensions or more, got shape {array.shape}"
+        )
     return "", array
 
 

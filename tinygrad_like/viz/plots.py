@@ -7,7 +7,7 @@ Given a `figure`, or a part of one (``plt.figure().subfigures(1, 2)``), it is dr
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -73,8 +73,7 @@ def loss_surface(
     >>> offsets.tolist(), values.shape
     ([-1.0, -0.5, 0.0, 0.5, 1.0], (5, 5))
     """
-    if not isinstance(model, Module):
-        raise TypeError(f"landscape: model is {type(model).__name__}, expected a Module")
+    _must_be_module("landscape", model)
     if steps < 2:
         raise ValueError(f"landscape: steps is {steps}, expected at least 2")
     parameters = dict(model.named_parameters())
@@ -110,6 +109,11 @@ def loss_surface(
         for module, mode in modes:
             module.training = mode
     return offsets, values
+
+
+def _must_be_module(caller: str, model: Any) -> None:
+    if not isinstance(model, Module):
+        raise TypeError(f"{caller}: model is {type(model).__name__}, expected a Module")
 
 
 class _Around(Module):
@@ -262,7 +266,7 @@ def activations(
 ) -> Figure:
     """Train and draw a histogram of what each layer returned, for each step one column.
 
-    A layer is a module that has no modules inside. The darker, the more values; the line is their median.
+    A layer is a module that calls no other; of several results the first is shown. The darker, the more values; the line is their median.
     At the right stands which share of the last step's values is exactly 0; how dark the others are is
     told without these.
 
@@ -278,6 +282,7 @@ def activations(
 
     Raises:
         ImportError: if Matplotlib is not installed.
+        TypeError: if `model` is not a module.
         ValueError: if no layer was called.
 
     >>> import tinygrad_like as torch
@@ -294,19 +299,30 @@ def activations(
     titles: dict[str, str] = {}
     handles: list[RemovableHandle] = []
 
+    # For each call that runs, whether it called a module itself.
+    running: list[bool] = []
+
     def watch(name: str, module: Module) -> None:
-        def hook(_: Module, args: Any, output: Any) -> None:
+        def before(_: Module, args: Any) -> None:
             del args
-            first = output[0] if isinstance(output, tuple) else output
-            if isinstance(first, Traced) and first.array.dtype.kind == "f":
-                series.note(name, first.array)
+            running.append(False)
+
+        def after(_: Module, args: Any, output: Any) -> None:
+            del args
+            calls_others = running.pop()
+            if running:
+                running[-1] = True
+            first = None if calls_others else _first(output)
+            if first is not None:
+                series.note(name, first)
 
         titles[name] = f"{name}\n{type(module).__name__}" if name else type(module).__name__
-        handles.append(module.register_forward_hook(hook))
+        handles.append(module.register_forward_pre_hook(before))
+        handles.append(module.register_forward_hook(after, always_call=True))
 
+    _must_be_module("activations", model)
     for name, module in model.named_modules():
-        if next(module.children(), None) is None:
-            watch(name, module)
+        watch(name, module)
 
     def choose(names: Sequence[str]) -> list[str]:
         return _evenly([name for name in titles if name in names], limit)
@@ -315,6 +331,16 @@ def activations(
     rows = [(titles[name], values) for name, values in series.values.items()]
     _draw_rows(figure, rows, f"What layers return{series.share('layers')}", logarithmic=False)
     return figure  # type: ignore[no-any-return]
+
+
+def _first(value: Any) -> Array | None:
+    """Return the first floating-point array in what a module returned."""
+    if isinstance(value, Traced):
+        return value.array if value.array.dtype.kind == "f" else None
+    inner = value.values() if isinstance(value, Mapping) else value
+    if not isinstance(value, Mapping | list | tuple):
+        return None
+    return next((found for found in map(_first, inner) if found is not None), None)
 
 
 def gradients(
@@ -341,6 +367,7 @@ def gradients(
     ...     optimizer.step()
     >>> figure = viz.gradients(net, step, steps=20)
     """
+    _must_be_module("gradients", model)
     series = _Series()
     handles: list[RemovableHandle] = []
 
