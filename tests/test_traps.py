@@ -153,6 +153,19 @@ def softmax_twice() -> None:
         F.cross_entropy(scores.softmax(1), torch.tensor([0, 2]))
 
 
+def softmax_and_view_twice() -> None:
+    scores = torch.ones(2, 5, 3, requires_grad=True)
+    for _ in range(3):
+        F.cross_entropy(scores.softmax(-1).flatten(0, 1), torch.zeros(10).long())
+
+
+def sigmoid_twice() -> None:
+    for _ in range(3):
+        F.binary_cross_entropy_with_logits(
+            Net()(X).sigmoid().squeeze(1), Y.squeeze(1).sign().relu()
+        )
+
+
 def column_against_row() -> None:
     for _ in range(3):
         ((Net()(X) - Y.squeeze(1)) ** 2).mean().backward()
@@ -201,6 +214,14 @@ MISTAKES: list[tuple[Callable[[], None], str]] = [
     ),
     (another_head, r".* that no optimizer has: head.weight of Net, head.bias of Net\n"),
     (half_of_the_parameters, r".* that no optimizer has: 1.weight of Seq\w*, 1.bias of Seq\w*\n"),
+    (
+        softmax_and_view_twice,
+        "cross_entropy is given the result of a softmax, and applies one itself",
+    ),
+    (
+        sigmoid_twice,
+        "binary_cross_entropy_with_logits is given the result of a sigmoid, and applies",
+    ),
     (softmax_twice, "cross_entropy is given the result of a softmax, and applies one itself"),
     (
         column_against_row,
@@ -486,6 +507,35 @@ def temperature_by_hand() -> None:
         temperature.grad = None
 
 
+def now_and_then_by_hand() -> None:
+    it = Training()
+    average: Any = nn.Parameter(torch.zeros(1))
+    for step in range(140):
+        it.optimizer.zero_grad()
+        (it.loss() + average.square().sum()).backward()
+        it.optimizer.step()
+        if step % 10 == 0:
+            average.data += 0.1
+
+
+def optimizers_that_were_copied() -> None:
+    one, other = copy.deepcopy((Training(), Training()))
+    for _ in range(70):
+        one.optimizer.zero_grad()
+        other.optimizer.zero_grad()
+        (one.loss() + other.loss()).backward()
+        one.optimizer.step()
+        other.optimizer.step()
+
+
+def scores_that_were_rearranged() -> None:
+    scores = torch.randn(2, 5, 3, requires_grad=True)
+    F.cross_entropy(scores.flatten(0, 1), torch.zeros(10).long())
+    F.cross_entropy(scores.transpose(1, 2), torch.zeros(2, 5).long())
+    F.binary_cross_entropy_with_logits(scores[:, 0].squeeze(), torch.zeros(2, 3))
+    F.nll_loss(scores.softmax(2).log().flatten(0, 1), torch.zeros(10).long())
+
+
 def with_closures() -> None:
     it = Training()
     it.optimizer = torch.optim.LBFGS(it.model.parameters(), max_iter=3)
@@ -523,6 +573,7 @@ INTENTIONS = [
     zeroed_by_the_model, fixed_gradients, a_game_of_two, fine_tuning_in_eval_mode,
     norms_frozen_in_between, validation_in_between, attacked_in_between, frozen_backbone,
     teacher_and_student, learning_to_learn, slopes_penalised, one_chunk_after_the_other,
+    now_and_then_by_hand, optimizers_that_were_copied, scores_that_were_rearranged,
     kept_by_name, all_pairs, temperature_by_hand, with_closures, same_graph_again,
     a_leaf_for_the_moment,
 ]  # fmt: skip

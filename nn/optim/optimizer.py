@@ -100,7 +100,7 @@ def _looked_at(optimizer: Optimizer, step: Callable[..., Any], args: Any, kwargs
     from tinygrad_like.debug.steps import Looker
 
     looker = optimizer._looker = optimizer._looker or Looker()
-    judged = looker.before()
+    judged = looker.before(optimizer)
     optimizer._taken -= 1
     optimizer._looked_at = 0
     result = step(optimizer, *args, **kwargs)
@@ -174,6 +174,7 @@ class Optimizer:
         }
 
     def __setstate__(self, state: dict[str, Any]) -> None:
+        living.add(self)
         self.__dict__.update(state)
         self._make_hooks()
 

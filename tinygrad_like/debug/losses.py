@@ -7,18 +7,31 @@ from typing import Any
 from tinygrad_like.debug.traps import trap
 from tinygrad_like.graph import Node
 
+_ARRANGING = frozenset(("Permute", "Select", "Squeeze", "Transpose", "View"))
 _ELEMENTWISE = frozenset(("Abs", "Add", "Div", "Mul", "Neg", "Pow", "Square", "Sub"))
 
 
-def warn_of_softmax(node: Node) -> None:
-    """Warn that a loss that applies softmax is given the result of this one."""
-    trap(
-        "softmax",
-        "cross_entropy is given the result of a softmax, and applies one itself",
-        "scores between 0 and 1 are nearly alike to it: training is slow and stops early",
-        "giving it the scores; or log_softmax, and nll_loss",
-        line=node.line,
-    )
+def see_scores(node: Node | None, label: str, loss: str) -> None:
+    """Warn if a loss that squashes scores itself is given what was squashed already.
+
+    Args:
+        node: the node of what it is given.
+        label: that of the operation that it applies itself.
+        loss: its name.
+    """
+    while node is not None and node.label in _ARRANGING:
+        node = node.parents[0]
+    if node is not None and node.label == label:
+        squashing = label.lower()
+        trap(
+            squashing,
+            f"{loss} is given the result of a {squashing}, and applies one itself",
+            "scores between 0 and 1 are nearly alike to it: training is slow and stops early",
+            "giving it the scores; or log_softmax, and nll_loss"
+            if label == "Softmax"
+            else "giving it the scores; or binary_cross_entropy",
+            line=node.line,
+        )
 
 
 def warn_of_sizes(input: Any, target: Any) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import threading
 import weakref
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import Any
 
 from tinygrad_like.backward import looks
@@ -22,6 +23,7 @@ from tinygrad_like.nn.parameter import Parameter
 from tinygrad_like.stamps import find, version
 
 _RARELY = 64  # steps from look to look, once there have been a few
+_PATIENCE = 12  # steps in which the program may change a parameter itself
 _SEVERAL = 3  # graphs of former looks alive are no accident
 
 
@@ -47,7 +49,7 @@ class Looker:
         ] = {}  # weights of norms that were in training mode
         self._untrained: dict[int, tuple[Any, ...]] = {}  # parameters, and what tells their values
 
-    def before(self) -> bool:
+    def before(self, optimizer: Any) -> bool:
         """Judge what was seen since the last step; return False if that was not looked at."""
         look, self._look = self._look, None
         if look is None:
@@ -57,7 +59,7 @@ class Looker:
             look.judge_gradient()
             self._judge_graphs(look)
             self._judge_norms(look)
-            self._judge_parameters(look)
+            self._judge_parameters(look, optimizer._taken)
         return True
 
     def after(self, optimizer: Any, judged: bool) -> None:
@@ -112,8 +114,8 @@ class Looker:
                     line=line,
                 )
 
-    def _judge_parameters(self, look: Look) -> None:
-        """Warn of parameters whose gradients nobody used from one look to another.
+    def _judge_parameters(self, look: Look, taken: int) -> None:
+        """Warn of parameters whose gradients nobody used for some steps.
 
         Another optimizer may have them, or the program itself may change them.
         """
@@ -124,8 +126,12 @@ class Looker:
             parameter = tensor()
             if not isinstance(parameter, Parameter) or id(parameter) in held:
                 continue
-            state = self._untrained[id(parameter)] = (tensor, *_state(parameter))
-            if former.get(id(parameter)) == state:
+            state = _state(parameter)
+            since, *known = former.get(id(parameter), (taken, *state))
+            if tuple(known) != state:
+                since = taken
+            self._untrained[id(parameter)] = (since, *state)
+            if taken - since >= _PATIENCE:
                 found.append(parameter)
         if found:
 
@@ -228,7 +234,7 @@ def _nothing() -> None:
 
 
 def _forget(look: weakref.ref[Look]) -> None:
-    if look in looks:
+    with suppress(ValueError):  # it may have been forgotten already
         looks.remove(look)
 
 

@@ -408,10 +408,11 @@ def cross_entropy(
         require_tensors("cross_entropy_loss", input=input, target=target)
     reduction = check_reduction(size_average, reduce, reduction)
     x, t = as_array(input), as_array(target)
-    if isinstance(input, Traced) and input.node is not None and input.node.label == "Softmax":
-        from tinygrad_like.debug.losses import warn_of_softmax
+    node = input.node if isinstance(input, Traced) else None
+    if node is not None and node.label in ("Softmax", "View", "Permute", "Transpose"):
+        from tinygrad_like.debug.losses import see_scores
 
-        warn_of_softmax(input.node)
+        see_scores(node, "Softmax", "cross_entropy")
     if not 0 <= label_smoothing <= 1:
         raise told(
             RuntimeError, f"label_smoothing must be between 0.0 and 1.0. Got: {label_smoothing}"

@@ -492,6 +492,11 @@ def binary_cross_entropy_with_logits(
             f"Target size (torch.Size({list(target.shape)})) must be the same as input size "
             f"(torch.Size({list(input.shape)}))",
         )
+    node = input.node if isinstance(input, Traced) else None
+    if node is not None and node.label in ("Sigmoid", "View", "Select", "Squeeze"):
+        from tinygrad_like.debug.losses import see_scores
+
+        see_scores(node, "Sigmoid", "binary_cross_entropy_with_logits")
     x, y = as_array(input), as_array(target)
     if x.dtype.kind != "f":
         raise unsupported("binary_cross_entropy_with_logits", x.dtype)
