@@ -202,6 +202,10 @@ class TestModule:
         for inputs in ((a, b), {"input2": b, "input1": a}):
             assert sorted(titles(viz.draw(layer, inputs=inputs), "input")) == ["input1", "input2"]
 
+    def test_one_tensor_given_twice_is_one_input(self):
+        attention, x = nn.MultiheadAttention(4, 2, batch_first=True), torch.randn(1, 3, 4)
+        assert titles(viz.draw(attention, inputs=(x, x, x)), "input") == ["query, key, value"]
+
     def test_integers_are_inputs_too(self):
         layer = nn.Embedding(10, 3)
         graph = viz.draw(layer, inputs=torch.tensor([1, 2]))

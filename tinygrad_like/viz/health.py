@@ -10,7 +10,7 @@ import numpy as np
 
 from tinygrad_like.graph import Node
 from tinygrad_like.viz.notes import Note
-from tinygrad_like.viz.picture import Facts, Key
+from tinygrad_like.viz.picture import Facts, Key, counted
 from tinygrad_like.viz.story import Story, observe, values_of
 
 EXPLODING, VANISHING = 1e3, 1e-6  # times the norm of the gradient that the walk starts with
@@ -122,9 +122,7 @@ class Health:
         for found in inside:
             for mark in dict.fromkeys(found.marks):
                 counts[mark] = counts.get(mark, 0) + 1
-        note.lines += [
-            f"{mark} in {count} place{'s' * (count > 1)}" for mark, count in counts.items()
-        ]
+        note.lines += [f"{mark} in {counted(count, 'place')}" for mark, count in counts.items()]
         note.marks = tuple(counts)
         return note
 

@@ -129,8 +129,9 @@ def run_module(module: Any, inputs: Any, names: Names) -> tuple[list[Any], list[
     _name(module, args, kwargs, names)
     buffers = [(buffer, buffer.array.copy()) for _, buffer in module.named_buffers()]
     for followed in (True, False):
-        given = [_followed(a, names) if followed else a for a in args]
-        named = {k: _followed(a, names) if followed else a for k, a in kwargs.items()}
+        copies: dict[int, Any] = {}
+        given = [_followed(a, names, copies) if followed else a for a in args]
+        named = {k: _followed(a, names, copies) if followed else a for k, a in kwargs.items()}
         try:
             with enable_grad(), record_modules() as calls, fork_rng():
                 out = module(*given, **named)
@@ -155,22 +156,26 @@ def _name(module: Any, args: list[Any], kwargs: dict[str, Any], names: Names) ->
     parameters = list(inspect.signature(module.forward).parameters.values())
     own = [p.name for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD]
     titles = [own[i] if i < len(own) else f"input {i}" for i in range(len(args))]
+    given: dict[int, str] = {}
     for title, value in [*zip(titles, args, strict=True), *kwargs.items()]:
         if isinstance(value, Traced):
-            names.arrays[id(value.array)] = title
-            names.inputs.add(id(value.array))
+            memory = id(value.array)
+            title = f"{given[memory]}, {title}" if memory in given else title
+            given[memory] = names.arrays[memory] = title
+            names.inputs.add(memory)
             if value.node is not None:
                 names.nodes[value.node] = title
 
 
-def _followed(value: Any, names: Names) -> Any:
+def _followed(value: Any, names: Names, copies: dict[int, Any]) -> Any:
     """Return a tensor of the same memory that wants a gradient, if it can have one."""
     if not isinstance(value, Traced) or value.node is not None or value.array.dtype.kind != "f":
         return value
-    tensor = result_type.make(value.array)
-    tensor.requires_grad_()
-    names.nodes[tensor.node] = names.arrays[id(value.array)]
-    return tensor
+    if id(value) not in copies:
+        copies[id(value)] = tensor = result_type.make(value.array)
+        tensor.requires_grad_()
+        names.nodes[tensor.node] = names.arrays[id(value.array)]
+    return copies[id(value)]
 
 
 def _tensors(value: Any) -> Iterable[Any]:
