@@ -56,6 +56,20 @@ def test_directions_are_as_long_as_the_filters():
             assert np.sqrt((step**2).sum(along)) == pytest.approx(long, rel=1e-5)
 
 
+@pytest.mark.parametrize("values", [[3.0, 4.0], [0.0, 0.0], 2.0])
+def test_directions_where_there_are_only_vectors(values):
+    net = nn.Module()
+    net.w = nn.Parameter(torch.tensor(values))
+    first, second = (
+        plots._random_direction([net.w], np.random.default_rng(seed))[0] for seed in range(2)
+    )
+    long = np.linalg.norm(values) or 1.0
+    assert np.linalg.norm(first) == pytest.approx(long)
+    assert np.linalg.norm(second) == pytest.approx(long)
+    _, surface = viz.loss_surface(net, lambda: net.w.square().sum(), steps=3)
+    assert len(np.unique(surface)) > 1
+
+
 def test_the_surface_holds_the_loss_of_the_moved_model():
     net, loss = small()
     random = np.random.default_rng(3)

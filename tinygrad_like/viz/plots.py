@@ -33,22 +33,25 @@ Array = np.ndarray[Any, Any]
 # ----- The loss around the weights ----------------------------------------------------------------
 
 
-def _random_direction(parameters: Iterable[Any], random: np.random.Generator) -> list[Array]:
+def _random_direction(parameters: Sequence[Any], random: np.random.Generator) -> list[Array]:
     """Return a step for each parameter, each filter's as long as the filter itself.
 
     Biases, and the weights of norms, stay as they are (H. Li, Z. Xu, G. Taylor, C. Studer, T. Goldstein,
-    "Visualizing the Loss Landscape of Neural Nets", 2018).
+    "Visualizing the Loss Landscape of Neural Nets", 2018), unless there is nothing else.
     """
+    has_filters = any(parameter.array.ndim > 1 for parameter in parameters)
     steps = []
     for parameter in parameters:
         weight = parameter.array
-        if weight.ndim < 2:
+        if weight.ndim < 2 and has_filters:
             steps.append(np.zeros_like(weight))
             continue
         drawn = random.standard_normal(weight.shape)
-        inner = tuple(range(1, weight.ndim))
+        inner = tuple(range(1, weight.ndim)) or tuple(range(weight.ndim))
         long = np.sqrt(np.square(weight, dtype=np.float64).sum(inner, keepdims=True))
-        drawn *= long / np.sqrt((drawn**2).sum(inner, keepdims=True))
+        if not has_filters:  # a vector of zeros is moved too
+            long = np.where(long == 0, 1, long)
+        drawn = drawn * long / np.sqrt((drawn**2).sum(inner, keepdims=True))
         steps.append(drawn.astype(weight.dtype))
     return steps
 
@@ -79,7 +82,7 @@ def loss_surface(
     parameters = dict(model.named_parameters())
     if directions is None:
         random = np.random.default_rng(seed)
-        directions = [_random_direction(parameters.values(), random) for _ in range(2)]
+        directions = [_random_direction(list(parameters.values()), random) for _ in range(2)]
     if [len(direction) for direction in directions] != 2 * [len(parameters)]:
         raise ValueError(
             f"landscape: expected two directions of {len(parameters)} tensors, one for each parameter"
