@@ -126,7 +126,7 @@ function isFrame(key) {
 function paintFrame(frame) {
   const { x, y, width: w, height: h } = frame.at;
   const title = cut(`▾ ${frame.title}`, 44);
-  const handle = svg("g", { class: "handle", role: "button", tabindex: "-1", "aria-expanded": "true", "aria-label": `Module ${frame.title}, open; Enter folds it`, "data-key": `o${frame.id}` },
+  const handle = svg("g", { class: "handle", role: "button", tabindex: "-1", "aria-expanded": "true", "aria-label": `${inWordsOf(frame)}, open; Enter folds it`, "data-key": `o${frame.id}` },
     svg("rect", { x: x - w / 2 + 2, y: y - h / 2 + 2, width: width(title, "11px") + 10, height: 17, rx: 4 }),
     Object.assign(svg("text", { x: x - w / 2 + 7, y: y - h / 2 + 14 }), { textContent: title }));
   return [svg("rect", { class: `area ${frame.kind}`, x: x - w / 2, y: y - h / 2, width: w, height: h, rx: 8 }), handle];

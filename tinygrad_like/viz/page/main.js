@@ -33,8 +33,8 @@ function toggle(frame, opened) {
 }
 
 function foldAround(box) {
-  const around_ = around(box).filter((id) => open.has(id));
-  if (around_.length) toggle(frames[around_[around_.length - 1]], false);
+  const innermost = around(box).filter((id) => open.has(id)).pop();
+  if (innermost !== undefined) toggle(frames[innermost], false);
 }
 
 /** Choose nothing: the details are those of each step's node. */
@@ -196,7 +196,7 @@ function searchable(thing) {
 
 function look() {
   const words = $("search").value.toLowerCase().split(/\s+/).filter(Boolean);
-  const all = [...frames.filter((frame) => frame.kind === "module"), ...boxes];
+  const all = [...frames, ...boxes];
   search.found = words.length ? all.filter((thing) => {
     const text = searchable(thing).toLowerCase();
     return words.every((word) => text.includes(word));
@@ -208,7 +208,7 @@ function look() {
   const list = $("found");
   list.replaceChildren(...shown.map((thing, i) => {
     const path = around(thing).map((id) => frames[id].title).join(" › ");
-    const size = thing.title === undefined ? `${sizes(thing.results[0].shape)}` : "module";
+    const size = thing.title === undefined ? `${sizes(thing.results[0].shape)}` : thing.kind;
     const option = make("li", { role: "option", id: `found${i}` }, thing.title ?? told(thing), make("small", {}, [size, path].filter(Boolean).join(" · ")));
     option.onclick = () => take(i);
     return option;

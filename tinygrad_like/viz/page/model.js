@@ -155,7 +155,10 @@ function counted(number, noun) {
   return `${number.toLocaleString("en")} ${noun}${number === 1 ? "" : "s"}`;
 }
 
-/** How a folded module is made up. */
+/** A frame, named with what it is. */
+const inWordsOf = (frame) => (frame.kind === "module" ? `Module ${frame.title}` : frame.title);
+
+/** How a folded frame is made up. */
 function contents(frame) {
   const operations = frame.all.filter((box) => box.kind === "operation").length;
   const parameters = frame.all.filter((box) => box.kind === "parameter").length;

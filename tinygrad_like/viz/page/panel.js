@@ -99,8 +99,6 @@ function ofBox(box) {
   const single = box.results.length === 1;
   const [result] = box.results;
   const path = around(box).filter((id) => frames[id].kind === "module").map((id) => frames[id].title).join(" › ");
-  const fold = make("button", { type: "button", class: "fold" }, "Fold the module around it");
-  fold.onclick = () => foldAround(box);
   const held = choice.key === null
     ? `This step's node. Click a node to stay with it.`
     : "Esc, or a click beside the nodes, goes back to the node of each step.";
@@ -114,7 +112,11 @@ function ofBox(box) {
       ["backward in", Number.isFinite(box.turn) ? jump(box.turn) : ""],
     ]),
   ];
-  if (box.frame !== null) parts.push(fold);
+  if (box.frame !== null) {
+    const fold = make("button", { type: "button", class: "fold" }, `Fold ${frames[box.frame].title}`);
+    fold.onclick = () => foldAround(box);
+    parts.push(fold);
+  }
   box.results.forEach((found, index) => parts.push(...ofResult(box, found, single ? "" : ` of result ${index}, ${sizes(found.shape)} ${found.dtype}`)));
   if (box.rule !== undefined) parts.push(...ofRule(box));
   if (box.place !== undefined) {
@@ -179,7 +181,7 @@ function ofArray(found, shape, what) {
     const bad = [found.nan && counted(found.nan, "element") + " nan", found.inf && counted(found.inf, "element") + " infinite"];
     parts.push(make("p", { class: "warn" }, `⚠ ${bad.filter(Boolean).join(", ")}`));
   }
-  if (found.mean !== undefined) {
+  if (found.mean !== undefined && found.size > 4) {
     parts.push(facts([["mean", digits(found.mean)], ["std", digits(found.std)], ["min", digits(found.min)], ["max", digits(found.max)], ["zeros", found.zeros ? `${found.zeros.toLocaleString("en")} of ${found.size.toLocaleString("en")}` : ""]]));
   }
   if (found.values) parts.push(table(found.values, shape, what));

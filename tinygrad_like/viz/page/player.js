@@ -99,7 +99,7 @@ function addition(all, count) {
 
 /** What a screen reader says of an item. */
 function label(item, now) {
-  if (item.group) return `Module ${item.group.title}, folded, ${contents(item.group)}; Enter opens it`;
+  if (item.group) return `${inWordsOf(item.group)}, folded, ${contents(item.group)}; Enter opens it`;
   const { box } = item;
   const [result] = box.results;
   const value = box.computed <= now ? inWords(result.value) || "value not kept" : "not computed yet";
@@ -116,7 +116,7 @@ function tell(now) {
     return [head, ", backward: it starts at the result. If the result changes by a little, it changes by just as much: its gradient is 1."];
   }
   if (step.do === "end") {
-    return [head, `, the end: every value and every gradient is known. An optimizer would now move each parameter a little against its gradient, so that the result becomes smaller.`];
+    return [head, ", the end: every gradient is known. An optimizer would now move each parameter a little against its gradient, so that the result becomes smaller."];
   }
   const box = boxes[step.box];
   const [result] = box.results;
