@@ -45,7 +45,7 @@ def pixels(figure):
 
 def test_directions_are_as_long_as_the_filters():
     net, _ = small()
-    steps = plots._random_direction(net.parameters(), np.random.default_rng(0))
+    steps = plots._random_direction(list(net.parameters()), np.random.default_rng(0))
     for step, parameter in zip(steps, net.parameters(), strict=True):
         assert step.dtype == parameter.array.dtype
         if parameter.ndim < 2:

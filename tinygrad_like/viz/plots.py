@@ -7,7 +7,7 @@ Given a `figure`, or a part of one (``plt.figure().subfigures(1, 2)``), it is dr
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
