@@ -185,6 +185,17 @@ def test_a_notebook_shows_it_itself(capsys, monkeypatch):
     assert capsys.readouterr().out
 
 
+def test_of_many_operands_the_rest_is_counted():
+    x = leaf(1.0, 2.0)
+    text = str(explain(torch.cat([x] * 40).sum(), show=False))
+    assert text.count("sends [1, 1] to step 3") == 8
+    assert "  and 32 more operands, which are sent theirs" in text
+    assert text.count("from step 2, as xs[") == 8
+    assert "    and 32 more gradients" in text
+    assert "40 gradients arrived and are added up" in text
+    assert "xs[7] is `x`; and 32 more." in " ".join(text.split())
+
+
 def chain(length):
     x = leaf(1.0)
     y = x

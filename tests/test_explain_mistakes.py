@@ -349,6 +349,44 @@ def test_two_results_of_which_one_is_used():
     assert explain(loss(), check=True, show=False).wrong.op == "Both"
 
 
+def losses(scores):
+    target = torch.arange(len(scores)) % 10
+    one_hot = nn.functional.one_hot(target, 10).float()
+    yield nn.functional.cross_entropy(scores, target)
+    yield nn.functional.multi_margin_loss(scores, target)
+    yield (scores - one_hot).abs().sum()
+    yield scores.topk(3)[0].sum() + scores.sort(1)[0][:, 3].sum()
+
+
+def test_kinks_by_the_thousand_are_not_blamed():
+    torch.manual_seed(0)
+    first = nn.Sequential(nn.Conv2d(1, 4, 3, padding=1), nn.BatchNorm2d(4), nn.ReLU())
+    last = nn.Sequential(nn.Conv2d(8, 8, 3, stride=2), nn.Hardtanh(), nn.AdaptiveMaxPool2d(2))
+    net = nn.Sequential(
+        *(first, nn.MaxPool2d(2), nn.Conv2d(4, 8, 3), nn.LeakyReLU(), nn.AvgPool2d(2), last),
+        *(nn.Flatten(), nn.Dropout(), nn.Linear(32, 10)),
+    )
+    for loss in losses(net(torch.randn(16, 1, 20, 20))):
+        checks = explain(loss, check=True, show=False).checks
+        assert [str(check) for check in checks if not check.right] == []
+
+
+def test_a_mistake_in_a_large_operand_with_kinks():
+    def ties(x):
+        return x.relu().reshape(-1, 4).max(1)[0]
+
+    def backward(ctx, g, x):
+        rows = x.reshape(-1, 4)
+        largest = (rows == rows.max(1, keepdim=True)[0]) & (rows > 0)
+        return (g[:, None] * largest).reshape(x.shape)
+
+    torch.manual_seed(0)
+    x = torch.randn(4000, requires_grad=True)
+    assert explain(function(plain(ties), backward)(x).sum(), check=True, show=False).wrong is None
+    twice = function(plain(ties), lambda ctx, g, x: 2 * backward(ctx, g, x))
+    assert explain(twice(x).sum(), check=True, show=False).wrong.op == "Own"
+
+
 def test_a_network_with_one_wrong_function():
     torch.manual_seed(0)
     own = function(plain(lambda x: x * x.sigmoid()), lambda ctx, g, x: g * x.sigmoid())

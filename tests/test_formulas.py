@@ -367,11 +367,59 @@ def test_of_functions():
     x = torch.tensor([1.0, 2.0], requires_grad=True)
     node = Scale.apply(x, 3.0).grad_fn
     assert argument_names(node) == ("values", "factor")
-    assert formula_of(node, 0) == "d(Scale(values, factor))/dvalues = Scale.backward(ctx, g)[0]"
+    assert formula_of(node, 0) == "d(Scale(values, factor))/dvalues = g * ctx.factor"
     assert rule_source(node, 0).splitlines()[1:] == [
         "def backward(ctx, g):",
         "    return g * ctx.factor, None",
     ]
+
+
+def function(backward, count=2):
+    namespace = {
+        "forward": staticmethod(lambda ctx, *xs: sum(xs[1:], xs[0])),
+        "backward": staticmethod(backward),
+    }
+    own = type("Own", (torch.autograd.Function,), namespace)
+    return own.apply(*[torch.ones(2, requires_grad=True) for _ in range(count)]).grad_fn
+
+
+def test_what_a_function_returns_is_its_formula_if_that_is_plain():
+    def plain(ctx, g):
+        half = g / 2
+        return 2 * half, -half
+
+    def named(ctx, g):
+        result = (g, g)
+        return result
+
+    def branching(ctx, g):
+        if ctx.needs_input_grad[1]:
+            return g, g
+        return g, None
+
+    assert formula_of(function(plain), 1) == "d(Own(input 0, input 1))/dinput 1 = -half"
+    assert formula_of(function(named), 1).endswith(" = Own.backward(ctx, g)[1]")
+    assert formula_of(function(branching), 1).endswith(" = Own.backward(ctx, g)[1]")
+    node = function(eval("lambda ctx, g: (g, g)"))
+    assert formula_of(node, 0).endswith(" = Own.backward(ctx, g)[0]")
+
+
+def test_names_of_a_function_whose_context_is_set_up_apart():
+    class Apart(torch.autograd.Function):
+        @staticmethod
+        def forward(values, factor):
+            return values * factor
+
+        @staticmethod
+        def setup_context(ctx, inputs, output):
+            ctx.factor = inputs[1]
+
+        @staticmethod
+        def backward(ctx, g):
+            return g * ctx.factor, None
+
+    node = Apart.apply(torch.ones(2, requires_grad=True), 3.0).grad_fn
+    assert argument_names(node) == ("values", "factor")
 
 
 def test_rules_that_are_functions():

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from tinygrad_like.explanation.checking import Check
 
 
+MANY = 8  # operands of an operation, or gradients of one value; more are only counted
+
+
 @dataclass
 class Part:
     """A line of the lesson: what kind it is, how far it is indented, what it says, and a table below."""
@@ -80,8 +83,9 @@ class _Writer:
             parts.append(self.operands(step))
         if step.kind == "leaf":
             parts += self.ending(step)
-        for i in range(len(step.sent)):
+        for i in range(min(len(step.sent), MANY)):
             parts += self.sending(step, i)
+        parts += _rest(len(step.sent), "operands, which are sent theirs", 1)
         parts += self.checked(step)
         return Section(f"Step {step.number}: {title}", parts, step.kind)
 
@@ -120,6 +124,8 @@ class _Writer:
             else:
                 name = _quoted(self.names.nodes.get(sent.parent, ""))
                 said.append(f"{letter} is {name or 'an operand'}, which nothing is sent to")
+        if len(said) > MANY:
+            said[MANY:] = [f"and {len(said) - MANY} more"]
         return Part("operands", f"Here {'; '.join(said)}.")
 
     def arrival(self, step: BackwardStep) -> Iterable[Part]:
@@ -137,13 +143,14 @@ class _Writer:
                 f"{count} gradients arrived and are added up: its value was used {count} times, and "
                 "a change of it reaches the result each way.",
             )
-            for c in step.contributions:
+            for c in step.contributions[:MANY]:
                 origin = (
                     "given to start with"
                     if c.sender is None
                     else f"from step {c.sender.number}, as {c.argument}"
                 )
                 yield Part("contribution", f"{shown(c.gradient)}, {origin}", 2)
+            yield from _rest(count, "gradients", 2)
         text = f"g = {shown(step.gradient)}"
         if len(step.contributions) == 1:
             sender = step.contributions[0].sender
@@ -207,6 +214,11 @@ class _Writer:
                 yield _wrong(check, "WRONG", 1)
             elif check.right is None:
                 yield Part("none", f"{check.argument} not checked: {check.reason}")
+
+
+def _rest(count: int, what: str, depth: int) -> Iterable[Part]:
+    if count > MANY:
+        yield Part("note", f"and {count - MANY} more {what}", depth)
 
 
 def _letter(sent: Sent) -> str:

@@ -92,20 +92,15 @@ class Trial:
             index = np.unravel_index(np.argmax(np.abs(self.got - self.expected)), self.got.shape)
             place = tuple(int(n) for n in index)
             return place, float(self.got[place]), float(self.expected[place])
-        flat = np.abs(self.got).ravel()
-        largest = np.argsort(flat)[-_LOOKED_AT // 2 :]
-        others = np.random.default_rng(4).choice(flat.size, _LOOKED_AT // 2, replace=False)
-        found = []
-        for n in {*largest.tolist(), *others.tolist()}:
-            one = np.zeros(self.got.shape)
-            one.flat[n] = 1.0
-            low, high, _ = _slopes(self.call, self.operands, self.gs, self.i, [one], self.sizes[0])
-            found.append(
-                (abs(self.got.flat[n] - (low[0] + high[0]) / 2), n, (low[0] + high[0]) / 2)
-            )
-        _, n, expected = max(found)
-        place = tuple(int(k) for k in np.unravel_index(n, self.got.shape))
-        return place, float(self.got.flat[n]), float(expected)
+        one = _attempt(
+            self.call, self.operands, self.gs, self.i, self.got, self.sizes, some_elements(self.got)
+        )
+        assert one.directions is not None
+        apart = np.abs(one.along(self.got) - one.expected)
+        most = int(np.argmax(apart))
+        index = np.unravel_index(np.argmax(one.directions[most]), self.got.shape)
+        place = tuple(int(n) for n in index)
+        return place, float(self.got[place]), float(one.expected[most])
 
 
 def attempt(call: Callable[..., Any], operands: list[Any], gs: list[Array | None], i: int) -> Trial:
@@ -122,7 +117,22 @@ def attempt(call: Callable[..., Any], operands: list[Any], gs: list[Array | None
     if found.steady(longer):
         return found
     # Slopes that depend on the length are those of a kink, or of float32 somewhere inside.
-    return _attempt(call, operands, gs, i, got, NARROW)
+    coarse = _attempt(call, operands, gs, i, got, NARROW)
+    if coarse.agrees() or coarse.directions is None:
+        return coarse
+    # Any direction through thousands of elements meets kinks, where pooling switches; one may not.
+    return _attempt(call, operands, gs, i, got, WIDE, some_elements(got))
+
+
+def some_elements(got: Array) -> Array:
+    """Return directions along single elements of a large operand: where `got` is largest, and others."""
+    half = _LOOKED_AT // 2
+    largest = np.argsort(np.abs(got).ravel())[-half:]
+    others = np.random.default_rng(4).choice(got.size, half, replace=False)
+    chosen = np.unique(np.concatenate([largest, others]))
+    directions = np.zeros((len(chosen), got.size))
+    directions[np.arange(len(chosen)), chosen] = 1.0
+    return directions.reshape(-1, *got.shape)
 
 
 def _attempt(
@@ -132,13 +142,11 @@ def _attempt(
     i: int,
     got: Array,
     sizes: Sizes,
+    directions: Array | None = None,
 ) -> Trial:
-    directions: Array | None = None
-    if got.size > _ALL:
+    if directions is None and got.size > _ALL:
         directions = np.random.default_rng(2).normal(size=(_DIRECTIONS, *got.shape))
-        ways = directions
-    else:
-        ways = np.eye(got.size).reshape(got.size, *got.shape)
+    ways = np.eye(got.size).reshape(-1, *got.shape) if directions is None else directions
     low, high, noise = _slopes(call, operands, gs, i, ways, sizes[0])
     if directions is None:
         low, high = low.reshape(got.shape), high.reshape(got.shape)

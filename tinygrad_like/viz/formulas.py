@@ -262,6 +262,25 @@ def argument_names(node: Node) -> tuple[str, ...]:
     return tuple(f"input {i}" for i in range(count))
 
 
+@functools.lru_cache(maxsize=256)
+def _returned(backward: Callable[..., Any], i: int, count: int) -> str:
+    """Return what a user's `backward` returns for operand `i`, as it is written; "" if that isn't one line."""
+    try:
+        tree = ast.parse(inspect.cleandoc("\n" + inspect.getsource(backward)))
+    except (OSError, SyntaxError, TypeError):
+        return ""
+    found = [node.value for node in ast.walk(tree) if isinstance(node, ast.Return)]
+    if len(found) != 1 or found[0] is None:
+        return ""
+    value = found[0]
+    if isinstance(value, ast.Tuple) and len(value.elts) == count:
+        value = value.elts[i]
+    elif count > 1:
+        return ""
+    text = ast.unparse(value)
+    return text if len(text) <= 60 and not isinstance(value, ast.Name) else ""
+
+
 def formula_of(node: Node, i: int) -> str:
     """Return the rule by which `node` passes a gradient to its parent number `i`, as a formula.
 
@@ -283,7 +302,10 @@ def formula_of(node: Node, i: int) -> str:
         return text.replace("xsᵢ", argument)
     name = node.label if node.label != "Node" else node.name()
     function = getattr(type(node), "function", None)
-    right = "its own backward" if function is None else f"{name}.backward(ctx, g)[{i}]"
+    right = "its own backward"
+    if function is not None:
+        right = _returned(function._gradients(), i, len(node.parents))
+        right = right or f"{name}.backward(ctx, g)[{i}]"
     return f"d({name}({', '.join(argument_names(node))}))/d{argument} = {right}"
 
 
