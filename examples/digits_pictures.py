@@ -15,6 +15,7 @@ def draw_curves(runs):
         right.plot(range(1, len(accuracies) + 1), accuracies, style, label=name, marker="o")
     left.set(title="training loss", xlabel="step")
     right.set(title="test accuracy", xlabel="epoch")
+    right.xaxis.get_major_locator().set_params(integer=True)
     right.legend()
     for ending in ("svg", "png"):
         figure.savefig(OUT / f"digits-curve.{ending}")
