@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from tinygrad_like.graph import Node, RemovableHandle, Traced, as_tensor, result_type
-from tinygrad_like.lines import calls, here, internal, passing, tracing, user_line
+from tinygrad_like.lines import calls, here, internal, passing, told, tracing, user_line
 from tinygrad_like.modes import departed, set_mode, thread_mode
 from tinygrad_like.op import pick
 from tinygrad_like.stamps import tick
@@ -180,10 +180,7 @@ class _HookedCall:
             if not isinstance(replaced, tuple):
                 replaced = (replaced,)
             if len(replaced) != count:
-                raise RuntimeError(
-                    "Backward pre hook returned an invalid number of grad_output, "
-                    f"got {len(replaced)}, but expected {count}"
-                )
+                raise _miscounted("pre hook", "grad_output", replaced, count)
             seen = replaced
         if self.inputs is not None:
             self.grad_outputs = seen
@@ -196,9 +193,10 @@ class _HookedCall:
             for hook in self.hooks:
                 replaced = hook(self.module, (None,) * self.n_inputs, seen)
                 if replaced is not None and any(g is not None for g in replaced):
-                    raise RuntimeError(
+                    raise told(
+                        RuntimeError,
                         "Backward hook for Modules where no input requires gradient should always return "
-                        "None or None for all gradients."
+                        "None or None for all gradients.",
                     )
         return [seen[i] for i in self.outputs]
 
@@ -218,13 +216,15 @@ class _HookedCall:
             if not isinstance(replaced, tuple | list):
                 replaced = (replaced,)
             if len(replaced) != self.n_inputs:
-                raise RuntimeError(
-                    "Backward hook returned an invalid number of grad_input, "
-                    f"got {len(replaced)}, but expected {self.n_inputs}"
-                )
+                raise _miscounted("hook", "grad_input", replaced, self.n_inputs)
             seen = tuple(replaced)
         self.grad_outputs = None
         return [seen[i] for i in self.inputs]
+
+
+def _miscounted(kind: str, what: str, got: Any, wanted: int) -> RuntimeError:
+    counted = f"invalid number of {what}, got {len(got)}, but expected {wanted}"
+    return told(RuntimeError, f"Backward {kind} returned an {counted}")
 
 
 def _placed(grads: list[Any], positions: list[int], count: int) -> tuple[Any, ...]:
@@ -579,9 +579,10 @@ class Hooked:
                 if replaced is None:
                     continue
                 if not (isinstance(replaced, tuple) and len(replaced) == 2):
-                    raise RuntimeError(
+                    raise told(
+                        RuntimeError,
                         "forward pre-hook must return None or a tuple of (new_args, new_kwargs), but got "
-                        f"{replaced}."
+                        f"{replaced}.",
                     )
                 args, kwargs = replaced
             else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import copy
 import pickle
 import threading
@@ -200,6 +201,55 @@ def test_lines_that_are_not_certain_are_not_told(name: str) -> None:
     assert "assigned" not in told
 
 
+HELD = """
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.head = nn.Linear(2, 2)
+        self.table = torch.ones(5)
+
+    def forward(self, x):
+        return x + self.table
+
+model = Net()
+{}
+"""
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        (
+            "model(torch.ones(4))",
+            "other is `self.table`, float32 (5,), assigned at train.py:5: self.table = torch.ones(5)\n",
+        ),
+        (
+            "model.head.weight + torch.ones(4)",
+            "input is `model.head.weight`, float32 (2, 2), a leaf\n",
+        ),
+        (
+            "model.table + torch.ones(4)",
+            "input is `model.table`, float32 (5,), assigned at train.py:5: self.table = torch.ones(5)\n",
+        ),
+    ],
+)
+def test_what_a_module_holds_is_told_by_its_path(line: str, told: str) -> None:
+    assert told in text_of(HELD.format(line).strip("\n"))
+
+
+def test_an_error_is_raised_even_if_no_more_can_be_told() -> None:
+    class Broken(torch.nn.Module):
+        def forward(self, x: Any) -> Any:
+            return x + torch.ones(7)
+
+        def named_modules(self, *args: Any, **kwargs: Any) -> Any:
+            raise ValueError("not today")
+
+    error = refused(lambda: Broken()(torch.nn.Sequential()(torch.ones(3))))
+    assert str(error).startswith("add: input is float32 (3,)")
+    assert "\n  no more can be told: ValueError: not today" in text(error)
+
+
 def test_many_operands_are_cut_short() -> None:
     parts = [torch.ones(1, i + 1) for i in range(20)]
     error = refused(lambda: torch.cat(parts))
@@ -219,3 +269,55 @@ def test_an_error_keeps_nothing_alive() -> None:
     del x
     assert gone() is None
     assert "float32 (2, 3)" in text(kept)
+
+
+# ----- Where errors are raised --------------------------------------------------------------------
+
+# What is about files, drawings, declarations or the program's surroundings rather than about tensors.
+ELSEWHERE = (
+    *(
+        "arrays/",
+        "backends/",
+        "debug/",
+        "explanation/",
+        "jit/",
+        "serialization/",
+        "testing/",
+        "viz/",
+    ),
+    *("utils/datasets.py", "utils/event_files.py", "utils/tensorboard.py", "utils/visdom.py"),
+    *("op.py", "threads.py", "return_types.py"),
+)
+KINDS = {"AssertionError", "IndexError", "KeyError", "RuntimeError", "TypeError", "ValueError"}
+
+
+def plain_raises(path: Path) -> list[int]:
+    """Return the lines that raise without `told`, but for what `Op.explain` retells."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    of_forwards: set[int] = set()
+    for function in ast.walk(tree):
+        if isinstance(function, ast.FunctionDef):
+            kinds = [ast.unparse(a.annotation) for a in function.args.args if a.annotation]
+            if any(k.startswith(("Array", "np.ndarray", "NDArray")) for k in kinds):
+                of_forwards |= {id(node) for node in ast.walk(function)}
+    return [
+        node.lineno
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Raise)
+        and id(node) not in of_forwards
+        and isinstance(node.exc, ast.Call)
+        and isinstance(node.exc.func, ast.Name)
+        and node.exc.func.id in KINDS
+        and not isinstance(node.exc.args[0], ast.Attribute)  # a sentence of the user's
+    ]
+
+
+def test_functions_tell_their_errors() -> None:
+    home = Path(torch.__file__).parent
+    found = {}
+    for folder in (home, home / "nn"):
+        for path in sorted(folder.rglob("*.py")):
+            name = path.relative_to(home).as_posix()
+            if not name.startswith(ELSEWHERE) and (lines := plain_raises(path)):
+                found[name] = lines
+    assert not found, "raise told(kind, sentence) in these lines"

@@ -225,9 +225,10 @@ def accumulate(tensor: Any, g: Any) -> None:
             return
         array, dtype = tensor.array, tensor.array.dtype
         if g.shape != array.shape:
-            raise RuntimeError(
+            raise told(
+                RuntimeError,
                 f"backward: a gradient of shape {g.shape} arrived for a tensor of shape {array.shape}; "
-                "a gradient rule on the way returns the wrong shape"
+                "a gradient rule on the way returns the wrong shape",
             )
         if former is not None:
             if former.node is None:
@@ -368,17 +369,19 @@ def _replacement(hook: Callable[..., Any], g: Any, replaced: Any) -> Any:
     """
     name = getattr(hook, "__name__", type(hook).__name__)
     if not isinstance(replaced, Traced):
-        raise TypeError(f"expected Variable, but hook returned '{type(replaced).__name__}'")
+        raise told(TypeError, f"expected Variable, but hook returned '{type(replaced).__name__}'")
     former = as_array(g)
     if replaced.array.shape != former.shape:
-        raise RuntimeError(
+        raise told(
+            RuntimeError,
             f"hook '{name}' has changed the size of value: from {tuple(former.shape)} to "
-            f"{tuple(replaced.array.shape)}"
+            f"{tuple(replaced.array.shape)}",
         )
     if replaced.array.dtype != former.dtype:
-        raise RuntimeError(
+        raise told(
+            RuntimeError,
             f"hook '{name}' has changed the type of value (was {former.dtype} got "
-            f"{replaced.array.dtype})"
+            f"{replaced.array.dtype})",
         )
     return replaced if isinstance(g, Traced) else replaced.array
 

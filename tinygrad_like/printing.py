@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_like import dtypes
+from tinygrad_like.lines import told
 
 
 @dataclass
@@ -61,8 +62,9 @@ def set_printoptions(
     """
     if profile is not None:
         if profile not in _PROFILES:
-            raise ValueError(
-                f"set_printoptions: got profile={profile!r}, expected one of {', '.join(_PROFILES)}"
+            raise told(
+                ValueError,
+                f"set_printoptions: got profile={profile!r}, expected one of {', '.join(_PROFILES)}",
             )
         _set(**asdict(_PROFILES[profile]))
     given = {

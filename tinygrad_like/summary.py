@@ -9,6 +9,7 @@ from typing import Any
 
 from tinygrad_like.autograd.grad_mode import no_grad
 from tinygrad_like.graph import Traced
+from tinygrad_like.lines import told
 from tinygrad_like.nn.module import (
     Module,
     register_module_forward_hook,
@@ -265,9 +266,9 @@ def summary(
     24
     """
     if not isinstance(model, Module):
-        raise TypeError(f"summary: model is {type(model).__name__}, expected a Module")
+        raise told(TypeError, f"summary: model is {type(model).__name__}, expected a Module")
     if input_size is not None and input_data is not None:
-        raise ValueError("summary: got both input_size and input_data; give one of them")
+        raise told(ValueError, "summary: got both input_size and input_data; give one of them")
     if next(_tensors(input_size), None) is not None:
         input_size, input_data = None, input_size
     tracer = _Tracer(model)

@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_like.debug.advice import Situation, advice
-from tinygrad_like.debug.origins import name_in, origin
+from tinygrad_like.debug.origins import holder_of, name_in, origin
 from tinygrad_like.graph import AccumulateGrad, Traced
 from tinygrad_like.lines import internal, located, recorded
 
@@ -92,6 +92,20 @@ def _tell(
     if _TOLD in error.__dict__:
         return
     error.__dict__[_TOLD] = True
+    try:
+        for line in _lines(error, frames, operands, more):
+            error.add_note(f"  {line}")
+    except Exception as trouble:  # with a repr of the user's, say: the error itself matters more
+        error.add_note(f"  no more can be told: {type(trouble).__name__}: {trouble}")
+
+
+def _lines(
+    error: Exception,
+    frames: list[FrameType],
+    operands: Sequence[tuple[str, Any]] | None,
+    more: Sequence[str],
+) -> Iterator[str]:
+    """Return the lines in the order that they are told in."""
     modules = _modules(frames)
     users = [f for f in frames if _is_users(f.f_code.co_filename)][:_LIMIT]
     ours = internal[frames[0].f_code.co_filename]
@@ -99,21 +113,19 @@ def _tell(
         operands = _arguments(frames) if ours else ()
     tensors = [(n, o) for n, o in operands if isinstance(o, Traced | np.ndarray)]
     if modules:
-        error.add_note(f"  in {_path(modules)}")
+        yield f"in {_path(modules)}"
     if users and ours:
         user = users[0]
         inside = user.f_code.co_name
         where = "" if inside.startswith("<") else f" in {inside}"
-        error.add_note(f"  at {located(user.f_code, user.f_lineno, where)}")
+        yield f"at {located(user.f_code, user.f_lineno, where)}"
     for name, o in tensors[:_LIMIT]:
-        error.add_note(f"  {name} is {_operand(o, users, modules)}")
+        yield f"{name} is {_operand(o, users, modules)}"
     if len(tensors) > _LIMIT:
-        error.add_note(f"  and {len(tensors) - _LIMIT} more tensors")
-    for line in more:
-        error.add_note(f"  {line}")
+        yield f"and {len(tensors) - _LIMIT} more tensors"
+    yield from more
     if ours:
-        for line in advice(Situation(str(error), dict(operands), modules)):
-            error.add_note(f"  {line}")
+        yield from advice(Situation(str(error), dict(operands), modules))
 
 
 def _is_users(filename: str) -> bool:
@@ -211,4 +223,7 @@ def _operand(o: Any, users: list[FrameType], modules: list[Any]) -> str:
     if node is not None:
         told += ", a leaf"
     place = origin(o, users)
+    if users and not variable:
+        holder, place = holder_of(o, users[0])
+        told = f"`{holder}`, {told}" if holder else told
     return f"{told}, assigned at {place}" if place else told

@@ -12,7 +12,7 @@ from inspect import CO_OPTIMIZED
 from types import CodeType, FrameType
 from typing import Any
 
-from tinygrad_like.lines import located
+from tinygrad_like.lines import internal, located
 
 _STORES = frozenset({"STORE_NAME", "STORE_FAST", "STORE_GLOBAL", "STORE_DEREF"})
 _MOST = 20_000  # bytes of code that are looked through
@@ -39,14 +39,51 @@ def origin(value: Any, frames: Sequence[FrameType]) -> str:
 
 def name_in(value: Any, frame: FrameType) -> str:
     """Return the name that a frame's function has for a value, "" if it has none."""
-    seen = frame.f_locals
-    found = next((name for name, v in seen.items() if v is value and name.isidentifier()), "")
-    if type(seen) is dict and frame.f_code.co_flags & CO_OPTIMIZED:
-        seen.clear()  # before Python 3.13 a copy, which would keep all of it alive with the frame
-    if found:
-        return found
+    found = (name for name, seen in _seen(frame).items() if seen is value and name.isidentifier())
+    return next(found, "")
+
+
+def _seen(frame: FrameType) -> dict[str, Any]:
+    """Return what a frame's function has names for: its own, then what it names of its module's."""
+    own = frame.f_locals
+    seen = dict(own)
+    if type(own) is dict and frame.f_code.co_flags & CO_OPTIMIZED:
+        own.clear()  # before Python 3.13 a copy, which would keep all of it alive with the frame
     everywhere = frame.f_globals
-    return next((name for name in frame.f_code.co_names if everywhere.get(name) is value), "")
+    return seen | {
+        n: everywhere[n] for n in frame.f_code.co_names if n in everywhere and n not in seen
+    }
+
+
+def holder_of(value: Any, frame: FrameType) -> tuple[str, str]:
+    """Return ``model.head.weight`` and ``model.py:12: self.head = ...`` for what a module of a frame's holds."""
+    from tinygrad_like.nn.module import Module
+
+    for name, module in _seen(frame).items():
+        if not isinstance(module, Module) or "_parameters" not in vars(module):
+            continue
+        for path, held in [
+            *vars(module).items(),
+            *module.named_parameters(),
+            *module.named_buffers(),
+        ]:
+            if held is value:
+                outer, _, last = path.rpartition(".")
+                return f"{name}.{path}", _assigned_in(type(module.get_submodule(outer)), last)
+    return "", ""
+
+
+def _assigned_in(kind: type, attribute: str) -> str:
+    """Return the line of a class of the user's that assigns to an attribute, "" if that isn't certain."""
+    code = getattr(getattr(kind, "__init__", None), "__code__", None)
+    if code is None or internal[code.co_filename]:
+        return ""
+    lines = {
+        i.positions.lineno
+        for i in dis.get_instructions(code)
+        if i.opname == "STORE_ATTR" and i.argval == attribute and i.positions
+    }
+    return located(code, lines.pop() or 0) if len(lines) == 1 else ""
 
 
 def _assignments(code: CodeType, name: str, now: int) -> set[int]:

@@ -16,6 +16,7 @@ import numpy as np
 
 from tinygrad_like.device import Device
 from tinygrad_like.interchange import NumpyArray
+from tinygrad_like.lines import told
 from tinygrad_like.serialization import legacy, rebuild
 from tinygrad_like.serialization.archive import Reader, Writer
 from tinygrad_like.serialization.atomic import replacing
@@ -168,9 +169,10 @@ def load(
     if weights_only is None:
         weights_only = pickle_module is None
     if weights_only and pickle_module is not None:
-        raise RuntimeError(
+        raise told(
+            RuntimeError,
             "Can not safely load weights when explicit pickle_module is specified: leave it out, or pass "
-            "weights_only=False"
+            "weights_only=False",
         )
     pickle_load_args.setdefault("encoding", "utf-8")
     if weights_only and len(pickle_load_args) > 1:
@@ -182,7 +184,7 @@ def load(
         check_location("cpu", map_location)
         return load_file(f)
     if mmap and not isinstance(f, str | os.PathLike):
-        raise ValueError("f must be a file path in order to use the mmap argument")
+        raise told(ValueError, "f must be a file path in order to use the mmap argument")
     run = _runner(weights_only, pickle_module or pickle, map_location, pickle_load_args)
     with _opened(f) as file:
         start = file.tell()
@@ -193,8 +195,9 @@ def load(
         if first == b"PK\3\4":
             return _load_archive(file, map_location, bool(mmap), run)
         if mmap:
-            raise RuntimeError(
-                "mmap can only be used with files saved with _use_new_zipfile_serialization=True"
+            raise told(
+                RuntimeError,
+                "mmap can only be used with files saved with _use_new_zipfile_serialization=True",
             )
         return legacy.read(file, map_location, run)
 
@@ -253,15 +256,18 @@ def _opened(f: Any) -> Iterator[Any]:
 def _load_archive(file: Any, map_location: Any, mmap: bool, run: Run) -> Any:
     archive = Reader(file)
     if "constants.pkl" in archive.records:
-        raise RuntimeError(
-            "load: the file is a TorchScript archive, a program; save the module's state_dict() instead"
+        raise told(
+            RuntimeError,
+            "load: the file is a TorchScript archive, a program; save the module's state_dict() instead",
         )
     content = archive.read("data.pkl", _LARGEST_PICKLE)
     byteorder = "little"
     if "byteorder" in archive.records:
         byteorder = archive.read("byteorder", _SMALL).decode("ascii", "replace")
         if byteorder not in ("little", "big"):
-            raise ValueError(f"Unknown endianness type: {shown(byteorder)}, expected little or big")
+            raise told(
+                ValueError, f"Unknown endianness type: {shown(byteorder)}, expected little or big"
+            )
     mapped = _mmap.mmap(file.fileno(), 0, access=_mmap.ACCESS_COPY) if mmap else None
     loaded: dict[str, Any] = {}
 
@@ -282,9 +288,10 @@ def _memory(archive: Reader, name: str, needed: int, mapped: Any) -> NumpyArray:
     """Return the bytes of a storage, in memory or where they lie in the file."""
     size = archive.size(name)
     if not 0 <= size - needed < 16:  # PyTorch counts whole elements only
-        raise RuntimeError(
+        raise told(
+            RuntimeError,
             f"load: record {name!r} has {size} bytes, expected {needed}; the file is damaged, or not "
-            "written by save"
+            "written by save",
         )
     if mapped is not None and needed:
         memory = np.frombuffer(mapped, np.uint8, needed, archive.place(name))

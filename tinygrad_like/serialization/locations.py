@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from tinygrad_like.device import Device
+from tinygrad_like.lines import told
 from tinygrad_like.serialization.rebuild import refuse, shown
 from tinygrad_like.serialization.storage import (
     ELEMENTS,
@@ -49,14 +50,16 @@ def check_location(location: str, map_location: Any) -> None:
     elif isinstance(map_location, str | Device):
         location = str(map_location)
     elif map_location is not None and not callable(map_location):
-        raise TypeError(
+        raise told(
+            TypeError,
             f"load: map_location is a {type(map_location).__name__}, expected a device, its name, a dict of "
-            "names or a function"
+            "names or a function",
         )
     if location.partition(":")[0] != "cpu":
-        raise RuntimeError(
+        raise told(
+            RuntimeError,
             f"Attempting to deserialize object on device {shown(location)}, but there is only the CPU. Please "
-            "use load with map_location=device('cpu') to map your storages to the CPU."
+            "use load with map_location=device('cpu') to map your storages to the CPU.",
         )
 
 
@@ -67,8 +70,9 @@ def placed(storage: LoadedStorage, location: str, map_location: Any) -> UntypedS
         if isinstance(result, UntypedStorage):
             return result
         if result is not None:
-            raise TypeError(
-                f"load: map_location returned a {type(result).__name__}, expected a storage or None"
+            raise told(
+                TypeError,
+                f"load: map_location returned a {type(result).__name__}, expected a storage or None",
             )
     check_location(location, map_location)
     return storage

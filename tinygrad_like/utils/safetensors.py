@@ -24,6 +24,7 @@ from numpy.lib.array_utils import byte_bounds
 
 from tinygrad_like.device import check_device
 from tinygrad_like.graph import Traced, result_type
+from tinygrad_like.lines import told
 from tinygrad_like.serialization.atomic import replacing
 from tinygrad_like.serialization.storage import ELEMENTS, Elements, LoadedStorage
 from tinygrad_like.stamps import owner
@@ -86,17 +87,21 @@ def save(tensors: Mapping[str, Any], metadata: dict[str, str] | None = None) -> 
         ImportError: if the library is not installed.
     """
     if not isinstance(tensors, Mapping):
-        raise ValueError(f"Expected a dict of [str, Tensor] but received {type(tensors).__name__}")
+        raise told(
+            ValueError, f"Expected a dict of [str, Tensor] but received {type(tensors).__name__}"
+        )
     for name, tensor in tensors.items():
         if not isinstance(tensor, Traced):
-            raise ValueError(
-                f"Key `{name}` is invalid, expected a Tensor but received {type(tensor).__name__}"
+            raise told(
+                ValueError,
+                f"Key `{name}` is invalid, expected a Tensor but received {type(tensor).__name__}",
             )
     shared = [sorted(names) for names in _sharing(tensors) if len(names) > 1]
     if shared:
-        raise RuntimeError(
+        raise told(
+            RuntimeError,
             "Some tensors share memory, this will lead to duplicate memory on disk and potential "
-            f"differences when loading them again: {shared}. Save them with save_model, or a clone() of each"
+            f"differences when loading them again: {shared}. Save them with save_model, or a clone() of each",
         )
     # The library takes the address of an array and writes the bytes from there, whatever its strides.
     arrays = {name: np.asarray(tensor.array, order="C") for name, tensor in tensors.items()}
@@ -178,9 +183,10 @@ def _duplicates(
             if tensors[name].array.nbytes == owner(tensors[name].array).nbytes
         )
         if not complete:
-            raise RuntimeError(
+            raise told(
+                RuntimeError,
                 f"save_model: {sorted(names)} share memory, but none of them covers all of it; save a clone() "
-                "of each by save_file"
+                "of each by save_file",
             )
         kept = next((name for name in complete if name in (preferred or ())), complete[0])
         found[kept] = sorted(name for name in names if name != kept)
@@ -254,18 +260,20 @@ def load_model(
             else:
                 unexpected.append(name)
     if strict and (missing or unexpected):
-        raise RuntimeError(
+        raise told(
+            RuntimeError,
             f"Error(s) in loading state_dict for {type(model).__name__}: missing key(s) {sorted(missing)}, "
-            f"unexpected key(s) {sorted(unexpected)}"
+            f"unexpected key(s) {sorted(unexpected)}",
         )
     return missing, unexpected
 
 
 def _elements(name: str, kind: str) -> Elements:
     if kind not in _DTYPES:
-        raise RuntimeError(
+        raise told(
+            RuntimeError,
             f"load: tensor {name!r} has the dtype {kind}, which has no counterpart here; expected one of "
-            f"{', '.join(_DTYPES)}"
+            f"{', '.join(_DTYPES)}",
         )
     return ELEMENTS[_DTYPES[kind]]
 

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from tinygrad_like.lines import told
 from tinygrad_like.utils.data.sampler import draw_seed
 from tinygrad_like.utils.data.sharing import Handout, Receiver
 from tinygrad_like.utils.data.worker import Failure, Job, run
@@ -37,15 +38,17 @@ def context_of(chosen: Any) -> Any:
     if isinstance(chosen, str):
         known = multiprocessing.get_all_start_methods()
         if chosen not in known:
-            raise ValueError(
+            raise told(
+                ValueError,
                 "multiprocessing_context option should specify a valid start method in "
-                f"{known}, but got multiprocessing_context={chosen!r}"
+                f"{known}, but got multiprocessing_context={chosen!r}",
             )
         return multiprocessing.get_context(chosen)
     if not isinstance(chosen, multiprocessing.context.BaseContext):
-        raise TypeError(
+        raise told(
+            TypeError,
             "multiprocessing_context option should be a valid context object or a string specifying "
-            f"the start method, but got multiprocessing_context={chosen}"
+            f"the start method, but got multiprocessing_context={chosen}",
         )
     return chosen
 
@@ -212,9 +215,10 @@ class WorkerBatches:
         ready = multiprocessing.connection.wait([*by_connection, *sentinels], self.timeout)
         if not ready:
             self._end()
-            raise RuntimeError(
+            raise told(
+                RuntimeError,
                 f"{self.loader_name} timed out after {self.timeout} seconds: no batch came from its "
-                "workers; give it more time (timeout=), or more workers"
+                "workers; give it more time (timeout=), or more workers",
             )
         talking = [by_connection[r] for r in ready if r in by_connection]
         if not talking:
@@ -245,23 +249,23 @@ class WorkerBatches:
 
     def _mourn(self, dead: list[_Worker]) -> None:
         """Raise the error that tells of dead workers, once the others have been ended."""
-        told = []
+        causes = []
         for worker in dead:
             pid, code = worker.process.pid, worker.process.exitcode
             if code is not None and code < 0:
                 name = signal.Signals(-code).name
-                told.append(f"DataLoader worker (pid {pid}) is killed by signal: {name}.")
+                causes.append(f"DataLoader worker (pid {pid}) is killed by signal: {name}.")
             else:
-                told.append(
+                causes.append(
                     f"DataLoader worker (pid {pid}) exited unexpectedly with exit code {code}. Details "
                     "are lost due to multiprocessing. Rerunning with num_workers=0 may give better "
                     "error trace."
                 )
         if not self.heard:
-            told.append(
+            causes.append(
                 "Workers import the script that was started: what it does at its top level belongs "
                 "under `if __name__ == '__main__':`. What a notebook defines they cannot import: "
                 "there, use multiprocessing_context='fork'."
             )
         self._end()
-        raise RuntimeError(" ".join(told))
+        raise told(RuntimeError, " ".join(causes))
