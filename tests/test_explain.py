@@ -81,7 +81,7 @@ def test_what_is_sent_adds_up_to_what_arrives(make):
     assert ticks == sorted(ticks, reverse=True)
     for step in steps:
         total = None
-        for user in {id(user): user for user in step.users}.values():
+        for user in step.users:
             assert user.number < step.number
             for sent in user.sent:
                 if sent.parent is step.node and sent.gradient is not None:
@@ -92,7 +92,7 @@ def test_what_is_sent_adds_up_to_what_arrives(make):
         if step.users:
             sent = sum(
                 s.parent is step.node and s.gradient is not None
-                for user in {id(user): user for user in step.users}.values()
+                for user in step.users
                 for s in user.sent
             )
             assert sent == len(step.contributions)

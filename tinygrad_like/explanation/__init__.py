@@ -37,6 +37,17 @@ class Explanation:
         checks: with ``check=True``, what finite differences say of each rule.
         limit: of more steps an overview is given.
         walk: the whole backward pass, where `steps` are a part of it.
+
+    >>> import tinygrad_like as torch
+    >>> w = torch.tensor([1.0, 2.0], requires_grad=True)
+    >>> lesson = torch.explain((w * w).sum(), check=True, show=False)
+    >>> lesson, lesson.wrong, lesson[-1].gradient
+    (<Explanation of 3 steps>, None, tensor([2., 4.]))
+    >>> print(lesson[2:])  # doctest: +ELLIPSIS
+    Step 3: the leaf `w`, of shape 2
+      Leaves come last, when nothing is left that could send more; step 2 used it.
+    ...
+    >>> path = lesson.save("lesson.html")  # doctest: +SKIP
     """
 
     steps: list[BackwardStep]

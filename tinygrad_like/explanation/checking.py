@@ -40,6 +40,24 @@ class Check:
         likely: the most likely mistake, if it is one of those that are known.
         reason: why it could not be checked, or the error that the rule raised.
         place: file and line of a rule that is the user's own.
+
+    >>> import tinygrad_like as torch
+    >>> class Square(torch.autograd.Function):
+    ...     @staticmethod
+    ...     def forward(ctx, x):
+    ...         ctx.save_for_backward(x)
+    ...         return x * x
+    ...     @staticmethod
+    ...     def backward(ctx, g):
+    ...         (x,) = ctx.saved_tensors
+    ...         return g * x
+    >>> x = torch.tensor([1.0, 2.0], requires_grad=True)
+    >>> print(torch.explain(Square.apply(x).sum(), check=True, show=False).wrong)  # doctest: +ELLIPSIS
+    Square's rule for x is wrong
+      it gives  [1, 2]
+      expected  [2, 4], by finite differences, which is 2 times that
+      likely    the factor 2 is missing
+      rule      at ...
     """
 
     step: BackwardStep

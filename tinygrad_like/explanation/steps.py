@@ -48,6 +48,12 @@ class Contribution:
         sender: the step it comes from, None for the gradient the walk starts with.
         argument: which operand the value was there.
         gradient: the gradient, a tensor.
+
+    >>> import tinygrad_like as torch
+    >>> w = torch.tensor(3.0, requires_grad=True)
+    >>> *_, last = torch.autograd.backward_steps(w * w + w)
+    >>> [(part.gradient.item(), part.sender.op, part.argument) for part in last.contributions]
+    [(1.0, 'add', 'y'), (3.0, 'multiply', 'x'), (3.0, 'multiply', 'y')]
     """
 
     sender: BackwardStep | None
@@ -68,6 +74,17 @@ class Sent:
         gradient: what is passed on: `returned`, summed to the operand's shape if it was broadcast.
         wanted: whether a gradient was asked for.
         receiver: the step of `parent`, as soon as it had its turn.
+
+    >>> import tinygrad_like as torch
+    >>> w, data = torch.tensor(2.0, requires_grad=True), torch.tensor([1.0, 2.0, 3.0])
+    >>> lesson = torch.explain((w * data).sum(), show=False)
+    >>> sent = lesson[1].sent[0]  # by the product, to w
+    >>> sent.formula, sent.source
+    ('d(x*y)/dx = g*y', 'lambda g, y: g * y')
+    >>> sent.local, sent.returned, sent.broadcast  # w was used along dimension 0
+    (tensor([1., 2., 3.]), tensor([1., 2., 3.]), (0,))
+    >>> sent.gradient, sent.receiver
+    (tensor(6.), <BackwardStep 3: leaf>)
     """
 
     argument: str
@@ -116,6 +133,17 @@ class BackwardStep:
         waiting: how many operations waited when this one was chosen, itself included.
         users: the steps of all that used its result.
         module: the innermost module that recorded it, if module calls were noted; else None.
+
+    >>> import tinygrad_like as torch
+    >>> w = torch.tensor([1.0, 2.0], requires_grad=True)
+    >>> y = w.exp()
+    >>> step = torch.explain((y * y).sum(), show=False)[2]
+    >>> step, step.label, step.gradient
+    (<BackwardStep 3: exp>, 'ExpBackward0', tensor([ 5.4366, 14.7781]))
+    >>> step.formulas, step.users
+    (('d(exp(x))/dx = g*exp(x)',), [<BackwardStep 2: multiply>])
+    >>> step.why
+    'Step 2, which used its result, had its turn: its gradient is complete.'
     """
 
     number: int
@@ -506,7 +534,8 @@ def _walk(
         for parent in node.parents:
             if parent is None or (needed is not None and parent not in needed):
                 continue
-            users.setdefault(parent, []).append(step)
+            if step not in users.setdefault(parent, []):
+                users[parent].append(step)
             if parent in arrived:
                 continue
             arrived[parent] = []
