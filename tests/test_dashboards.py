@@ -483,6 +483,9 @@ def test_graphs_arrive(vis):
     assert text.startswith("<svg ")
     for word in ("multiply", "sum", "2 x 3"):
         assert word in text
+    points = re.search(r'width="([\d.]+)pt"\s+height="([\d.]+)pt"', text).groups()
+    assert found["width"] == pytest.approx(1.4 * float(points[0]) + 20)
+    assert found["height"] == pytest.approx(1.4 * float(points[1]) + 20)
     drawing = viz.draw(w.sum(), {"w": w})
     again = vis.draw(drawing, win=name, env="other")
     assert "multiply" not in window(vis, again, "other")["content"]

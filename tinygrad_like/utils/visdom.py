@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import importlib
 import logging
+import re
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -124,7 +125,7 @@ class Visdom:
         title: str = "",
         **options: Any,
     ) -> str:
-        """Draw the graph of a tensor, or what `viz.draw` returned.
+        """Draw the graph of a tensor, or what `viz.draw` returned, in a window of its size.
 
         Args:
             graph: the tensor, or the drawing.
@@ -138,8 +139,12 @@ class Visdom:
 
         if isinstance(graph, Traced) or not hasattr(graph, "_repr_svg_"):
             graph = viz.draw(graph, params, **options)
-        opts = {"title": title} if title else None
-        return str(self.client.svg(svgstr=graph._repr_svg_(), win=win, env=env, opts=opts))
+        text = graph._repr_svg_()
+        opts: dict[str, Any] = {"title": title} if title else {}
+        if found := re.search(r'<svg width="([\d.]+)pt"\s+height="([\d.]+)pt"', text):
+            width, height = (1.4 * float(size) + 20 for size in found.groups())  # points as pixels
+            opts |= {"width": min(width, 1200), "height": min(height, 900)}
+        return str(self.client.svg(svgstr=text, win=win, env=env, opts=opts))
 
 
 def _call(method: Any, *args: Any, **kwargs: Any) -> Any:
