@@ -22,20 +22,20 @@ from tinygrad_like.nn.optim.optimizer import living
 from tinygrad_like.nn.parameter import Parameter
 from tinygrad_like.stamps import find, version
 
-_RARELY = 64  # steps from look to look, once there have been a few
+_RARELY = 256  # steps from look to look, once there have been a few
 _PATIENCE = 12  # steps in which the program may change a parameter itself
 _SEVERAL = 3  # graphs of former looks alive are no accident
 
 
 def next_look(taken: int) -> int:
-    """Return the number of the step to look at next after so many: 1, 4, 8, 16, 32, 64, 128, 192 ...
+    """Return the number of the step to look at next after so many: 1, 4, 8, 16, ..., 256, 512, 768 ...
 
-    >>> next_look(0), next_look(4), next_look(100)
-    (1, 8, 128)
+    >>> next_look(0), next_look(4), next_look(1000)
+    (1, 8, 1024)
     """
     if taken >= _RARELY:
         return taken - taken % _RARELY + _RARELY
-    return next(n for n in (1, 4, 8, 16, 32, _RARELY) if n > taken)
+    return max(4, 1 << taken.bit_length()) if taken else 1
 
 
 class Looker:
