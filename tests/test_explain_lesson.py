@@ -251,9 +251,7 @@ def test_runs_in_an_overview_are_modules():
             return self.inner(x)
 
     blocks = nn.Sequential(*(Block() for _ in range(8)))
-    with record_modules() as calls:
-        loss = blocks(torch.rand(1, 3)).sum()
-    lesson = explain(loss, modules=calls, show=False)
+    lesson = explain(lambda: blocks(torch.ones(1, 3)).sum(), show=False)
     rows = rows_of(lesson)
     assert [row[-1] for row in rows[:3]] == [rows[0][-1], "blocks.7.inner", "blocks.7"]
     assert rows[2][:2] == ["3-12", "10 steps: log x 5, exp x 5"]
@@ -261,8 +259,13 @@ def test_runs_in_an_overview_are_modules():
     steps = [n for row in rows for n in row[0].split("-")]
     assert steps[0] == "1"
     assert steps[-1] == str(len(lesson))
-    assert "record_modules" not in str(lesson)
-    hint = "`with record_modules() as calls:` around the forward"
+    assert "lambda" not in str(lesson)
+    with record_modules() as calls:
+        loss = blocks(torch.ones(1, 3)).sum()
+    assert rows_of(explain(loss, modules=calls, show=False))[1:] == rows[1:]
+    hint = (
+        "Given a function that computes the loss, as in `explain(lambda: ...)`, it tells steps by"
+    )
     assert hint in " ".join(str(explain(loss, show=False)).split())
 
 
@@ -283,6 +286,9 @@ def test_a_wrong_rule_is_written_out_below_an_overview():
     text = str(lesson)
     assert text.count("WrongCube's rule for x") == 2
     assert "\n\nStep 3: WrongCube\n" in text
+    assert not text.endswith("see step 3.")
+    long = str(explain(WrongCube.apply(chain(5)).log(), check=True, show=False))
+    assert long.endswith("\n\nWRONG: WrongCube's rule for x; see step 2.")
 
 
 def test_an_overview_unfolds():

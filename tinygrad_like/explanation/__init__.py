@@ -13,6 +13,7 @@ from tinygrad_like.explanation.lesson import lesson
 from tinygrad_like.explanation.rendering import as_html, as_text, page
 from tinygrad_like.explanation.steps import BackwardStep, Contribution, Sent, backward_steps
 from tinygrad_like.viz.picture import Names
+from tinygrad_like.viz.subjects import run_function
 
 __all__ = [
     "BackwardStep",
@@ -88,7 +89,10 @@ class Explanation:
         return Explanation(steps, self.names, checks, self.limit, self.walk)
 
     def __str__(self) -> str:
-        return as_text(self._sections)
+        text = as_text(self._sections)
+        if self.wrong is not None and len(self._sections) > 4:  # what came first is far above
+            text += f"\n\nWRONG: {self.wrong.title}; see step {self.wrong.step.number}."
+        return text
 
     def __repr__(self) -> str:
         wrong = "" if self.wrong is None else f", wrong: {self.wrong.op}"
@@ -122,7 +126,8 @@ def explain(
     Nothing is changed: no ``.grad`` is written, and ``backward()`` can follow.
 
     Args:
-        loss: a tensor, or several.
+        loss: a tensor, or several; or a function without arguments that computes such, whose calls
+            of modules are noted.
         gradient: the gradient to start from; None means 1, for scalars.
         of: follow only what leads to this tensor, or to these.
         params: names for tensors: a `Module`, a dict, or pairs as from ``named_parameters()``.
@@ -152,6 +157,8 @@ def explain(
       g = 6
     ...
     """
+    if callable(loss):
+        loss, modules = run_function(loss)
     frame = sys._getframe(1) if params is None else None
     names = Names.of(params, frame, "explain")
     steps: list[BackwardStep] = []

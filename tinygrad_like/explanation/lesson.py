@@ -270,8 +270,10 @@ def _overview(told: Explanation, writer: _Writer) -> list[Section]:
         "parameter."
     )
     if told.names.modules and all(step.module is None for step in told.steps):
-        text += " Steps are told by module if calls are noted: `with record_modules() as calls:` "
-        text += "around the forward, then `explain(loss, modules=calls)`."
+        text += (
+            " Given a function that computes the loss, as in `explain(lambda: ...)`, it tells steps"
+        )
+        text += " by module."
     rows = overview(told.steps, told.names)
     sections = [Section("All steps", [Part("note", text, 0)], "overview", rows)]
     if told.wrong is not None:
