@@ -28,8 +28,7 @@ from tinygrad_like.viz.picture import (
     operation_name,
 )
 
-READABLE = 40  # operations, or folded boxes, that a reader takes in: others are folded
-BEARABLE = 100  # of them, if folding gives no fewer
+READABLE = 40  # operations, or folded boxes, that a reader can take in
 ROUNDS = 3  # of a loop, to be taken for one
 HIDDEN = 6  # operations that folding must hide, to be worth it
 LONGEST = 1000  # operations, or calls, that a round may have
@@ -60,7 +59,7 @@ def frames_of(
         level = max((frame.level for frame in plan), default=-1)
         while (count := _shown(plan, operations)) > readable and level > 0:
             plan, level = _folded(plan, level), level - 1
-        if count <= min(limit, BEARABLE):
+        if count <= readable:
             return plan
     return plan if count <= limit else _runs(operations)
 
