@@ -9,10 +9,10 @@ import shutil
 
 import digits
 import helpers
-from visualise_pictures import pictures
+from visualise_pictures import errors, pictures
 
 import tinygrad_like as torch
-from tinygrad_like import debug, nn, viz
+from tinygrad_like import nn, viz
 from tinygrad_like.nn.module import record_modules
 from tinygrad_like.utils.tensorboard import SummaryWriter
 from tinygrad_like.utils.visdom import Visdom
@@ -92,26 +92,16 @@ def pages(run):
         loss = run.loss()
     viz.html(loss, OUT / "step.html", params=run.model, modules=calls, title="A step")
     wrote("step.html", "press play: the step forwards and backwards, gradients arriving")
-    small = nn.Sequential(nn.Linear(4, 3), nn.Tanh(), nn.Linear(3, 1))
-    lesson = torch.explain(
-        small(run.images[0, 0, :4, :4]).square().mean(), params=small, check=True, show=False
-    )
+    lesson = torch.explain(loss, params=run.model, modules=calls, check=True, show=False)
     lesson.save(OUT / "lesson.html")
-    wrote("lesson.html", "a backward pass told step by step, each rule checked")
+    wrote("lesson.html", "the backward pass told as a lesson, each rule checked")
     shown = (run.images[0, 0], run.model, torch.summary(run.model, run.images[:2]))
     (OUT / "notebook.html").write_text(
         "<meta charset='utf-8'>" + "<hr>".join(thing._repr_html_() for thing in shown)
     )
     wrote("notebook.html", "how a notebook shows a tensor, a model and its summary")
-    with debug.watch(run.model, run.optimizer) as seen:
-        run.step()
-    report = "\n".join(map(str, seen.report() or ["nothing amiss in this step"]))
-    try:
-        run.model(torch.ones(2, 3, 8, 8))
-    except RuntimeError as error:
-        lines = "\n".join([str(error), *error.__notes__])
-        (OUT / "errors.txt").write_text(f"{lines}\n\n{report}\n")
-    wrote("errors.txt", "an error that teaches, and what debug.watch saw in a step")
+    (OUT / "errors.txt").write_text("\n\n".join(errors(run)) + "\n")
+    wrote("errors.txt", "errors that teach, and what debug.watch saw in a step")
 
 
 def dashboard(run, port):

@@ -1,9 +1,9 @@
-"""The pictures of graphs that ``visualise.py`` writes."""
+"""The pictures of graphs that ``visualise.py`` writes, and the errors."""
 
 import digits
 
 import tinygrad_like as torch
-from tinygrad_like import nn, viz
+from tinygrad_like import debug, nn, viz
 from tinygrad_like.nn.module import record_modules
 
 
@@ -63,3 +63,23 @@ def pictures(run):
     many, calls = recorded(lambda: sum(run.loss(run.batch(2)) for _ in range(60)))
     large = viz.draw(many, model, modules=calls)
     yield "large.svg", "the losses of 60 batches added up: too many nodes to show each", large
+
+
+def errors(run):
+    """Yield the texts of two errors, and what is to be said of a step of training."""
+
+    def of_another_shape():
+        run.model(torch.ones(2, 3, 8, 8))
+
+    def not_a_number():
+        with debug.detect_anomaly():
+            torch.log(run.model(run.images[:4]))  # of numbers below 0
+
+    for mistake in (of_another_shape, not_a_number):
+        try:
+            mistake()
+        except RuntimeError as error:
+            yield "\n".join([str(error), *error.__notes__])
+    with debug.watch(run.model, run.optimizer) as seen:
+        run.step()
+    yield "\n".join(map(str, seen.report() or ["nothing amiss in this step"]))

@@ -247,6 +247,7 @@ def test_visualise(tmp_path):
     assert "Every rule agrees with finite differences" in words["lesson.html"]
     assert "MaxPool2d (6)" in words["notebook.html"]
     assert "  in 0.0 (Conv2d) of Sequential\n" in words["errors.txt"]
+    assert "nan" in words["errors.txt"]
     (file,) = (folder / "runs").iterdir()
     assert file.stat().st_size > 10_000
 
