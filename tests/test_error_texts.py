@@ -201,6 +201,27 @@ def test_lines_that_are_not_certain_are_not_told(name: str) -> None:
     assert "assigned" not in told
 
 
+@pytest.mark.parametrize(
+    ("line", "name"),
+    [
+        ("x * torch.ones(4)", "mul"),
+        ("x.mul(torch.ones(4))", "mul"),
+        ("torch.multiply(x, torch.ones(4))", "multiply"),
+        ("torch.cat([x, x], dim=3)", "cat"),
+        ("torch.concat([x, x], dim=3)", "concat"),
+        ("torch.vstack([x, torch.ones(2, 2)])", "cat in vstack"),
+        ("x.expand(3, 3)", "expand"),
+        ("torch.linalg.inv(x)", "inv"),
+        ("F.linear(x, x[:, :2])", "linear"),
+        ("nn.Linear(4, 5)(x)", "linear"),
+        ("F.normalize(x, dim=4)", "norm in normalize"),
+        ("torch.addmm(x, x, x)", "mm in addmm"),
+    ],
+)
+def test_an_operation_is_called_what_the_program_called_it(line: str, name: str) -> None:
+    assert text_of(f"x = torch.ones(2, 3)\n{line}").split(": ")[1] == name
+
+
 HELD = """
 class Net(nn.Module):
     def __init__(self):

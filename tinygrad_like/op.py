@@ -172,11 +172,11 @@ class Op:
 
     # ----- Errors ---------------------------------------------------------------------------------
 
-    def called(self) -> str:
-        """Return what the function that a program called is named: for messages."""
+    def called(self, mark: str = "") -> str:
+        """Return what the function that a program called is named, for messages, with `mark` behind it."""
         from tinygrad_like.debug.names import called
 
-        return called(self, sys._getframe(1))
+        return f"{mark} in ".join(called(self, sys._getframe(1))) + mark
 
     def explain(self, error: Exception, operands: Sequence[Any]) -> Exception:
         """Return `error` retold: the op, its operands, what was wrong, and where the operands were made."""
@@ -218,10 +218,10 @@ class Op:
             if not isinstance(o, Traced | np.ndarray) and not (o is None and name in self.optional):
                 return told(
                     TypeError,
-                    f"{self.called()}(): argument '{self.public(name)}' "
+                    f"{self.called('()')}: argument '{self.public(name)}' "
                     f"(position {position + 1}) must be Tensor, not {type(o).__name__}",
                 )
-        return told(TypeError, f"{self.called()}(): no argument is a Tensor")
+        return told(TypeError, f"{self.called('()')}: no argument is a Tensor")
 
     def mend(self, g: Any, shape: tuple[int, ...], argument: str) -> Any:
         """Sum a gradient down to the shape its argument had before it was broadcast."""
@@ -343,7 +343,7 @@ class Op:
         if isinstance(operands, Traced | str) or not hasattr(operands, "__iter__"):
             raise told(
                 TypeError,
-                f"{self.called()}(): argument 'tensors' must be tuple of Tensors, "
+                f"{self.called('()')}: argument 'tensors' must be tuple of Tensors, "
                 f"not {type(operands).__name__}",
             )
         found: list[Any] = list(operands)
@@ -351,7 +351,7 @@ class Op:
             if not isinstance(operand, _TENSORS):
                 raise told(
                     TypeError,
-                    f"{self.called()}(): expected Tensor as element {position} in argument 0, "
+                    f"{self.called('()')}: expected Tensor as element {position} in argument 0, "
                     f"but got {type(operand).__name__}",
                 )
         return found
@@ -369,7 +369,7 @@ class Op:
                 try:
                     bound = public.bind(*args, **kwargs)
                 except TypeError as error:
-                    raise told(TypeError, f"{self.called()}() {error}") from None
+                    raise told(TypeError, f"{self.called('()')} {error}") from None
                 bound.apply_defaults()
                 args = tuple(bound.arguments.values())
             first = args[0]
@@ -480,7 +480,7 @@ def harmonise(op_: Op, operands: Sequence[Any]) -> list[Any]:
             argument = "xs" if op_.variadic else op_.arrays[first + position]
             raise told(
                 TypeError,
-                f"{op_.called()}(): argument '{_PUBLIC.get(argument, argument)}' (position "
+                f"{op_.called('()')}: argument '{_PUBLIC.get(argument, argument)}' (position "
                 f"{first + position + 1}) must be Tensor, not {type(o).__name__}",
             )
     arrays = [o.array if isinstance(o, Traced) else o for o in mixed]

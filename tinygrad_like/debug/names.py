@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dis
 from functools import cache
 from types import FrameType
 from typing import TYPE_CHECKING
@@ -37,7 +38,9 @@ _THEIRS = {
 # What an op that is only a part of what a program called is called.
 SPOKEN = {
     "attention": "scaled_dot_product_attention",
+    "basic_alias": "indexing",
     "basic_select": "indexing",
+    "basic_unsqueeze": "indexing",
     "clip_between": "clamp",
     "constant_pad": "pad",
     "contract": "einsum",
@@ -58,7 +61,9 @@ SPOKEN = {
     "power": "pow",
     "power_number": "pow",
     "put_index": "index_put",
+    "region": "slicing",
     "repeat_indices": "repeat_interleave",
+    "replace_region": "write in place",
     "resample": "interpolate",
     "right_shift": "bitwise_right_shift",
     "scatter_planes": "max_unpool",
@@ -69,17 +74,40 @@ SPOKEN = {
 }
 
 
-def called(op: Op, frame: FrameType | None) -> str:
-    """Return the name of the innermost public function, from `frame` outwards, that led to an op."""
-    own, usual = True, _THEIRS.get(op.name, op.spoken)
+def called(op: Op, frame: FrameType | None) -> list[str]:
+    """Return the names of the public functions that led to an op: ``cat``, or ``cat`` and ``hstack``.
+
+    That is the innermost one, from `frame` outwards, and the one that the program or a module called.
+    """
+    own, usual, names = True, _THEIRS.get(op.name, op.spoken), []
+    public = _public()
     while frame is not None and internal[frame.f_code.co_filename]:
         name = frame.f_code.co_name
+        if name == "__call__":  # a module's
+            break
         # What was written out for the op, or is part of it, has its name, which is NumPy's.
         own = own and (name == op.name or frame.f_code.co_qualname.startswith("Op."))
-        if not own and name in (public := _public()):
-            return usual if public[name] is public.get(usual) else name  # or an alias
+        if not own and name in public:
+            names.append(usual if public[name] is public.get(usual) else name)  # or an alias
         frame = frame.f_back
-    return usual
+    if not names:
+        return [usual]
+    typed = _as_typed(names[-1], frame)
+    return [typed] if names[0] == names[-1] else [names[0], typed]
+
+
+def _as_typed(name: str, frame: FrameType | None) -> str:
+    """Return which of the names that a function has a program's line calls it by."""
+    public = _public()
+    aliases = {n for n, function in public.items() if function is public[name]}
+    if frame is None or len(aliases) == 1:
+        return name
+    loaded = [
+        i.argval
+        for i in dis.get_instructions(frame.f_code)
+        if i.offset < frame.f_lasti and i.opname.startswith("LOAD_") and i.argval in aliases
+    ]
+    return loaded[-1] if loaded else name
 
 
 @cache
