@@ -57,6 +57,13 @@ def loop(steps):
     return cell, x.mean(), calls
 
 
+def titled(box):
+    """Return what a page calls a box: an operation and what the user calls its result."""
+    return (
+        f"{box['name']} \N{RIGHTWARDS ARROW} {box['called']}" if box.get("called") else box["name"]
+    )
+
+
 def named(page, name):
     (found,) = [box for box in page["boxes"] if box["name"] == name]
     return found

@@ -7,7 +7,18 @@ import pytest
 
 import tinygrad_like as torch
 from tests.browsing import center_of, opened
-from tests.pages import HOSTILE, NUMBERS, hostile, loop, network, neuron, numbers, numbers_of, told
+from tests.pages import (
+    HOSTILE,
+    NUMBERS,
+    hostile,
+    loop,
+    network,
+    neuron,
+    numbers,
+    numbers_of,
+    titled,
+    told,
+)
 from tinygrad_like import nn, viz
 
 
@@ -41,8 +52,8 @@ class TestBrowser:
         browser.show(path)
         for number, box in enumerate(page["boxes"]):
             browser.click(f"b{number}")
-            assert (
-                browser.run("return document.querySelector('#panel h2').textContent") == box["name"]
+            assert browser.run("return document.querySelector('#panel h2').textContent") == titled(
+                box
             )
             result = box["results"][0]
             assert np.allclose(browser.panel_numbers("value"), numbers(result["value"]), rtol=1e-6)
@@ -119,7 +130,7 @@ class TestBrowser:
         for number, box in enumerate(boxes):
             browser.click(f"b{number}")
             heading = browser.run("return document.querySelector('#panel h2').textContent")
-            assert heading == box["name"]
+            assert heading == titled(box)
         linear = [box["name"] for box in boxes].index("linear")
         browser.click(f"b{linear}")
         assert '# </script><script>alert("2")</script> <!-- <script> é' in browser.run(
@@ -259,7 +270,7 @@ class TestBrowser:
         options = browser.driver.find_elements("css selector", "#found [role=option]")
         assert options[0].text.startswith("mean")
         browser.press(Keys.ENTER)
-        assert browser.run("return document.querySelector('#panel h2').textContent") == "mean"
+        assert browser.run("return document.querySelector('#panel h2').textContent") == "mean → out"
         mean = [box["name"] for box in told(path)["boxes"]].index("mean")
         assert browser.focused() == f"b{mean}"
         x, y = center_of(browser, f"b{mean}")

@@ -75,7 +75,8 @@ class TestData:
             assert result["dtype"] == "float32"
             for kind, array in (("value", tensor.array), ("grad", tensor.grad.array)):
                 assert np.array_equal(numbers(result[kind]).astype(np.float32), array.ravel()), kind
-        leaves = [box for box in page["boxes"] if box["kind"] == "leaf"]
+        leaves = [box for box in page["boxes"] if box["kind"] == "parameter"]
+        assert [box["name"] for box in leaves] == ["x", "w"]  # as the variables here
         for leaf, tensor in zip(leaves, (x, w), strict=True):
             assert np.array_equal(
                 numbers(leaf["results"][0]["grad"]).astype(np.float32), tensor.grad.array.ravel()
@@ -155,6 +156,16 @@ class TestData:
         x = torch.ones(0, 3, requires_grad=True)
         page = told(viz.html((x * 2).sum(), tmp_path / "step.html", params={"x": x}))
         assert named(page, "x")["results"][0]["grad"] == {"size": 0, "values": []}
+
+    def test_the_caller_s_variables_are_names(self, tmp_path):
+        rate = torch.tensor(0.5, requires_grad=True)
+        data = torch.tensor([1.0, 2.0])
+        scaled = data * rate
+        page = told(viz.html(scaled.sum(), tmp_path / "step.html", params={"r": rate}))
+        assert named(page, "r")["kind"] == "parameter"
+        assert named(page, "data")["kind"] == "constant"
+        assert named(page, "multiply")["called"] == "scaled"
+        assert named(page, "sum")["called"] is None
 
     def test_rules_and_lines(self, tmp_path):
         x = torch.tensor(3.0, requires_grad=True)

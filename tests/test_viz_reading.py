@@ -9,7 +9,7 @@ import pytest
 
 import tinygrad_like as torch
 from tests.browsing import opened
-from tests.pages import loop, network, neuron, told
+from tests.pages import loop, network, neuron, titled, told
 from tinygrad_like import viz
 
 CSS = (files("tinygrad_like.viz") / "page" / "page.css").read_text("utf-8")
@@ -81,7 +81,7 @@ class TestLesson:
         assert (
             "forward: multiply takes w ([0.5, 0.25]) and x ([1, −2]) and gives [0.5, −0.5]." in text
         )
-        assert "the gradient of add is complete, 1. It is g in the rule, which sends" in text
+        assert "the gradient of out is complete, 1. It is g in the rule, which sends" in text
         assert "(added to what was there: 1 + 0.1993 = 1.199)" in text
         assert "all 2 gradients of tanh have arrived and were added up, 1.199." in text
         assert "d(x*y)/dx = g*y" in text
@@ -128,7 +128,7 @@ class TestLesson:
         for step, one in enumerate(page["steps"], 1):
             browser.go(step)
             name = (
-                page["boxes"][one["box"]]["name"]
+                titled(page["boxes"][one["box"]])
                 if "box" in one
                 else "One step, forward and backward"
             )

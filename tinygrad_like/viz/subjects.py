@@ -64,7 +64,7 @@ def picture_of(
     else:
         if callable(subject):
             with seen:
-                subject, calls = _run(subject)
+                subject, calls = run_function(subject)
         known = Names.of(params, frame)
     if not calls and profile is not None:
         calls = profile.modules
@@ -106,7 +106,7 @@ def _scaled(picture: Picture) -> Picture:
 # ----- What is run --------------------------------------------------------------------------------
 
 
-def _run(function: Callable[[], Any]) -> tuple[Any, list[Call]]:
+def run_function(function: Callable[[], Any]) -> tuple[Any, list[Call]]:
     """Return what a function computes, with the calls of modules."""
     from tinygrad_like.nn.module import record_modules
 

@@ -15,6 +15,7 @@ import json
 import linecache
 import os
 import re
+import sys
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from importlib.resources import files
@@ -41,7 +42,7 @@ from tinygrad_like.viz.picture import (
     operations_of,
 )
 from tinygrad_like.viz.story import Story, Witness, observe, values_of
-from tinygrad_like.viz.subjects import run_module
+from tinygrad_like.viz.subjects import run_function, run_module
 
 LIMIT = 2_000_000  # bytes of a page
 SIDES = (SIDE, 16, 8, 4, 0)  # of heat maps, from what is wanted to what always fits
@@ -76,7 +77,8 @@ def html(
         path: where to write; folders are made if need be.
         inputs: what to call the module with: a tensor, a tuple of arguments or a dict of keyword
             arguments.
-        params: names for the data, as for `draw`; a Module names its own.
+        params: names for the data, as for `draw`: besides, the caller's variables name it, and a
+            Module names its own.
         modules: calls of modules, as recorded by `tinygrad_like.nn.module.record_modules`; those of
             what is run here are known.
         title: what the page is called; else as the file or the module.
@@ -91,28 +93,27 @@ def html(
     >>> from tinygrad_like import viz
     >>> w = torch.tensor([1.0, 2.0], requires_grad=True)
     >>> with tempfile.TemporaryDirectory() as folder:
-    ...     viz.html((w * w).sum(), os.path.join(folder, "step.html"), params={"w": w}).name
+    ...     viz.html((w * w).sum(), os.path.join(folder, "step.html")).name
     'step.html'
     """
-    calls, names = list(modules), Names.of(params)
-    seen = Witness()
+    calls, frame, seen = list(modules), sys._getframe(1), Witness()
     if hasattr(what, "named_modules"):
         if inputs is None:
             raise TypeError(
                 f"html: give {type(what).__name__} inputs to run it with: html(module, path, x)"
             )
-        names = Names.of(what if params is None else params)
+        names = Names.of(what if params is None else params, frame, "html")
         title = title or type(what).__name__
         with seen:
             what, calls = run_module(what, inputs, names)
     elif inputs is not None:
         raise TypeError(f"html: inputs are for a Module, got {type(what).__name__}")
-    elif callable(what):
-        from tinygrad_like.nn.module import record_modules
-
-        with seen, record_modules() as recorded:
-            what = what()
-        calls += recorded
+    else:
+        if callable(what):
+            with seen:
+                what, recorded = run_function(what)
+            calls += recorded
+        names = Names.of(params, frame, "html")
     roots = list(what) if isinstance(what, list | tuple) else [what]
     for root in roots:
         if not isinstance(root, Traced):

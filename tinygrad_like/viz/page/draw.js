@@ -35,7 +35,8 @@ function rowsOf(item) {
   const { box } = item;
   const [result] = box.results;
   const grads = box.results.some((r) => r.grad);
-  const name = cut(box.frame !== null && around(box).some((id) => frames[id].kind === "module") ? bare(called(box)) : called(box));
+  const inModule = box.frame !== null && around(box).some((id) => frames[id].kind === "module");
+  const name = cut(inModule && !box.called ? bare(box.name) : titled(box));
   const number = named(box);
   // An operation's shape stands at the arrows that lead from it.
   const shape = number || (box.users.length && !box.output && box.kind === "operation") ? "" : box.results.length > 1 ? `${box.results.length} results` : sizes(result.shape);

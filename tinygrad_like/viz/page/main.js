@@ -202,14 +202,15 @@ function look() {
     return words.every((word) => text.includes(word));
   }) : [];
   // Names that are what was typed come first.
-  search.found.sort((a, b) => searchable(b).toLowerCase().startsWith(words[0]) - searchable(a).toLowerCase().startsWith(words[0]));
+  const begins = (thing) => [thing.title, thing.name, thing.called].some((name) => name?.toLowerCase().startsWith(words[0]));
+  search.found.sort((a, b) => begins(b) - begins(a));
   const shown = search.found.slice(0, 30);
   search.at = shown.length ? 0 : -1;
   const list = $("found");
   list.replaceChildren(...shown.map((thing, i) => {
     const path = around(thing).map((id) => frames[id].title).join(" › ");
     const size = thing.title === undefined ? `${sizes(thing.results[0].shape)}` : thing.kind;
-    const option = make("li", { role: "option", id: `found${i}` }, thing.title ?? told(thing), make("small", {}, [size, path].filter(Boolean).join(" · ")));
+    const option = make("li", { role: "option", id: `found${i}` }, thing.title ?? (thing.called ? titled(thing) : told(thing)), make("small", {}, [size, path].filter(Boolean).join(" · ")));
     option.onclick = () => take(i);
     return option;
   }));

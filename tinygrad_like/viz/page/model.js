@@ -142,6 +142,7 @@ function inWords(found, most = 3) {
 const sizes = (shape) => (!shape ? "" : shape.length === 1 ? `(${shape[0]},)` : shape.join(" × ") || "scalar");
 const bare = (name) => name.slice(name.lastIndexOf(".") + 1);
 const called = (box) => box.called || box.name;
+const titled = (box) => (box.called ? `${box.name} → ${box.called}` : box.name);
 
 /** Whether a box is called by its value, as numbers are. */
 const named = (box) => box.kind === "constant" && !box.results[0].dtype && box.results[0].value !== null;

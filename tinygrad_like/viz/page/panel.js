@@ -103,7 +103,7 @@ function ofBox(box) {
     ? `This step's node. Click a node to stay with it.`
     : "Esc, or a click beside the nodes, goes back to the node of each step.";
   const parts = [
-    make("h2", {}, called(box)), make("p", { class: "faint hint" }, held),
+    make("h2", {}, titled(box)), make("p", { class: "faint hint" }, held),
     facts([
       ["kind", KINDS[box.kind] + (box.output ? ", result" : "")],
       ["shape", single ? sizes(result.shape) : ""], ["dtype", single ? result.dtype : ""],

@@ -104,7 +104,7 @@ function label(item, now) {
   const [result] = box.results;
   const value = box.computed <= now ? inWords(result.value) || "value not kept" : "not computed yet";
   const size = box.results.length > 1 ? `${box.results.length} results` : `${sizes(result.shape)} ${result.dtype}`;
-  return [`${KINDS[box.kind]} ${called(box)}`, size, value, gradText(item, now)].filter(Boolean).join(", ");
+  return [`${KINDS[box.kind]} ${titled(box)}`, size, value, gradText(item, now)].filter(Boolean).join(", ");
 }
 
 /** The step in words. */
