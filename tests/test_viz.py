@@ -247,6 +247,18 @@ class TestModules:
         assert graph.picture.clusters[0].title == "model: Sequential"
         assert titles(viz.draw(loss, {"weight of all": a}), "parameter")[0] == "weight of all"
 
+    def test_other_variables_of_the_caller_do_no_harm(self):
+        class Foreign:
+            def named_parameters(self):
+                raise AssertionError
+
+        others = Foreign()
+        layer = nn.Linear  # the class itself has no parameters either
+        x = torch.tensor(2.0, requires_grad=True)
+        assert titles(viz.draw(x * 2), "parameter") == ["x"]
+        assert hasattr(others, "named_parameters")
+        assert hasattr(layer, "named_parameters")
+
     def test_a_module_called_twice_has_two_frames_and_its_weight_stands_outside(self):
         linear = nn.Linear(3, 3)
         with record_modules() as calls:

@@ -7,6 +7,7 @@ graph may be as deep as it likes.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import FrameType
@@ -179,9 +180,11 @@ class Names:
         while frame is not None and lines.internal[frame.f_code.co_filename]:
             frame = frame.f_back
         if frame is not None:
+            home = sys.modules.get("tinygrad_like.nn.module")  # else there are no modules yet
+            kinds = (Traced,) if home is None else (Traced, home.Module)
             for variables in (frame.f_locals, frame.f_globals):
                 for name, value in list(variables.items()):
-                    if not name.startswith("_"):
+                    if not name.startswith("_") and isinstance(value, kinds):
                         names._note(name, value)
         return names
 
@@ -193,7 +196,7 @@ class Names:
             elif type(value) is result_type.cls and id(value.array) not in self.arrays:
                 self.inputs.add(id(value.array))
             self.arrays.setdefault(id(value.array), name)
-        elif hasattr(value, "named_parameters") and not isinstance(value, type):
+        else:
             start = f"{name}." if name else ""
             for inner, module in value.named_modules():
                 self.modules.setdefault(id(module), f"{start}{inner}".rstrip("."))
