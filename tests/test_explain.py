@@ -318,6 +318,20 @@ def test_not_a_scalar():
     assert last.gradient.tolist() == [2.0, 20.0]
 
 
+def test_what_is_no_tensor():
+    for function in (explain, backward_steps):
+        with pytest.raises(
+            TypeError, match="expected a tensor or several to go back from, got int"
+        ):
+            function(3)
+        with pytest.raises(
+            TypeError, match="got Linear; call the module, and explain what you make"
+        ):
+            function(nn.Linear(1, 1))
+        with pytest.raises(TypeError, match="go back from, got str"):
+            function([leaf(1.0), "x"])
+
+
 def test_a_freed_graph():
     x = leaf(1.0)
     loss = (x * x).sum()

@@ -142,6 +142,18 @@ def test_hooks_are_said():
     assert text.count("A hook replaced a gradient here.") == 2
 
 
+def test_constants_are_told_if_they_are_few():
+    x = leaf(1.0, 2.0)
+    assert "Here x is `x`; y is 3, which needs no gradient." in str(
+        explain((x * 3).sum(), show=False)
+    )
+    few = str(explain((x * torch.tensor([3.0, 4.0])).sum(), show=False))
+    assert "y is [3, 4], which needs no gradient" in few
+    many = str(explain((leaf(1.0) * torch.arange(9.0)).sum(), show=False))
+    assert "y is a constant, which needs no gradient" in many
+    assert "y is a constant" in str(explain((x + 3).sum(), show=False))  # the rule doesn't need it
+
+
 def test_large_arrays_are_summarised():
     x = torch.arange(20.0).reshape(4, 5).requires_grad_()
     text = str(explain((x * x).sum(), show=False))

@@ -140,7 +140,7 @@ def explain(
             belong together are one line; slices of the returned object are written out.
 
     Raises:
-        RuntimeError: as `backward_steps`.
+        TypeError, RuntimeError: as `backward_steps`.
 
     >>> import tinygrad_like as torch
     >>> w = torch.tensor(3.0, requires_grad=True)
@@ -157,7 +157,7 @@ def explain(
       g = 6
     ...
     """
-    if callable(loss):
+    if callable(loss) and not hasattr(loss, "named_parameters"):
         loss, modules = run_function(loss)
     frame = sys._getframe(1) if params is None else None
     names = Names.of(params, frame, "explain")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tinygrad_like.explanation.folding import Row, overview
-from tinygrad_like.explanation.names import ordinal, shown, spoken
+from tinygrad_like.explanation.names import FEW, ordinal, shown, spoken
 from tinygrad_like.explanation.steps import BackwardStep, Sent
 from tinygrad_like.graph import AccumulateGrad, Node, Pick
 from tinygrad_like.lines import location
@@ -114,8 +114,11 @@ class _Writer:
             if sent.parent is None:
                 if step.node.op is not None and sent.argument in step.node.op.optional:
                     continue
-                name = _quoted(self.names.arrays.get(id(saved.get(sent.argument)), ""))
-                said.append(f"{letter} is {name or 'a constant'}, which needs no gradient")
+                value = saved.get(sent.argument)
+                what = _quoted(self.names.arrays.get(id(value), ""))
+                if not what and isinstance(value, np.ndarray | np.generic | float | int):
+                    what = shown(value) if np.size(value) <= FEW else ""
+                said.append(f"{letter} is {what or 'a constant'}, which needs no gradient")
             elif sent.parent in self.of:
                 step_of = self.of[sent.parent]
                 name = self.called(step_of)

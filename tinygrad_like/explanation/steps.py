@@ -437,6 +437,7 @@ def backward_steps(
         accumulate: add gradients to ``.grad`` as ``backward()`` does.
 
     Raises:
+        TypeError: if `loss` is no tensor.
         RuntimeError: if `loss` has no graph, or is no scalar and `gradient` is not given; if the
             graph was freed, or a value it needs overwritten; if `loss` does not depend on `of`.
 
@@ -448,13 +449,32 @@ def backward_steps(
     2 multiply 1.0 1
     3 leaf 6.0 2
     """
-    outputs = _sequence(loss)
+    outputs = outputs_of(loss)
     gradients = [None] * len(outputs) if gradient is None else _sequence(gradient)
     roots = _roots(outputs, gradients, False)
     nodes = reachable([node for node, _ in roots])
     _refuse_freed(nodes)
     needed = _leading_to(nodes, of)
     return _walk(roots, needed, modules, accumulate)
+
+
+def outputs_of(loss: Any) -> Sequence[Any]:
+    """Return the tensors that a walk is to start from.
+
+    Raises:
+        TypeError: if `loss` is something else.
+    """
+    outputs = list(loss) if isinstance(loss, list | tuple) else [loss]
+    for output in outputs:
+        if not isinstance(output, Traced):
+            more = ""
+            if hasattr(output, "named_parameters"):
+                more = "; call the module, and explain what you make of its result"
+            raise told(
+                TypeError,
+                f"expected a tensor or several to go back from, got {type(output).__name__}{more}",
+            )
+    return outputs
 
 
 def _leading_to(nodes: Sequence[Node], of: Any) -> set[Node] | None:
