@@ -46,7 +46,7 @@ pictures: .venv/docs # those of docs/pictures.md, by what stands there
 	$(BIN)/python docs/make_pictures.py
 
 docs: .venv/docs # to be opened at docs/_build/html/index.html
-	$(BIN)/python -m sphinx --quiet --fail-on-warning --keep-going --doctree-dir docs/_build/doctrees docs docs/_build/html
+	$(BIN)/python -m sphinx --jobs auto --quiet --fail-on-warning --keep-going --doctree-dir docs/_build/doctrees docs docs/_build/html
 
 clean:
 	rm -rf .venv build docs/_build docs/reference dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage*

@@ -131,7 +131,18 @@ def setup(app: Sphinx) -> dict[str, bool]:
         "builder-inited",
         lambda app: write(Path(app.srcdir)) if app.config.reference_pages else None,
     )
+    if "sphinx.ext.viewcode" in app.extensions:
+        app.connect("viewcode-follow-imported", _home)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
+
+
+def _home(app: Sphinx, module: str, name: str) -> str | None:
+    """Return the module that holds the source of what another shows."""
+    del app
+    value: Any = importlib.import_module(module)
+    for part in name.split("."):
+        value = getattr(value, part, None)
+    return getattr(inspect.unwrap(value), "__module__", None) if callable(value) else None
 
 
 def write(folder: Path) -> list[Path]:
@@ -236,11 +247,16 @@ def _functions(page: Path) -> dict[str, str]:
         if not ours and not layers:
             continue
         text = _title(title, "=") + "\n"
-        if ours:
-            text += _listing("tinygrad_like", ours)
-        if layers:
-            text += "\n" + _title("In nn.functional", "-") + "\n"
-            text += _listing("tinygrad_like.nn.functional", layers)
+        parts = [
+            ("At the package's top", "tinygrad_like", ours),
+            ("In nn.functional", "tinygrad_like.nn.functional", layers),
+        ]
+        parts.sort(key=lambda part: -len(part[2]))
+        for heading, module, found in parts:
+            if found:
+                alone = not (ours and layers) and module == "tinygrad_like"
+                text += "" if alone else _title(heading, "-") + "\n"
+                text += _listing(module, found) + "\n"
         pages[re.sub(r"\W+", "-", title.lower()).strip("-")] = text
     return pages
 

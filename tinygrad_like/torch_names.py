@@ -75,7 +75,10 @@ def _renamed(name: str, *order: str) -> Any:
             raise told(RuntimeError, str(error)) from None
 
     renamed.__name__ = renamed.__qualname__ = name
-    renamed.__doc__ = f"Return what `nn.functional.{name}` does; some arguments differ."
+    differ = "some arguments differ"
+    if "reduction" in order:
+        differ = "`reduction` is 0, 1 or 2 here, for none, mean and sum"
+    renamed.__doc__ = f"Return what `nn.functional.{name}` does; {differ}."
     renamed.__wrapped__ = Parameters(lambda: _signature(function, order))  # type: ignore[attr-defined]
     return renamed
 
