@@ -380,7 +380,17 @@ def test_the_graph_leaves_the_model_as_it_was():
     pytest.importorskip("tensorboardX")
     from tinygrad_like.viz.graphdef import graph_def
 
-    model = nn.Sequential(nn.Linear(3, 3), nn.BatchNorm1d(3), nn.Dropout(0.5))
+    class Counting(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.register_buffer("calls", torch.tensor(0))
+
+        def forward(self, x):
+            self.calls += 1
+            return x + torch.randn_like(x)
+
+    model = nn.Sequential(nn.Linear(3, 3), nn.BatchNorm1d(3), nn.Dropout(0.5), Counting())
+    random_state = torch.get_rng_state()
     model[1].eval()
     model[0].weight.requires_grad_(False)
     state = {name: value.clone() for name, value in model.state_dict().items()}
@@ -388,7 +398,8 @@ def test_the_graph_leaves_the_model_as_it_was():
     with torch.no_grad():
         graph = graph_def(model, x)
     assert "Sequential/Linear[0]/weight" in {node.name for node in graph.node}
-    assert [module.training for module in model.modules()] == [True, True, False, True]
+    assert [module.training for module in model.modules()] == [True, True, False, True, True]
+    assert torch.equal(torch.get_rng_state(), random_state)
     assert not model[0].weight.requires_grad
     assert all(p.grad is None for p in [x, *model.parameters()])
     for name, value in model.state_dict().items():

@@ -424,7 +424,7 @@ class SummaryWriter:
 
         Args:
             model: the module.
-            input_to_model: a tensor, or a list of them.
+            input_to_model: a tensor, or a list of what to call it with.
             verbose: also print the graph.
             use_strict_trace: taken for PyTorch's sake; nothing is traced here.
 

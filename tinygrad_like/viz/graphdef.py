@@ -17,6 +17,7 @@ from tinygrad_like import dtypes
 from tinygrad_like.autograd.grad_mode import enable_grad
 from tinygrad_like.graph import AccumulateGrad, Node, Traced
 from tinygrad_like.nn.module import Module, record_modules
+from tinygrad_like.random import fork_rng
 from tinygrad_like.utils.event_files import library
 from tinygrad_like.viz.picture import (
     Cluster,
@@ -39,8 +40,8 @@ def graph_def(model: Module, inputs: Any = None) -> Any:
     """Return the graph of ``model(*inputs)`` as a protocol buffer of tensorboardX.
 
     Args:
-        model: the module; its modes, gradients and what parameters want gradients stay as they are.
-        inputs: a tensor, or a list of them.
+        model: the module; modes, buffers, gradients, random numbers: all stays as it is.
+        inputs: a tensor, a dict, or a list of arguments, which may hold tensors in lists and dicts.
 
     Raises:
         TypeError: if `model` is not a module.
@@ -85,15 +86,20 @@ def _copy(argument: Any) -> Any:
 
 @contextmanager
 def _evaluation(model: Module) -> Iterator[None]:
-    """Have all modules evaluate and all parameters recorded for a while."""
+    """Have all modules evaluate and all parameters recorded for a while, and undo all it does."""
     modes = [(module, module.training) for module in model.modules()]
     fixed = [p for p in model.parameters() if not p.requires_grad and p.array.dtype.kind == "f"]
+    buffers = [(buffer, buffer.array.copy()) for buffer in model.buffers()]
     model.eval()
     for parameter in fixed:
         parameter.requires_grad_()
     try:
-        yield
+        with fork_rng():
+            yield
     finally:
+        for buffer, former in buffers:
+            if buffer.array.tobytes() != former.tobytes():
+                buffer.array[...] = former
         for module, mode in modes:
             module.training = mode
         for parameter in fixed:
