@@ -247,6 +247,13 @@ class TestModules:
         assert graph.picture.clusters[0].title == "model: Sequential"
         assert titles(viz.draw(loss, {"weight of all": a}), "parameter")[0] == "weight of all"
 
+    def test_lazy_modules_are_named_when_they_have_something(self):
+        model = nn.Sequential(nn.LazyConv2d(3, 2), nn.LazyBatchNorm2d())
+        x = torch.tensor(2.0, requires_grad=True)
+        assert titles(viz.draw(x * 2), "parameter") == ["x"]
+        graph = viz.draw(model, inputs=torch.ones(1, 2, 4, 4))
+        assert titles(graph, "parameter") == ["weight", "bias", "weight", "bias"]
+
     def test_other_variables_of_the_caller_do_no_harm(self):
         class Foreign:
             def named_parameters(self):

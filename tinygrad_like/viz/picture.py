@@ -167,7 +167,7 @@ class Names:
         """
         names = cls()
         if hasattr(params, "named_parameters"):
-            names._note("", params)
+            names.note("", params)
         elif params is not None:
             for pair in params.items() if isinstance(params, Mapping) else params:
                 if not (isinstance(pair, tuple) and len(pair) == 2 and isinstance(pair[1], Traced)):
@@ -176,7 +176,7 @@ class Names:
                         f"{asked}: params must be a dict of names and tensors, a Module, or an iterable "
                         f"of (name, tensor) pairs; found {pair!r:.60}",
                     )
-                names._note(str(pair[0]), pair[1])
+                names.note(str(pair[0]), pair[1])
         while frame is not None and lines.internal[frame.f_code.co_filename]:
             frame = frame.f_back
         if frame is not None:
@@ -185,12 +185,14 @@ class Names:
             for variables in (frame.f_locals, frame.f_globals):
                 for name, value in list(variables.items()):
                     if not name.startswith("_") and isinstance(value, kinds):
-                        names._note(name, value)
+                        names.note(name, value)
         return names
 
-    def _note(self, name: str, value: Any) -> None:
+    def note(self, name: str, value: Any) -> None:
         """Note what a variable names, be it a tensor or a module, unless it has a name."""
         if isinstance(value, Traced):
+            if hasattr(value, "materialize"):  # of a lazy module: there is nothing yet
+                return
             if value.node is not None:
                 self.nodes.setdefault(value.node, name)
             elif type(value) is result_type.cls and id(value.array) not in self.arrays:
@@ -200,10 +202,11 @@ class Names:
             start = f"{name}." if name else ""
             for inner, module in value.named_modules():
                 self.modules.setdefault(id(module), f"{start}{inner}".rstrip("."))
-            for inner, tensor in (*value.named_parameters(), *value.named_buffers()):
-                if tensor.node is not None:
-                    self.nodes.setdefault(tensor.node, f"{start}{inner}")
-                self.arrays.setdefault(id(tensor.array), f"{start}{inner}")
+            for inner, parameter in value.named_parameters():
+                self.note(f"{start}{inner}", parameter)
+            for inner, buffer in value.named_buffers():
+                if not hasattr(buffer, "materialize"):
+                    self.arrays.setdefault(id(buffer.array), f"{start}{inner}")
 
 
 def key_of(node: Node) -> Key:

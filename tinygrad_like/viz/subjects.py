@@ -127,7 +127,11 @@ def run_module(module: Any, inputs: Any, names: Names) -> tuple[list[Any], list[
         raise TypeError("draw: a Module needs inputs=, what to call it with")
     args, kwargs = _arguments(inputs)
     _name(module, args, kwargs, names)
-    buffers = [(buffer, buffer.array.copy()) for _, buffer in module.named_buffers()]
+    buffers = [
+        (buffer, buffer.array.copy())
+        for buffer in module.buffers()
+        if not hasattr(buffer, "materialize")
+    ]
     for followed in (True, False):
         copies: dict[int, Any] = {}
         given = [_followed(a, names, copies) if followed else a for a in args]
@@ -143,6 +147,7 @@ def run_module(module: Any, inputs: Any, names: Names) -> tuple[list[Any], list[
             for buffer, former in buffers:
                 if not np.array_equal(buffer.array, former, equal_nan=former.dtype.kind == "f"):
                     buffer.array[...] = former
+    names.note("", module)  # again, since lazy modules have tensors now
     return list(_tensors(out)), list(calls)
 
 
