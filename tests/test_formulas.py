@@ -27,6 +27,8 @@ from tinygrad_like.viz.textbook import ELEMENTWISE, RESULTS, RULES
 for _info in pkgutil.iter_modules(importlib.import_module("tinygrad_like.ops").__path__):
     importlib.import_module(f"tinygrad_like.ops.{_info.name}")
 importlib.import_module("tinygrad_like.linalg")
+for _info in pkgutil.iter_modules(importlib.import_module("tinygrad_like.special").__path__):
+    importlib.import_module(f"tinygrad_like.special.{_info.name}")
 
 # ----- Evaluating ---------------------------------------------------------------------------------
 
@@ -110,6 +112,7 @@ UNARY = [
     ("acosh", ABOVE_1, (), {}),
     ("logit", SHARE, (None,), {}),
     ("round", ANY, (0,), {}),
+    ("log_ndtr", ANY, (), {}),
     ("power_number", POSITIVE, (2.5,), {"n": 2.5}),
     ("clip", ANY, (-1.0, 2.0), {"min": -1.0, "max": 2.0}),
     ("hardtanh", ANY, ((-1.0, 2.0),), {"min": -1.0, "max": 2.0}),
@@ -311,7 +314,19 @@ def test_every_rule_has_a_formula(name):
         ("linear", "weight", "d(x @ Wᵀ + b)/dW = gᵀ @ x"),
         ("stack", "xs", "d(stack(xs))/dxsᵢ = this operand's part of g"),
         ("cross_entropy", "target", "d(cross_entropy(x, target))/dtarget = no gradient"),
-        ("pdist", "x", "d(pdist(x))/dx = _pdist_rule(g, x, out, p)"),
+        (
+            "gru_layer",
+            "hx",
+            "d(gru(x, hx, w_ih, w_hh, b_ih, b_hh))/dhx = what arrives at the first "
+            "step, going back from the last",
+        ),
+        (
+            "lstm_layer",
+            "w_ih",
+            "d(lstm(x, hx, cx, w_ih, w_hh, b_ih, b_hh, w_hr))/dw_ih = Gᵀ @ x, added "
+            "up over all steps; G = the gradients of what gates add up, found step by step from the last",
+        ),
+        ("qr", "x", "d(qr(x))/dx = _qr_rule(g, out, mode)"),
     ],
 )
 def test_formulas(name, argument, text):
@@ -320,10 +335,29 @@ def test_formulas(name, argument, text):
 
 def test_a_long_rule_is_shown_by_its_place():
     assert re.fullmatch(
-        r"d\(gru_layer\(.*\)\)/dx = _gru_rule\(g, \.\.\.\), recurrent\.py:\d+",
-        formula("gru_layer", "x"),
+        r"d\(least_squares\(.*\)\)/dx = _lstsq_rule\(g, \.\.\.\), decompositions\.py:\d+",
+        formula("least_squares", "x"),
     )
-    assert re.search(r" = a lambda, distances\.py:\d+$", formula("distances", "x"))
+    assert re.search(r" = a lambda, scanning\.py:\d+$", formula("place_along", "x"))
+
+
+def test_formulas_of_distances_and_cross_products():
+    random = np.random.default_rng(0)
+    x, y = (torch.tensor(random.normal(size=(n, 4)), requires_grad=True) for n in (3, 5))
+    g = random.normal(size=(3, 5))
+    found = torch.autograd.grad(torch.cdist(x, y), (x, y), torch.tensor(g))
+    apart = x.detach().numpy()[:, None] - y.detach().numpy()
+    terms = g[..., None] * apart / np.linalg.norm(apart, axis=2, keepdims=True)
+    assert passed_on("distances", "x") == "Σ g*(x - y)/‖x - y‖ over all y (for p = 2)"
+    np.testing.assert_allclose(found[0].numpy(), terms.sum(1), rtol=1e-9)
+    assert passed_on("distances", "y") == "Σ g*(y - x)/‖x - y‖ over all x (for p = 2)"
+    np.testing.assert_allclose(found[1].numpy(), -terms.sum(0), rtol=1e-9)
+    a, b = (torch.tensor(random.normal(size=3), requires_grad=True) for _ in range(2))
+    g = random.normal(size=3)
+    found = torch.autograd.grad(torch.linalg.cross(a, b), (a, b), torch.tensor(g))
+    assert (passed_on("cross_of", "x"), passed_on("cross_of", "y")) == ("y × g", "g × x")
+    np.testing.assert_allclose(found[0].numpy(), np.cross(b.detach().numpy(), g))
+    np.testing.assert_allclose(found[1].numpy(), np.cross(g, a.detach().numpy()))
 
 
 def test_unknown_names():

@@ -70,6 +70,11 @@ RESULTS = {
     "prelu": "max(x, 0) + W*min(x, 0)",
     "reciprocal": "1/x",
     "region": "x[i:j]",
+    "cross_of": "x × y",
+    "distances": "‖x - y‖",
+    "gru_layer": "gru(x, hx, w_ih, w_hh, b_ih, b_hh)",
+    "lstm_layer": "lstm(x, hx, cx, w_ih, w_hh, b_ih, b_hh, w_hr)",
+    "rnn_layer": "rnn(x, hx, w_ih, w_hh, b_ih, b_hh)",
     "remainder": "x % y",
     "replace_region": "x with y written into it",
     "rsqrt": "1/√x",
@@ -110,6 +115,16 @@ _LARGEST = "g where x is the largest, else 0"
 _SMALLEST = "g where x is the smallest, else 0"
 _SHARED = " (equal ones share it)"
 _EACH = "; n = how many were averaged"
+_G = "; G = the gradients of what gates add up, found step by step from the last"
+_FIRST = "what arrives at the first step, going back from the last"
+_RECURRENT = {
+    "x": "G @ w_ih" + _G,
+    "hx": _FIRST,
+    "w_ih": "Gᵀ @ x, added up over all steps" + _G,
+    "w_hh": "Gᵀ @ h of the step before, added up over all steps" + _G,
+    "b_ih": "Σ G over all steps" + _G,
+    "b_hh": "Σ G over all steps" + _G,
+}
 
 RULES: dict[str, dict[str, str]] = {
     "absolute": {"x": "g*sign(x)"},
@@ -122,6 +137,7 @@ RULES: dict[str, dict[str, str]] = {
     "addcmul": {"tensor1": "g*value*tensor2", "tensor2": "g*value*tensor1"},
     "amax": {"x": _LARGEST + _SHARED},
     "amin": {"x": _SMALLEST + _SHARED},
+    "as_strided": {"x": _ADDED},
     "atan2": {"x": "g*y/(x² + y²)", "y": "-g*x/(x² + y²)"},
     "attention": {
         "query": "scale*S @ key" + _S,
@@ -170,12 +186,21 @@ RULES: dict[str, dict[str, str]] = {
     "cos": {"x": "-g*sin(x)"},
     "cosh": {"x": "g*sinh(x)"},
     "cross_entropy": {"x": "g*(softmax(x) - onehot(target))/N; N = rows"},
+    "cross_of": {"x": "y × g", "y": "g × x"},
+    "ctc_loss": {
+        "log_probs": "g*(exp(log_probs) - p); p = the share of alignments that pass there",
+    },
     "cummax": {"x": _ADDED},
     "cummin": {"x": _ADDED},
     "cumprod": {"x": "Σ g*cumprod(x)/x over what follows"},
     "cumsum": {"x": "Σ g over what follows"},
     "determinant": {"x": "g*det(x)*(x⁻¹)ᵀ"},
     "diagonal": {"x": "g on the diagonal, 0 elsewhere"},
+    "digamma": {"x": "g*polygamma(1, x)"},
+    "distances": {
+        "x": "Σ g*(x - y)/‖x - y‖ over all y (for p = 2)",
+        "y": "Σ g*(y - x)/‖x - y‖ over all x (for p = 2)",
+    },
     "divide": {"x": "g/y", "y": "-g*x/y²"},
     "elu": {"x": "g where x > 0, else g*α*exp(x)"},
     "embedding": {"weight": "g added to the rows that were looked up, 0 elsewhere"},
@@ -196,6 +221,7 @@ RULES: dict[str, dict[str, str]] = {
     },
     "glu": {"x": "g*σ(b) for the half a, g*a*σ(b)*(1 - σ(b)) for the half b"},
     "group_norm": _NORM,
+    "gru_layer": _RECURRENT,
     "hardshrink": {"x": "g where |x| > λ, else 0"},
     "hardsigmoid": {"x": "g/6 where |x| < 3, else 0"},
     "hardswish": {"x": "0 where x ≤ -3, g where x ≥ 3, else g*(2*x + 3)/6"},
@@ -216,6 +242,7 @@ RULES: dict[str, dict[str, str]] = {
     "kthvalue": {"x": _CHOSEN},
     "l1_loss": {"x": "g*sign(x - y)/n" + _EACH, "y": "-g*sign(x - y)/n" + _EACH},
     "layer_norm": _NORM,
+    "ldexp": {"x": "g*2**y"},
     "leaky_relu": {"x": "g where x > 0, else g*slope"},
     "lerp_number": {"x": "g*(1 - weight)"},
     "linear": {
@@ -226,12 +253,18 @@ RULES: dict[str, dict[str, str]] = {
     "log10": {"x": "g/(x*log(10))"},
     "log2": {"x": "g/(x*log(2))"},
     "log_determinant": {"x": "g*(x⁻¹)ᵀ"},
+    "log_ndtr": {"x": "g*φ(x)/Φ(x)"},
     "log_softmax": {"x": "g - softmax(x)*Σ g"},
     "logaddexp": {"x": "g*σ(x - y)", "y": "g*σ(y - x)"},
     "logaddexp2": {"x": "g*2**x/(2**x + 2**y)", "y": "g*2**y/(2**x + 2**y)"},
     "logit": {"x": "g/(x*(1 - x))"},
     "logsigmoid": {"x": "g*σ(-x)"},
     "logsumexp": {"x": "g*softmax(x)"},
+    "lstm_layer": {
+        **_RECURRENT,
+        "cx": _FIRST,
+        "w_hr": "(gradient of h)ᵀ @ h before it was projected, added up over all steps",
+    },
     "masked_fill": {"x": "0 where mask, else g", "value": "Σ g where mask"},
     "masked_scatter": {"x": "0 where written, else g", "y": "g where it was written"},
     "masked_select": {"x": _PLACED},
@@ -257,9 +290,11 @@ RULES: dict[str, dict[str, str]] = {
     "mode": {"x": _CHOSEN},
     "mse_loss": {"x": "g*2*(x - y)/n" + _EACH, "y": "-g*2*(x - y)/n" + _EACH},
     "nan_to_num": {"x": "g where x is finite, else 0"},
+    "nanmedian_of_all": {"x": _CHOSEN + _SHARED},
     "nansum": {"x": "g where x is no nan, else 0"},
     "nll_loss": {"x": "-g/N at each row's target, 0 elsewhere; N = rows"},
     "norm": {"x": "g*x/‖x‖ (for p = 2)"},
+    "pdist": {"x": "Σ ±g*(xᵢ - xⱼ)/‖xᵢ - xⱼ‖ over all pairs (for p = 2)"},
     "permute": {"x": "g with its dimensions put back"},
     "power": {"x": "g*y*x**(y - 1)", "y": "g*x**y*log(x)"},
     "power_number": {"x": "g*n*xⁿ⁻¹"},
@@ -276,10 +311,12 @@ RULES: dict[str, dict[str, str]] = {
     "replace_region": {"x": "0 where y was written, else g", "y": "g where y was written"},
     "resample": {"x": "g times the weights it was interpolated by"},
     "reshape": {"x": _SHAPED},
+    "rnn_layer": _RECURRENT,
     "roll": {"x": "g rolled back"},
     "rsqrt": {"x": "-g/(2*x*√x)"},
     "scatter": {"x": "0 where written, else g", "y": "g where it was written"},
     "scatter_add": {"x": "g", "y": "g where it was added"},
+    "scatter_extremum": {"x": _CHOSEN + _SHARED, "y": _CHOSEN.replace("x", "y") + _SHARED},
     "select": {"x": _PLACED},
     "sigmoid": {"x": "g*σ(x)*(1 - σ(x))"},
     "silu": {"x": "g*(σ(x) + x*σ(x)*(1 - σ(x)))"},
@@ -318,6 +355,7 @@ RULES: dict[str, dict[str, str]] = {
     "triu": {"x": "g above the diagonal, 0 below"},
     "unbind": {"x": "the parts' g, joined"},
     "unfold": {"x": "g, added up where windows overlap"},
+    "unmask": {"x": "g where it was written"},
     "unsqueeze": {"x": _SHAPED},
     "var": {"x": "g*2*(x - mean(x))/(n - 1); n = how many elements"},
     "view": {"x": _SHAPED},
@@ -330,7 +368,7 @@ _NAMES = (
     "absolute acos acosh add addcdiv addcmul asin asinh atan atan2 atanh cast ceil clip "
     "clip_between clone copysign cos cosh deg2rad divide elu erf erfc erfinv exp exp2 expm1 "
     "floor floor_divide fmax fmin fmod frac gelu gelu_tanh hardshrink hardsigmoid hardswish "
-    "hardtanh hypot keep_where leaky_relu lerp lerp_number log log10 log1p log2 logaddexp "
+    "hardtanh hypot keep_where leaky_relu lerp lerp_number log log10 log1p log2 log_ndtr logaddexp "
     "logaddexp2 logit logsigmoid maximum minimum mish multiply negative power power_number "
     "rad2deg reciprocal relu remainder round rsqrt sigmoid sign silu sin sinc sinh softplus "
     "softshrink sqrt square subtract tan tanh threshold trunc trunc_divide where xlogy"
