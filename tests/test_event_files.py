@@ -318,6 +318,28 @@ def test_what_cannot_be_written_is_told(tmp_path, monkeypatch):
         writer.close()
 
 
+def test_a_file_is_reopened_and_takes_graphs(tmp_path):
+    graphs = pytest.importorskip("tensorboard.compat.proto.graph_pb2")
+    costs = pytest.importorskip("tensorboard.compat.proto.config_pb2").RunMetadata()
+    graph = graphs.GraphDef()
+    graph.node.add(name="x", op="input")
+    file = FileWriter(tmp_path)
+    assert file.get_logdir() == str(tmp_path)
+    file.add_graph((graph, costs), walltime=2.0)
+    file.reopen()  # it is open
+    file.close()
+    with pytest.raises(OSError, match="Writer is closed"):
+        file.add_onnx_graph(graph)
+    file.reopen()
+    file.add_onnx_graph(graph)
+    file.close()
+    assert len(list(tmp_path.iterdir())) == 2
+    _, first, second, _, third = events(tmp_path)["."]
+    assert graphs.GraphDef.FromString(first.graph_def) == graph
+    assert second.tagged_run_metadata.tag == "step1"
+    assert third.graph_def == first.graph_def
+
+
 def test_default_folders(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with SummaryWriter(comment="-note") as writer:

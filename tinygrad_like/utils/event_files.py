@@ -113,14 +113,15 @@ class FileWriter:
         """Add an event, a protocol buffer.
 
         Raises:
-            OSError: if what was added before could not be written.
+            OSError: if the file is closed, or what was added before could not be written.
         """
         event.wall_time = time.time() if walltime is None else walltime
         if step is not None:
             event.step = int(step)
-        if self._close.alive:
-            self._waiting.put(event.SerializeToString())
         self._check()
+        if not self._close.alive:
+            raise OSError("Writer is closed")
+        self._waiting.put(event.SerializeToString())
 
     def add_summary(
         self, summary: Any, global_step: Any = None, walltime: float | None = None
