@@ -125,6 +125,7 @@ def test_the_first_of_two_is_named():
 
     lesson = explain(AlsoWrong.apply(WrongCube.apply(leaf(1.5))).sum(), check=True, show=False)
     assert lesson.wrong.op == "AlsoWrong"
+    assert "\n  also      WrongCube's rule for x (step 3)\n" in str(lesson)
     assert [check.op for check in lesson.checks if check.right is False] == [
         "AlsoWrong",
         "WrongCube",
@@ -180,7 +181,11 @@ def test_the_worst_element_of_many_is_named():
 
 @pytest.fixture
 def wrong_op():
-    @op(x=lambda g, y: g * y, y=lambda g, x: g * x * 1.5, name="half_wrong")
+    @op(
+        x=lambda g, y: g * y,
+        y=lambda g, x: g * x * 1.5,
+        name="half_wrong",
+    )
     def half_wrong(x: Array, y: Array) -> Array:
         return x * y
 
@@ -191,7 +196,10 @@ def wrong_op():
 def test_a_wrong_op_is_found(wrong_op):
     lesson = explain(wrong_op(leaf(1.0, 2.0), leaf(3.0, 4.0)).sum(), check=True, show=False)
     assert (lesson.wrong.op, lesson.wrong.argument) == ("half_wrong", "y")
-    assert lesson.wrong.place.startswith(f"{__file__}:")
+    rules = REGISTRY["half_wrong"].rules
+    line = rules["y"].__code__.co_firstlineno
+    assert line == rules["x"].__code__.co_firstlineno + 1
+    assert lesson.wrong.place == f"{__file__}:{line}"
 
 
 def test_operands_that_nothing_keeps(wrong_op):

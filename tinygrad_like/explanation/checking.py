@@ -158,12 +158,14 @@ def raised(step: BackwardStep, error: Exception) -> Check:
     return Check(step, "", False, reason=reason, place=place, likely=of_shapes(step, error))
 
 
-def place_of_rule(node: Any) -> str:
-    """Return where a user's own rule stands, "" for the package's."""
+def place_of_rule(node: Any, argument: str = "") -> str:
+    """Return where a user's own rule, for `argument` if there are several, stands; "" for the package's."""
     function = getattr(node, "function", None)
     if function is None and node.op is None:
         return ""
     rules = [function._gradients()] if function is not None else [*node.op.rules.values()]
+    if function is None and argument in node.op.rules:
+        rules = [node.op.rules[argument]]
     for rule in rules:
         code = getattr(rule, "__code__", None)
         if code is not None and not is_ours(rule):
@@ -230,8 +232,8 @@ def _compare(
     step: BackwardStep, call: Callable[..., Any], operands: list[Any], i: int, complete: bool
 ) -> Check:
     """Compare what one operand is sent with differences: here, beside kinks, and for other gradients."""
-    place = place_of_rule(step.node)
     name = step.sent[i].argument
+    place = place_of_rule(step.node, name)
     gradients = step.gradient if isinstance(step.gradient, tuple) else (step.gradient,)
     gs = [None if g is None else np.asarray(g.array, np.float64) for g in gradients]
     try:

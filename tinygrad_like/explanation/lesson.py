@@ -292,7 +292,12 @@ def _count(n: int, what: str) -> str:
 def _verdict(told: Explanation) -> Part:
     wrong = told.wrong
     if wrong is not None:
-        return _wrong(wrong, f"The first wrong rule is in step {wrong.step.number}", 0)
+        found = _wrong(wrong, f"The first wrong rule is in step {wrong.step.number}", 0)
+        others = [c for c in told.checks if c.right is False and c is not wrong]
+        listed = ", ".join(f"{c.title} (step {c.step.number})" for c in others[:MANY])
+        if others:
+            found.rows = [*found.rows, ("also", listed + (" ..." if len(others) > MANY else ""))]
+        return found
     skipped = sum(check.right is None for check in told.checks)
     more = f"; {skipped} could not be checked" if skipped else ""
     return Part("right", f"Every rule agrees with finite differences{more}.", 0)
