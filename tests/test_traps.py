@@ -589,10 +589,10 @@ def test_an_intention_is_not_told_of(intention: Callable[[], None]) -> None:
 
 def test_few_steps_are_looked_at() -> None:
     looks, taken = [], 0
-    while taken < 600:
+    while taken < 3000:
         taken = next_look(taken)
         looks.append(taken)
-    assert looks == [1, 4, 8, 16, 32, 64, 128, 256, 512, 768]
+    assert looks == [1, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 3072]
 
 
 def test_looks_end_with_their_step_and_keep_nothing_alive() -> None:

@@ -26,6 +26,7 @@ looks: list[weakref.ref[Any]] = []
 
 _SUMS = frozenset(("Mean", "Norm", "Sum"))
 _SCALINGS = frozenset(("Div", "Mul", "Neg"))
+_COMBINING = _SUMS | _SCALINGS
 
 
 def _sequence(value: Any) -> list[Any]:
@@ -158,9 +159,10 @@ def backward(
     if inputs is None:
         if looks:
             _show(outputs)
-        lost.clear()
+        if lost:
+            lost.clear()
         _run(outputs, gradients, retain_graph, create_graph, None)
-        if outputs:
+        if outputs and outputs[0].node.label in _COMBINING:
             _look_for_pairs(outputs[0].node)
         return
     wanted = _sequence(inputs)

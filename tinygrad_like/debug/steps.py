@@ -22,16 +22,16 @@ from tinygrad_like.nn.optim.optimizer import living
 from tinygrad_like.nn.parameter import Parameter
 from tinygrad_like.stamps import find, version
 
-_RARELY = 256  # steps from look to look, once there have been a few
+_RARELY = 1024  # steps from look to look, once there have been a few
 _PATIENCE = 12  # steps in which the program may change a parameter itself
 _SEVERAL = 3  # graphs of former looks alive are no accident
 
 
 def next_look(taken: int) -> int:
-    """Return the number of the step to look at next after so many: 1, 4, 8, 16, ..., 256, 512, 768 ...
+    """Return the number of the step to look at next after so many: 1, 4, 8, 16, ..., 1024, 2048, 3072
 
-    >>> next_look(0), next_look(4), next_look(1000)
-    (1, 8, 1024)
+    >>> next_look(0), next_look(4), next_look(2000)
+    (1, 8, 2048)
     """
     if taken >= _RARELY:
         return taken - taken % _RARELY + _RARELY
