@@ -17,6 +17,7 @@ HERE = Path(__file__).parent
 BLOCK = re.compile(
     r"^```python\n(.*?)^```\n(?:\s*!\[[^\]]*\]\(pictures/([\w-]+\.svg)\))?", re.M | re.S
 )
+TIME = re.compile(r"[\d.]+ [mµn]?s (?:forward|back)")
 
 
 def make(folder: Path) -> list[Path]:
@@ -33,9 +34,22 @@ def make(folder: Path) -> list[Path]:
             if last is not None:
                 shown = ast.Expression(last.value)
                 drawing = eval(compile(shown, "example.py", "eval"), namespace)
-                # The same program everywhere, so that pictures don't change with the machine.
-                written.append(viz.render(drawing, folder / name, engine="graphviz-pure"))
+                written.append(_write(drawing, folder / name))
     return written
+
+
+def _write(drawing: object, path: Path) -> Path:
+    """Write a picture, unless there is one that says the same but for how long things took."""
+    former = path.read_text(encoding="utf-8") if path.exists() else ""
+    # The same program everywhere, so that pictures don't change with the machine.
+    viz.render(drawing, path, engine="graphviz-pure")
+    words, before = (
+        re.findall(r">([^<>]+)</text>", TIME.sub("", text))
+        for text in (path.read_text(encoding="utf-8"), former)
+    )
+    if words == before and TIME.search(former):
+        path.write_text(former, encoding="utf-8")
+    return path
 
 
 if __name__ == "__main__":

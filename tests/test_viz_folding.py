@@ -112,6 +112,13 @@ class TestLoops:
         assert titles(graph, "group") == ["4 more alike", "29 more alike"]
         assert told_operations(graph) == {"multiply": 150, "add": 180, "tanh": 30}
 
+    def test_names_are_whole_where_no_module_stands_around(self):
+        model = nn.Sequential(*(nn.Linear(2, 2) for _ in range(50)))
+        y = torch.ones(1, 2)
+        for layer in model:
+            y = torch.tanh(y @ layer.weight.T + layer.bias)
+        assert titles(viz.draw(y), "parameter") == ["model.0.weight", "model.0.bias"]
+
     def test_every_leaf_is_told_once(self):
         total = torch.tensor(0.0)
         shared = [torch.tensor(1.0, requires_grad=True) for _ in range(6)]

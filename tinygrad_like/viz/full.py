@@ -72,6 +72,7 @@ class _Builder:
         for node in self.nodes:
             if node in self.fold:
                 self.members.setdefault(self.fold[node], []).append(node)
+        self.called = {key_of(node): name for node, name in self.names.nodes.items()}
         self.outputs = {key_of(root.node) for root in self.roots if root.node is not None}
         self.saved = self.facts.saved if self.wanted.saved else set()
         self._count_uses()
@@ -137,7 +138,7 @@ class _Builder:
 
     def _leaf(self, leaf: Node, cluster: int | None) -> int:
         title = self.names.nodes.get(leaf, "")
-        if cluster is not None and "." in title:
+        if cluster is not None and not self.picture.clusters[cluster].round:
             title = title.rpartition(".")[2]  # the frames around it say the rest
         fed = id(leaf.array) in self.names.inputs  # type: ignore[attr-defined]
         kind: Kind = "input" if fed else "parameter"
@@ -294,7 +295,7 @@ class _Builder:
             kind: Kind = "saved" if key in self.saved else "result"
             kind = "output" if key in self.outputs else kind
             shape = node.shape[index] if several else node.shape
-            title = self.names.nodes.get(node, "") if not several else f"[{index}]"
+            title = self.called.get(key, f"[{index}]" if several else "")
             # What a module hands on stands between the frames.
             home = common(self.picture.clusters, [cluster, *self.users.get(key, ())])
             home = None if kind == "output" else home
@@ -322,8 +323,10 @@ def full_picture(
     for node in nodes:
         noted = None if seen is None else seen.of(node)
         if noted is not None:
-            facts.values |= {(node, i): value for i, value in enumerate(noted[0])}
-            facts.constants[node], facts.missing[node] = noted[1], 0
+            results, facts.constants[node] = noted
+            facts.missing[node] = 0
+            facts.values |= {(node, i): value for i, value in enumerate(results)}
+            facts.types |= {(node, i): value.dtype for i, value in enumerate(results)}
     if wanted.values:
         from tinygrad_like.viz.story import values_of
 
