@@ -371,6 +371,9 @@ def test_only_what_is_public_is_shown():
     inner = {"blas", "deferred", "keywords", "lines", "ops", "outs", "stamps", "views", "arrays"}
     assert not inner & set(dir(torch))
     assert {"autograd", "backends", "linalg", "nn", "optim", "viz"} <= set(dir(torch))
+    for module in (torch.autograd, torch.debug, torch.nn, torch.nn.utils, torch.utils, torch.viz):
+        assert set(module.__all__) <= set(dir(module)), module
+        assert not {"Any", "annotations", "importlib", "hooks"} & set(dir(module)), module
     assert str(inspect.signature(torch.dropout)) == "(input, p=0.5, train=True)"
     assert list(inspect.signature(torch.Tensor.igamma).parameters) == ["input", "other"]
     assert list(inspect.signature(torch.nn.RNN).parameters)[3:5] == ["nonlinearity", "bias"]

@@ -51,3 +51,7 @@ def __getattr__(name: str) -> Any:
     if name == "backward_steps":
         return importlib.import_module("tinygrad_like.explanation.steps").backward_steps
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)  # those not imported yet, too

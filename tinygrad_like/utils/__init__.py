@@ -15,3 +15,7 @@ def __getattr__(name: str) -> Any:
     if name in __all__:  # imported when first asked for
         return importlib.import_module(f"{__name__}.{name}")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)  # those not imported yet, too

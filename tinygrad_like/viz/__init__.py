@@ -39,6 +39,10 @@ def __getattr__(name: str) -> Any:
     return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
 
 
+def __dir__() -> list[str]:
+    return sorted(__all__)  # those not imported yet, too
+
+
 def draw(
     tensor: Any,
     params: Any = None,
