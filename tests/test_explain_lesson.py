@@ -10,6 +10,8 @@ import textwrap
 import types
 from html.parser import HTMLParser
 
+import numpy as np
+
 import tinygrad_like as torch
 from tests.explained import (
     WrongCube,
@@ -21,6 +23,7 @@ from tests.explained import (
 )
 from tinygrad_like import nn
 from tinygrad_like.explanation import explain
+from tinygrad_like.explanation.names import shown
 from tinygrad_like.nn.module import record_modules
 
 # ----- The lesson ---------------------------------------------------------------------------------
@@ -140,6 +143,15 @@ def test_several_results_are_said():
 def test_hooks_are_said():
     text = str(explain(hooks(), show=False))
     assert text.count("A hook replaced a gradient here.") == 2
+
+
+def test_strange_numbers_are_counted():
+    assert shown(np.array([np.nan, np.inf, *range(9)])) == (
+        "11 numbers, 1 nan and 1 infinite, and else from 0 to 8, mean 4"
+    )
+    assert shown(np.full((3, 4), np.nan)) == "3 x 4 numbers, 12 nan, and else none"
+    assert shown(np.r_[np.ones(9), -np.inf]) == "10 numbers, 1 infinite, and else all 1"
+    assert shown(torch.tensor([1.0, float("nan")])) == "[1, nan]"
 
 
 def test_constants_are_told_if_they_are_few():

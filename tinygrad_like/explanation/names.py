@@ -18,6 +18,8 @@ def shown(value: Any) -> str:
     >>> import numpy as np
     >>> shown(np.array([1.0, 2.5])), shown(np.zeros((4, 5)))
     ('[1, 2.5]', '4 x 5 numbers, all 0')
+    >>> shown(np.r_[np.arange(9.0), np.nan])
+    '10 numbers, 1 nan, and else from 0 to 8, mean 4'
     """
     if value is None:
         return "none"
@@ -26,13 +28,18 @@ def shown(value: Any) -> str:
     array = value.array if isinstance(value, Traced) else np.asarray(value)
     if array.size <= FEW:
         return _listed(array.tolist())
-    with np.errstate(all="ignore"):
-        numbers = array.astype(np.float64)
-        size = " x ".join(map(str, array.shape))
-        low, high, mean = (f"{n:.4g}" for n in (numbers.min(), numbers.max(), numbers.mean()))
+    size = " x ".join(map(str, array.shape))
+    numbers = array.astype(np.float64)
+    finite = numbers[np.isfinite(numbers)]
+    counts = {"nan": np.isnan(numbers).sum(), "infinite": np.isinf(numbers).sum()}
+    strange = " and ".join(f"{count} {name}" for name, count in counts.items() if count)
+    strange = f", {strange}, and else" if strange else ""
+    if not finite.size:
+        return f"{size} numbers{strange} none"
+    low, high, mean = (f"{n:.4g}" for n in (finite.min(), finite.max(), finite.mean()))
     if low == high:
-        return f"{size} numbers, all {low}"
-    return f"{size} numbers from {low} to {high}, mean {mean}"
+        return f"{size} numbers{strange or ','} all {low}"
+    return f"{size} numbers{strange} from {low} to {high}, mean {mean}"
 
 
 def _listed(value: Any) -> str:
