@@ -97,9 +97,8 @@ def warn_of_lost(leaf: Any) -> None:
     """Warn that a leaf whose gradient is asked for is none that the last backward met."""
     trap(
         "leaf",
-        f"this leaf of shape {tuple(leaf.array.shape)} has no gradient, but the last backward had one for "
-        "a leaf of this shape that is gone",
-        "the name was given to a new tensor after the graph was made, and the gradient belonged to the old",
-        "computing the loss anew from this tensor; or to write into the old one, `with torch.no_grad(): "
-        "x.copy_(...)`, in the place of x = ...",
+        f"this leaf of shape {tuple(leaf.array.shape)} has no gradient: the last backward had one for another "
+        "leaf of this shape, which is gone",
+        "the name means a new tensor now, and the graph was made of the old one",
+        "computing the loss anew; or x.copy_(...) under no_grad() in the place of x = ...",
     )

@@ -11,6 +11,7 @@ import threading
 import weakref
 from collections.abc import Iterable
 from contextlib import suppress
+from functools import cache
 from typing import Any
 
 from tinygrad_like.backward import looks
@@ -28,7 +29,7 @@ _SEVERAL = 3  # graphs of former looks alive are no accident
 
 
 def next_look(taken: int) -> int:
-    """Return the number of the step to look at next after so many: 1, 4, 8, 16, ..., 1024, 2048, 3072
+    """Return which step to look at next after so many: 1, 4, 8, 16, ..., 1024, 2048, 3072 and so on.
 
     >>> next_look(0), next_look(4), next_look(2000)
     (1, 8, 2048)
@@ -134,19 +135,25 @@ class Looker:
             if taken - since >= _PATIENCE:
                 found.append(parameter)
         if found:
+            _warn_of_parameters(found)
 
-            def what() -> str:
-                named = ", ".join(spoken(*p) for p in paths(found[:3]))
-                more = f" and {len(found) - 3} more" if len(found) > 3 else ""
-                return f"gradients are computed for parameters that no optimizer has: {named}{more}"
 
-            trap(
-                "parameters",
-                what,
-                "they stay as they are, so the work is for nothing",
-                "giving the optimizer model.parameters(), after the last change of the model; "
-                "nn.ModuleList if modules are in a plain list; requires_grad_(False) if they are to stay",
-            )
+def _warn_of_parameters(found: list[Any]) -> None:
+    @cache
+    def named() -> str:
+        names = [spoken(*p) for p in paths(found[:3])]
+        return ", ".join([*names, f"{len(found) - 3} more"] if len(found) > 3 else names)
+
+    trap(
+        "parameters",
+        lambda: f"gradients are computed for parameters that no optimizer has: {named()}",
+        "they stay as they are, so the work is for nothing",
+        lambda: (
+            "nn.ModuleList or nn.ModuleDict: modules in a plain list or dict aren't registered"
+            if "[" in named()
+            else "optimizer = ...(model.parameters()), or requires_grad_(False) if that is meant"
+        ),
+    )
 
 
 class Look:

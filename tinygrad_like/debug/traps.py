@@ -55,7 +55,7 @@ def trap(
     kind: str,
     what: str | Callable[[], str],
     because: str,
-    remedy: str,
+    remedy: str | Callable[[], str],
     *,
     module: str = "",
     line: Line | None = None,
@@ -66,7 +66,7 @@ def trap(
         kind: a word for the trap; "" has Python's filters decide how often it is told of.
         what: the sentence; a function for one that takes time to put together.
         because: why it hurts.
-        remedy: what to try.
+        remedy: what to try, likewise.
         module: the path of the module that it is in.
         line: where it began, if that is not the line that is running.
     """
@@ -85,7 +85,7 @@ def trap(
         lines.append(f"in {module}")
     if line is not None and began != here:
         lines.append(f"at {located(line[0], line_number(line))}")
-    lines += [f"because {because}", f"try {remedy}"]
+    lines += [f"because {because}", f"try {remedy if isinstance(remedy, str) else remedy()}"]
     warnings.warn("\n  ".join(lines), TrapWarning, stacklevel=level)
 
 
@@ -101,11 +101,19 @@ def paths(things: Sequence[Any]) -> list[tuple[Any, str]]:
     from tinygrad_like.nn.registered import Registered
 
     outside: dict[int, tuple[Any, str]] = {}
+    modules = {}
     for entries in [o for o in gc.get_objects() if type(o) is Registered]:
         module = entries._module()
         if module is not None:
+            modules[id(module)] = module
             for name, value in entries.items():
                 outside.setdefault(id(value), (module, name))
+    for module in modules.values():  # and those in plain lists and dicts, which are not registered
+        for name, value in vars(module).items():
+            plain = enumerate(value) if type(value) in (list, tuple) else ()
+            for key, part in value.items() if type(value) is dict else plain:
+                if id(part) in modules:
+                    outside.setdefault(id(part), (module, f"{name}[{key!r}]"))
     found = []
     for thing in things:
         outer, names = thing, list[str]()
