@@ -77,15 +77,17 @@ function place(key) {
   return { x: item.x * view.scale + view.x, y: item.y * view.scale + view.y };
 }
 
-/** A smooth line through points: straight to the middle of each stretch, bent around the corners. */
+/** A smooth line through points: it leaves and enters each along the way down, and turns about corners. */
 function curve(points) {
-  const [first, ...rest] = points;
-  let path = `M${first.x.toFixed(1)} ${first.y.toFixed(1)}`;
-  rest.forEach((point, i) => {
-    const next = rest[i + 1];
-    const end = next ? { x: (point.x + next.x) / 2, y: (point.y + next.y) / 2 } : point;
-    path += next ? `Q${point.x.toFixed(1)} ${point.y.toFixed(1)} ${end.x.toFixed(1)} ${end.y.toFixed(1)}` : `L${end.x.toFixed(1)} ${end.y.toFixed(1)}`;
-  });
+  const at = ({ x, y }) => `${x.toFixed(1)} ${y.toFixed(1)}`;
+  let path = `M${at(points[0])}`;
+  for (let i = 1; i < points.length; i += 1) {
+    const from = points[i - 1], to = points[i];
+    if (to.corner) path += `Q${at(to)} ${at(points[(i += 1)])}`;
+    else if (Math.abs(from.x - to.x) < 0.5 || Math.abs(from.y - to.y) < 0.5) path += `L${at(to)}`;
+    else if (sideways) path += `C${at({ x: (from.x + to.x) / 2, y: from.y })} ${at({ x: (from.x + to.x) / 2, y: to.y })} ${at(to)}`;
+    else path += `C${at({ x: from.x, y: (from.y + to.y) / 2 })} ${at({ x: to.x, y: (from.y + to.y) / 2 })} ${at(to)}`;
+  }
   return path;
 }
 

@@ -100,7 +100,7 @@ const even = (size) => 8 * Math.ceil(size / 8);
 function solve(nodes, edges, title) {
   const graph = new dagre.graphlib.Graph();
   graph.setGraph({
-    rankdir: sideways ? "LR" : "TB", nodesep: 18, ranksep: sideways ? 40 : 26,
+    rankdir: sideways ? "LR" : "TB", nodesep: 18, ranksep: sideways ? 40 : 32,
     ranker: nodes.length > 150 ? "longest-path" : "network-simplex", // the better one is slower
   });
   for (const { name, width, height } of nodes) graph.setNode(name, { width, height });
@@ -130,6 +130,7 @@ function solve(nodes, edges, title) {
   const simple = ports.length && nodes.length - leaves.size <= 1;
   dagre.layout(graph, { disableOptimalOrderHeuristic: Boolean(simple) });
   const placed = nodes.map((node) => graph.node(node.name));
+  straighten(graph, placed);
   setInColumns(graph, placed);
   const span = (side, size) => [Math.min(...placed.map((n) => n[side] - n[size] / 2)), Math.max(...placed.map((n) => n[side] + n[size] / 2))];
   let [left, right] = span("x", "width"), [top, bottom] = span("y", "height");
@@ -147,13 +148,64 @@ function solve(nodes, edges, title) {
   }
   const widest = Math.max(right - left, title - 2 * PAD + 4);
   const shift = { x: PAD - left + (widest - (right - left)) / 2, y: (title ? TITLE : PAD) + 4 - top };
-  const shifted = ({ x, y }) => ({ x: x + shift.x, y: y + shift.y });
+  const shifted = ({ x, y, corner }) => ({ x: x + shift.x, y: y + shift.y, corner });
   return {
     width: widest + 2 * PAD, height: bottom + shift.y + PAD,
     at: new Map(graph.nodes().map((name) => [name, shifted(graph.node(name))])),
     routes: edges.map(({ source, target }) => graph.edge(source, target).points.map(shifted)),
     labels: edges.map(({ source, target }) => shifted(graph.edge(source, target))),
   };
+}
+
+/** Have arrows leave boxes below and enter them from above, and go aside only between rows of boxes. */
+function straighten(graph, nodes) {
+  const [along, across, length, breadth] = sideways ? ["x", "y", "width", "height"] : ["y", "x", "height", "width"];
+  const rows = new Map(); // half the height of what stands in a row, by its middle
+  for (const node of nodes) rows.set(Math.round(node[along]), Math.max(rows.get(Math.round(node[along])) ?? 0, node[length] / 2));
+  const free = (node) => Math.max(0, node[breadth] / 2 - 12); // of the side where arrows end
+  const within = (at, low, high) => Math.min(high, Math.max(low, at));
+  /** Where an arrow begins: where it can go straight down if there is such a place, else halfway to the corner. */
+  const begin = (node, next) => {
+    const spread = next[breadth] ? free(next) : 0;
+    const low = Math.max(node[across] - free(node), next[across] - spread), high = Math.min(node[across] + free(node), next[across] + spread);
+    const aside = (node[across] + within(next[across], node[across] - free(node), node[across] + free(node))) / 2;
+    return { [across]: low <= high ? within(node[across], low, high) : aside, [along]: node[along] + node[length] / 2 };
+  };
+  /** Where it ends: as near to where it comes from. */
+  const end = (node, from) => ({ [across]: within(from[across], node[across] - free(node), node[across] + free(node)), [along]: node[along] - node[length] / 2 });
+  const entering = new Map();
+  for (const name of graph.edges()) {
+    const edge = graph.edge(name);
+    if (!edge.points) continue;
+    const inner = edge.points.slice(1, -1).flatMap((point) => {
+      const half = rows.get(Math.round(point[along]));
+      if (half !== undefined) return [-half, half].map((by) => ({ ...point, [along]: point[along] + by }));
+      return edge.height && Math.abs(point[along] - edge[along]) < 1 ? [point] : []; // a label stands there
+    });
+    const source = graph.node(name.v), target = graph.node(name.w);
+    edge.points = [begin(source, inner[0] ?? target), ...inner];
+    edge.points.push(end(target, edge.points[edge.points.length - 1]));
+    if (!entering.has(name.w)) entering.set(name.w, []);
+    entering.get(name.w).push(edge.points);
+  }
+  // Arrows that would end at one point are set side by side.
+  for (const [name, ways] of entering) {
+    const room = free(graph.node(name)), middle = graph.node(name)[across];
+    const apart = Math.min(14, (2 * room) / (ways.length - 1 || 1));
+    const before = (way) => way[way.length - 2][across];
+    const ends = ways.sort((a, b) => before(a) - before(b)).map((way) => way[way.length - 1]);
+    ends.forEach((point, i) => { if (i) point[across] = Math.max(point[across], ends[i - 1][across] + apart); });
+    ends.reverse().forEach((point, i) => { point[across] = Math.min(point[across], i ? ends[i - 1][across] - apart : middle + room); });
+  }
+  // Beside what is higher in their row they go straight as well.
+  for (const name of graph.edges()) {
+    const { points } = graph.edge(name);
+    if (!points) continue;
+    const [source, target] = [name.v, name.w].map((end) => graph.node(end)[along]);
+    const out = source + (rows.get(Math.round(source)) ?? 0), into = target - (rows.get(Math.round(target)) ?? 0);
+    if (out > points[0][along] + 1) points.splice(1, 0, { ...points[0], [along]: out });
+    if (into < points[points.length - 1][along] - 1) points.splice(-1, 0, { ...points[points.length - 1], [along]: into });
+  }
 }
 
 /** Cut a layout that is long and narrow where few arrows pass, and set the parts side by side. */
@@ -203,7 +255,7 @@ function setInColumns(graph, nodes) {
     columns.push({ across: beside - near, along: first - top, end: first - top + bottom, far: beside - near + far });
     beside += far - near + GAP;
   }
-  const moved = (point, i) => ({ [along]: point[along] + columns[i].along, [across]: point[across] + columns[i].across });
+  const moved = (point, i) => ({ ...point, [along]: point[along] + columns[i].along, [across]: point[across] + columns[i].across });
   for (const edge of edges) {
     const points = [];
     edge.points.forEach((point, n) => {
@@ -214,8 +266,9 @@ function setInColumns(graph, nodes) {
         const out = before[across] + part * (point[across] - before[across]) + columns[i].across;
         const between = columns[i].far + 8 + lane;
         const enter = out - columns[i].across + columns[i + 1].across;
-        const turns = [[out, columns[i].end + lane], [between, columns[i].end + lane], [between, first - lane], [enter, first - lane]];
-        points.push(...rounded(turns).map(([a, l]) => ({ [across]: a, [along]: l })));
+        const turns = [[out, columns[i].end], [out, columns[i].end + lane], [between, columns[i].end + lane], [between, first - lane], [enter, first - lane], [enter, first]]
+          .map(([a, l]) => ({ [across]: a, [along]: l }));
+        points.push(turns[0], ...rounded(turns), turns[5]);
       }
       points.push(moved(point, column(point[along])));
     });
@@ -228,15 +281,13 @@ function setInColumns(graph, nodes) {
   }
 }
 
-/** Points close to each corner, so that what is drawn smoothly through them keeps to the way. */
+/** Corners, each between two points close to it where the line begins and ends to turn. */
 function rounded(corners) {
-  const near = ([x, y], [u, v]) => {
-    const part = Math.min(0.5, 6 / (Math.hypot(u - x, v - y) || 1));
-    return [x + part * (u - x), y + part * (v - y)];
+  const near = (corner, other) => {
+    const part = Math.min(0.5, 6 / (Math.hypot(other.x - corner.x, other.y - corner.y) || 1));
+    return { x: corner.x + part * (other.x - corner.x), y: corner.y + part * (other.y - corner.y) };
   };
-  return corners.flatMap((corner, i) => [
-    ...(i ? [near(corner, corners[i - 1])] : []), corner, ...(i + 1 < corners.length ? [near(corner, corners[i + 1])] : []),
-  ]);
+  return corners.slice(1, -1).flatMap((corner, i) => [near(corner, corners[i]), { ...corner, corner: true }, near(corner, corners[i + 2])]);
 }
 
 /** Turn places inside a frame into places in the picture; the frame's own is known by now. */
@@ -270,7 +321,7 @@ function joined(parts, levels) {
       : [...route];
     if (source[0] === "<") all.unshift(onBorder(level, source, 0));
     if (target[0] === ">") all.push(onBorder(level, target, 1));
-    for (const { x, y } of all) points.push({ x: x + level.origin.x, y: y + level.origin.y });
+    for (const { x, y, corner } of all) points.push({ x: x + level.origin.x, y: y + level.origin.y, corner });
   }
   return points;
 }
