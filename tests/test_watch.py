@@ -183,6 +183,17 @@ def test_a_recurrent_network_explodes() -> None:
     assert "rnn.weight_hh_l0" in kinds(watched(model, adam(model, 1e-3)))["exploding gradient"]
 
 
+def test_numbers_that_overflow() -> None:
+    model = mlp()
+    seen = watched(model, sgd(model, 1e30), 5)
+    assert "exploding gradient" in kinds(seen)
+    assert "nan" in str(seen)
+    model = nn.Linear(64, 10)
+    seen = watched(model, torch.optim.SGD(model.parameters(), lr=float("inf")), 1)
+    assert kinds(seen) == {"large updates": ["weight"]}
+    assert "try a learning rate much smaller" in str(seen)
+
+
 def test_units_that_are_no_modules_are_seen() -> None:
     model: Any = Functional()
     model.part.one.bias.data[:] = -100.0

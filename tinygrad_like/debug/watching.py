@@ -186,8 +186,10 @@ class watch:
                 continue
             # Nor has a matrix that begins at 0: compared to what is usual it has.
             usual = 0.25 * math.sqrt(former.shape[0])
-            change = float(np.linalg.norm((parameter.array - former).ravel()))
-            self._updates[name].append(change / max(float(np.linalg.norm(former.ravel())), usual))
+            with np.errstate(all="ignore"):  # there may be infinities
+                change = float(np.linalg.norm((parameter.array - former).ravel()))
+                size = max(float(np.linalg.norm(former.ravel())), usual)
+                self._updates[name].append(float(np.float64(change) / size))
 
     # ----- Telling --------------------------------------------------------------------------------
 
@@ -211,10 +213,10 @@ class watch:
         norms = {name: np.array(found) for name, found in self._norms.items() if found}
         for name, found in norms.items():
             finite = np.isfinite(found)
-            often = np.quantile(found, 0.9) > _EXPLODED
-            if not finite.all() or often or found.max() > _ONCE:
-                wrong = int(np.argmin(finite))
-                since = "" if finite.all() else f"; it is nan or inf since backward {wrong + 1}"
+            wrong = not finite.all()
+            if wrong or np.quantile(found, 0.9) > _EXPLODED or found.max() > _ONCE:
+                first = int(np.argmin(finite)) + 1
+                since = f"; it is nan or inf since backward {first}" if wrong else ""
                 largest = float(found[finite].max()) if finite.any() else math.nan
                 yield Finding(
                     "exploding gradient",
@@ -252,8 +254,8 @@ class watch:
             if not ratios or name in exploded:
                 continue
             median, most = float(np.median(ratios)), max(ratios)
-            if most > _LEAP or median > _FAST:
-                value = most if most > _LEAP else median
+            if not (most <= _LEAP and median <= _FAST):
+                value = median if most <= _LEAP else most
                 yield Finding(
                     "large updates",
                     name,
@@ -293,8 +295,8 @@ def _together(found: list[Finding]) -> str:
 
 def _times(ratio: float) -> str:
     """Return how many times as large a learning rate should be."""
-    if not ratio:
-        return "much larger"
+    if not ratio or not math.isfinite(ratio):
+        return "much smaller" if ratio else "much larger"
     power = round(math.log10(_USUAL / ratio))
     return f"{10**power} times as large" if power > 0 else f"1/{10**-power} as large"
 
