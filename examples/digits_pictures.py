@@ -4,7 +4,6 @@ import numpy as np
 from helpers import OUT, subplots
 
 from tinygrad_like import viz
-from tinygrad_like.nn.module import record_modules
 
 
 def draw_curves(runs):
@@ -39,8 +38,8 @@ def draw_mistakes(torch, model, images, labels):
 def draw_step(torch, model, images, labels):
     """Draw the graph of one training step, a frame around each module."""
     batch = torch.from_numpy(images[:64]).to(model[1][-1].weight.dtype)
-    with record_modules() as calls:
-        output = model.train()(batch)
-    loss = torch.nn.functional.cross_entropy(output, torch.from_numpy(labels[:64]))
-    viz.render(viz.draw(loss, model, modules=calls), OUT / "digits-graph.svg")
+    target = torch.from_numpy(labels[:64])
+    model.train()
+    graph = viz.draw(lambda: torch.nn.functional.cross_entropy(model(batch), target))
+    viz.render(graph, OUT / "digits-graph.svg")
     model.eval()

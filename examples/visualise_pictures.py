@@ -4,13 +4,6 @@ import digits
 
 import tinygrad_like as torch
 from tinygrad_like import debug, nn, viz
-from tinygrad_like.nn.module import record_modules
-
-
-def recorded(compute):
-    """Return what a function computes, and the calls of modules in it."""
-    with record_modules() as calls:
-        return compute(), calls
 
 
 def neuron():
@@ -28,41 +21,45 @@ def trouble(batch):
     with torch.no_grad():
         model[1][2].bias[:60] = -100.0  # no input reaches them
     images, labels = batch
-    loss, calls = recorded(lambda: nn.functional.cross_entropy(model(images), labels))
-    return viz.draw(loss, model, modules=calls, highlight=True, results="edges")
+    return viz.draw(
+        lambda: nn.functional.cross_entropy(model(images), labels), highlight=True, results="edges"
+    )
 
 
 def pictures(run):
     """Yield the name of a file, what it shows, and the picture."""
     batch, model = run.batch(), run.model
-    loss, calls = recorded(lambda: run.loss(batch))
-    yield "neuron.svg", "a few operations: values, gradients, the way they went", neuron()
-    step = {"params": model, "modules": calls, "legend": True}
-    yield "step.svg", "a step of training, a frame for each module", viz.draw(loss, **step)
-    yield "folded.svg", "the same, modules folded", viz.draw(loss, **step, depth=1)
-    rules = viz.draw(loss, **step, results="edges", show_rules=True, show_order=True)
-    yield "rules.svg", "the same: rules as formulas, the order of backward", rules
-    yield "print.svg", "the same, for print", viz.draw(loss, **step, style="print")
 
-    with viz.profiled() as profile:
-        loss, calls = recorded(lambda: run.loss(batch))
-        loss.backward(retain_graph=True)
-    costs = viz.draw(loss, model, modules=calls, profile=profile, style="dark")
+    def loss():
+        return run.loss(batch)
+
+    def draw(what=loss, **options):
+        return viz.draw(what, model, legend=True, **options)
+
+    yield "neuron.svg", "a few operations: values, gradients, the way they went", neuron()
+    yield "step.svg", "a step of training, a frame for each module", draw()
+    yield "folded.svg", "the same, modules folded", draw(depth=1)
+    rules = draw(results="edges", show_rules=True, show_order=True)
+    yield "rules.svg", "the same: rules as formulas, the order of backward", rules
+    yield "print.svg", "the same, for print", draw(style="print")
+    profile = viz.profile(loss)
+    costs = draw(profile.result, profile=profile, style="dark")
     yield "costs.svg", "time, memory and flops of each operation, for dark screens", costs
     model.eval()  # without what dropout changes at random
-    before = viz.snapshot(run.loss(batch))
+    before = viz.snapshot(loss())
     run.step()
-    loss, calls = recorded(lambda: run.loss(batch))
-    difference = viz.draw(loss, model, modules=calls, compare=before, results="edges")
+    difference = draw(compare=before, results="edges")
     yield "difference.svg", "what a step of the optimizer changed", difference
     model.train()
     optimizer = viz.draw(run.optimizer, names=model, rankdir="LR")
     yield "optimizer.svg", "what the optimizer makes of each gradient", optimizer
-
     yield "trouble.svg", "a network with dead units, found and marked", trouble(batch)
-    many, calls = recorded(lambda: sum(run.loss(run.batch(2)) for _ in range(60)))
-    large = viz.draw(many, model, modules=calls)
-    yield "large.svg", "the losses of 60 batches added up: too many nodes to show each", large
+    large = draw(lambda: sum(run.loss(run.batch(2)) for _ in range(60)))
+    yield (
+        "large.svg",
+        "the losses of 60 batches added up: the first is shown, the others are a box",
+        large,
+    )
 
 
 def errors(run):
