@@ -33,8 +33,8 @@ def pictures(run):
     def loss():
         return run.loss(batch)
 
-    def draw(what=loss, **options):
-        return viz.draw(what, model, legend=True, **options)
+    def draw(loss=loss, **options):
+        return viz.draw(loss, model, legend=True, **options)
 
     yield "neuron.svg", "a few operations: values, gradients, the way they went", neuron()
     yield "step.svg", "a step of training, a frame for each module", draw()
@@ -55,11 +55,7 @@ def pictures(run):
     yield "optimizer.svg", "what the optimizer makes of each gradient", optimizer
     yield "trouble.svg", "a network with dead units, found and marked", trouble(batch)
     large = draw(lambda: sum(run.loss(run.batch(2)) for _ in range(60)))
-    yield (
-        "large.svg",
-        "the losses of 60 batches added up: the first is shown, the others are a box",
-        large,
-    )
+    yield "large.svg", "the losses of 60 batches added up: the first, and a box of others", large
 
 
 def errors(run):
