@@ -10,7 +10,7 @@ import pytest
 import tinygrad_like as torch
 from tests.browsing import opened
 from tests.pages import loop, network, neuron, titled, told
-from tinygrad_like import viz
+from tinygrad_like import nn, viz
 
 CSS = (files("tinygrad_like.viz") / "page" / "page.css").read_text("utf-8")
 
@@ -35,13 +35,21 @@ def screen(browser):
     browser.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "", "features": []})
 
 
-def chain(length):
+def chain():
     x = torch.tensor([0.5, 0.25], requires_grad=True)
     y = x
-    for i in range(length):  # two lines, or it would be a loop
+    for i in range(20):  # two lines, or it would be a loop
         y = y.tanh() if i % 3 else y.exp()
         y = y.cos() if i % 5 else y.sin()
-    return y.sum(), {"x": x}
+    return {"x": x}, y.sum()
+
+
+def penalised():
+    """Return a network and a loss in which each parameter is used twice."""
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(2, 8), nn.Tanh(), nn.Linear(8, 1))
+    error = ((model(torch.randn(20, 2)) - 1) ** 2).mean()
+    return model, error + 0.01 * sum((p**2).sum() for p in model.parameters())
 
 
 def boxes_of(browser, selector):
@@ -168,7 +176,7 @@ class TestLesson:
 class TestLayout:
     @pytest.mark.parametrize("sideways", [False, True])
     def test_a_long_graph_stands_in_columns(self, browser, tmp_path, sideways):
-        out, params = chain(20)
+        params, out = chain()
         browser.show(viz.html(out, tmp_path / "step.html", params=params))
         if sideways:
             browser.element("turn").click()
@@ -183,20 +191,33 @@ class TestLayout:
             for other in boxes[:i]:
                 apart = other[2] <= box[0] or box[2] <= other[0]
                 assert apart or other[3] <= box[1] or box[3] <= other[1]
-        # Each arrow leads from one box to the next, and through no other.
+        assert browser.complaints() == []
+
+    @pytest.mark.parametrize("sideways", [False, True])
+    @pytest.mark.parametrize("make", [chain, network, penalised], ids=lambda make: make.__name__)
+    def test_arrows_lead_past_all_other_boxes(self, browser, tmp_path, make, sideways):
+        params, out, *calls = make()
+        path = viz.html(
+            out, tmp_path / "step.html", params=params, modules=calls[0] if calls else ()
+        )
+        browser.show(path)
+        if sideways:
+            browser.element("turn").click()
+        browser.element("fit").click()
+        boxes = boxes_of(browser, "#view .body")
         ways = browser.run(
             "return [...document.querySelectorAll('#view .edge')].map((e) => {"
             "const m = e.getScreenCTM(), n = e.getTotalLength();"
-            "return [...Array(201).keys()].map((i) => {"
-            "const p = e.getPointAtLength(n * i / 200).matrixTransform(m); return [p.x, p.y]})})"
+            "return [...Array(401).keys()].map((i) => {"
+            "const p = e.getPointAtLength(n * i / 400).matrixTransform(m); return [p.x, p.y]})})"
         )
-        assert len(ways) == len(boxes) - 1
+        assert len(ways) == sum(len({i for i, _ in box["operands"]}) for box in told(path)["boxes"])
         for way in ways:
             touched = {
                 i
                 for x, y in way
                 for i, (left, top, right, bottom) in enumerate(boxes)
-                if left - 3 <= x <= right + 3 and top - 3 <= y <= bottom + 3
+                if left - 1 <= x <= right + 1 and top - 1 <= y <= bottom + 1
             }
             assert len(touched) == 2
         assert browser.complaints() == []

@@ -320,7 +320,12 @@ function joined(parts, levels) {
       ? route.filter(({ x, y }) => (sideways ? x > 4 && x < level.width - 4 : y > 4 && y < level.height - 4))
       : [...route];
     if (source[0] === "<") all.unshift(onBorder(level, source, 0));
-    if (target[0] === ">") all.push(onBorder(level, target, 1));
+    if (target[0] === ">") {
+      const port = onBorder(level, target, 1), across = sideways ? "y" : "x";
+      // From a frame inside, with nothing between, it goes straight on.
+      if (!all.length) port[across] = points[points.length - 1][across] - level.origin[across];
+      all.push(port);
+    }
     for (const { x, y, corner } of all) points.push({ x: x + level.origin.x, y: y + level.origin.y, corner });
   }
   return points;
