@@ -238,3 +238,14 @@ def test_a_call_that_fails_is_forgotten() -> None:
         model(torch.ones(2, 64))
     assert list(map(str, seen._units)) == ["1", "3", "5"]
     assert not seen._calls
+
+
+def test_gradients_that_are_0_have_a_reason_of_their_own() -> None:
+    model = nn.Sequential(nn.Linear(64, 8), nn.Linear(8, 10))
+    nn.init.zeros_(model[1].weight)
+    with debug.watch(model) as seen:
+        for x, y in batches(3):
+            F.cross_entropy(model(x), y).backward()
+    (finding,) = seen.report()
+    assert (finding.kind, finding.name, finding.value) == ("vanishing gradient", "0.weight", 0.0)
+    assert "looking for what the loss doesn't depend on, or is multiplied by 0" in finding.advice

@@ -27,6 +27,15 @@ _VANISHED, _NOTHING = 1e-4, 1e-7  # a gradient's norm relative to the largest, a
 _EXPLODED, _ONCE = 1e3, 1e5  # a gradient's norm in one step of ten, and in a single one
 _SLOW, _USUAL, _FAST, _LEAP = 1e-5, 1e-3, 1e-1, 1.0  # an update relative to its weight
 
+_LITTLE_ARRIVES = (
+    "what is learned there is next to nothing beside the layer that learns most",
+    "ReLU instead of sigmoid or tanh, a norm layer, or a residual connection",
+)
+_NOTHING_ARRIVES = (
+    "nothing is learned there",
+    "looking for what the loss doesn't depend on, or is multiplied by 0: rectifiers, masks, weights of 0",
+)
+
 
 @dataclass(frozen=True)
 class Finding:
@@ -229,13 +238,9 @@ class watch:
         for name, share in self._relative().items():
             most = norms[name].max()
             if (most < _NOTHING and not (blocked and most == 0)) or 0 < share < _VANISHED:
-                yield Finding(
-                    "vanishing gradient",
-                    name,
-                    float(np.median(norms[name])),
-                    "what is learned there is next to nothing beside the layer that learns most",
-                    "ReLU instead of sigmoid or tanh, a norm layer, or a residual connection",
-                )
+                reason, advice = _NOTHING_ARRIVES if not most else _LITTLE_ARRIVES
+                size = float(np.median(norms[name]))
+                yield Finding("vanishing gradient", name, size, reason, advice)
 
     def _relative(self) -> dict[str, float]:
         """Return for each matrix how large its gradient usually is beside the largest."""
