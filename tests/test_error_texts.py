@@ -6,6 +6,7 @@ import ast
 import copy
 import pickle
 import threading
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +48,31 @@ def test_the_page_is_what_the_table_says() -> None:
     if not Path(PAGE).exists():
         pytest.skip("runs beside the sources only")
     assert PAGE.read_text(encoding="utf-8") == page(ROWS)
+
+
+# ----- Many more mistakes -------------------------------------------------------------------------
+
+MISTAKES = [
+    line.replace("\\n", "\n")
+    for line in Path(__file__).with_name("mistakes.txt").read_text(encoding="utf-8").splitlines()
+    if not line.startswith("#")
+]
+
+
+@pytest.mark.parametrize("code", MISTAKES)
+def test_mistakes_are_told_where_what_was_expected_and_what_to_try(code: str) -> None:
+    with warnings.catch_warnings(action="ignore"):
+        lines = text_of(code).splitlines()
+    assert any(line.startswith("  at train.py:") for line in lines), lines
+    assert lines[-2].startswith("  expected "), lines
+    assert lines[-1].startswith("  try "), lines
+
+
+@pytest.mark.parametrize("code", MISTAKES)
+def test_mistakes_have_pytorchs_type(code: str) -> None:
+    theirs = pytest.importorskip("torch")
+    with warnings.catch_warnings(action="ignore"):
+        assert text_of(code, theirs).partition(":")[0] == text_of(code).partition(":")[0]
 
 
 # ----- The lines themselves -----------------------------------------------------------------------

@@ -273,6 +273,7 @@ class Op:
             for name, o in zip(self.arrays, operands, strict=True):
                 if isinstance(o, _NOT_TENSORS) or (o is None and name not in self.optional):
                     raise self.wrong_call(operands)
+        told_of = operands  # as the program gave them
         if self.dtype != "any" and not _agree(operands):
             operands = harmonise(self, list(operands))
         arrays = [o.array if isinstance(o, Traced) else o for o in operands]
@@ -281,7 +282,7 @@ class Op:
         try:
             result = self.forward(*given, *options)
         except Exception as error:
-            raise self.explain(error, operands) from None
+            raise self.explain(error, told_of) from None
         kept: Sequence[Any] = ()
         if self.keeps:
             result, *kept = result

@@ -227,7 +227,7 @@ class Function:
     def forward(*args: Any, **kwargs: Any) -> Any:
         """Compute the operation; nothing in here is recorded."""
         raise NotImplementedError(
-            "You must implement the forward function for custom autograd.Function.",
+            "You must implement the forward function for custom autograd.Function."
         )
 
     @staticmethod
@@ -238,7 +238,9 @@ class Function:
     @staticmethod
     def backward(ctx: Any, *grad_outputs: Any) -> Any:
         """Return the gradient of each argument of `forward`, given those of its results."""
-        raise NotImplementedError(
+        del ctx, grad_outputs
+        raise told(
+            NotImplementedError,
             "You must implement either the backward or vjp method for your custom autograd.Function "
             "to use it with backward mode AD.",
         )

@@ -181,8 +181,8 @@ def _dimensions(match: re.Match[str], situation: Situation) -> Lines:
     right = {"2": "1d", "3": "1d", "4": "2d", "5": "3d"}.get(match[3], "")
     lines = [f"expected {' or '.join(wanted)}"]
     if right and re.search(r"\dd$", layer) and not layer.endswith(right):
-        lines.append(f"try {layer[:-2]}{right}, which is for {match[3]}-dimensional inputs")
-    return lines
+        return [*lines, f"try {layer[:-2]}{right}, which is for {match[3]}-dimensional inputs"]
+    return [*lines, "try input.unsqueeze(0) if the batch is missing"]
 
 
 @_for(r"Kernel size can't be greater than actual input size|Output size is too small")
@@ -261,7 +261,9 @@ def _target(_: re.Match[str], situation: Situation) -> Lines:
     lines = ["expected a target of the input's shape"]
     if a == (*b, 1):
         return [*lines, "try input.squeeze(-1) or target.unsqueeze(-1)"]
-    return lines
+    if len(a) == 2 and b == a[:1]:
+        return [*lines, "try cross_entropy, which takes one class for each row of scores"]
+    return [*lines, "try printing both shapes where they were made"]
 
 
 @_for(r"subscript (\w) has size (\d+) for operand (\d+) .* size (\d+)")
@@ -305,11 +307,14 @@ def _assigned(match: re.Match[str], _: Situation) -> Lines:
 @_for(
     r"Dimension out of range \(expected to be in range of \[(-?\d+), (-?\d+)\], but got (-?\d+)\)"
 )
-def _dim(match: re.Match[str], _: Situation) -> Lines:
+def _dim(match: re.Match[str], situation: Situation) -> Lines:
     high = int(match[2])
     dims = high + 1
     some = "the tensor has 1 dimension" if dims == 1 else f"the tensor has {dims} dimensions"
-    return [f"expected a dim from {match[1]} to {high}: {some}", "try dim=-1 for the last one"]
+    lines = [f"expected a dim from {match[1]} to {high}: {some}"]
+    if situation.layer("Flatten"):
+        return [*lines, "try input.unsqueeze(0): the batch, which stays, is missing"]
+    return [*lines, "try dim=-1 for the last one"]
 
 
 @_for(r"[Ii]ndex (-?\d+) is out of bounds for dimension (\d+) with size (\d+)")
@@ -369,7 +374,15 @@ def _same_dtype(_: re.Match[str], situation: Situation) -> Lines:
     return [*lines, f"try {next(iter(kinds))}.to(torch.{list(kinds.values())[-1]})"]
 
 
-# ----- Gradients ----------------------------------------------------------------------------------
+@_for(r"must be Tensor, not (\w+)")
+def _uncalled(match: re.Match[str], situation: Situation) -> Lines:
+    from tinygrad_like import nn
+
+    given = [type(o) for o in situation.operands.values() if type(o).__name__ == match[1]]
+    kind = given[0] if given else getattr(nn, match[1], None)
+    if isinstance(kind, type) and issubclass(kind, nn.Module):
+        return ["expected a tensor, not a module", "try calling it with its input: layer(x)"]
+    return []
 
 
 # ----- State --------------------------------------------------------------------------------------
@@ -395,7 +408,10 @@ def _of_keys(sentence: str) -> Iterator[str]:
                 f'"{prefix}", which a wrapper puts there'
             )
             return
-    if missing and not unexpected:
+    inside = [k for k in unexpected if k in ("model", "net", "state_dict", "model_state_dict")]
+    if missing and inside:
+        yield f'try state["{inside[0]}"]: this is a checkpoint, which holds more than a model'
+    elif missing and not unexpected:
         yield "try strict=False if the missing ones may stay as they are"
     elif unexpected and not missing:
         yield "try strict=False if the file has more than the model needs"

@@ -79,15 +79,16 @@ def called(op: Op, frame: FrameType | None) -> list[str]:
 
     That is the innermost one, from `frame` outwards, and the one that the program or a module called.
     """
-    own, usual, names = True, _THEIRS.get(op.name, op.spoken), []
+    usual, names = _THEIRS.get(op.name, op.spoken), []
     public = _public()
     while frame is not None and internal[frame.f_code.co_filename]:
-        name = frame.f_code.co_name
+        code = frame.f_code
+        name = code.co_name
         if name == "__call__":  # a module's
             break
-        # What was written out for the op, or is part of it, has its name, which is NumPy's.
-        own = own and (name == op.name or frame.f_code.co_qualname.startswith("Op."))
-        if not own and name in public:
+        # What was written out for an op has the op's name, which is NumPy's.
+        ops = code.co_filename.startswith("<op ") and not code.co_filename.endswith("respelled>")
+        if name in public and not (ops or code.co_qualname.startswith("Op.")):
             names.append(usual if public[name] is public.get(usual) else name)  # or an alias
         frame = frame.f_back
     if not names:

@@ -288,8 +288,9 @@ def _binary_cross_entropy_with_logits(
 
 def _warn_of_sizes(input: Any, target: Any) -> None:
     if not hasattr(target, "shape"):
-        raise AttributeError(
-            f"'{type(target).__name__}' object has no attribute 'size': target must be a Tensor"
+        raise told(
+            AttributeError,
+            f"'{type(target).__name__}' object has no attribute 'size': target must be a Tensor",
         )
     if input.shape != target.shape:
         from tinygrad_like.debug.losses import warn_of_sizes
