@@ -159,6 +159,11 @@ def test_a_large_operand_is_varied_along_directions():
     wrong = explain(WrongCube.apply(x).mean(), check=True, show=False).wrong
     assert wrong.op == "WrongCube"
     assert wrong.got.shape == (3,)
+    place, got, expected = wrong.worst
+    value = x[place].item()
+    assert got == pytest.approx(2 * value**2 / 3000)
+    assert expected == pytest.approx(3 * value**2 / 3000, rel=1e-4)
+    assert f"it gives  {got:.4g} at [{place[0]}, {place[1]}]\n" in str(wrong)
     right = explain((x**3).mean(), check=True, show=False)
     assert [check.right for check in right.checks] == [True, True]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -105,8 +106,9 @@ class Check:
         """What the rule gives and what differences give: all of a few numbers, else the worst one."""
         from tinygrad_like.explanation.names import FEW, shown
 
-        if self.worst is None or self.got.size <= FEW:
-            sent = next(s for s in self.step.sent if s.argument == self.argument)
+        sent = next(s for s in self.step.sent if s.argument == self.argument)
+        shape = () if sent.parent is None else sent.parent.shape
+        if self.worst is None or math.prod(shape) <= FEW or sent.gradient is None:
             return "None" if sent.gradient is None else shown(self.got), shown(self.expected)
         index, got, expected = self.worst
         return f"{shown(got)} at [{', '.join(map(str, index))}]", shown(expected)
