@@ -285,6 +285,20 @@ def test_of_many_layers_only_the_chosen_are_kept(monkeypatch):
     assert kept == [4, 4, 4]
 
 
+def test_what_is_kept_of_many_values_is_from_everywhere():
+    series = plots._Series()
+    places = np.indices((64, 16, 8, 8)).reshape(4, -1)
+    for axis, name in enumerate("NCHW"):
+        series.note(name, places[axis].astype(np.float32))
+        (kept,) = series.values[name]
+        assert 3000 < kept.size <= 4096
+        counts = np.bincount(kept.astype(int))
+        assert counts.min() > 0.8 * counts.max()
+    series.note("few", np.zeros(0, np.float32))
+    series.note("few", np.ones(3, np.float32))
+    assert series.values["few"][0].tolist() == [1, 1, 1]
+
+
 def test_plots_are_drawn_in_a_figure_that_is_given():
     library = pytest.importorskip("matplotlib.figure")
     net, loss = small()

@@ -7,6 +7,7 @@ Given a `figure`, or a part of one (``plt.figure().subfigures(1, 2)``), it is dr
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -221,7 +222,7 @@ def landscape(
 
 
 class _Series:
-    """Values by name and step: for each name a list with an array for each step, None if there were none."""
+    """Values by name and step: for each name an array for each step, None if there were none."""
 
     def __init__(self) -> None:
         self.values: dict[str, list[Array | None]] = {}
@@ -235,9 +236,10 @@ class _Series:
         rows = self.values.setdefault(name, [])
         rows += [None] * (self.step + 1 - len(rows))
         flat = array.reshape(-1)
-        kept = (
-            flat[:: -(-flat.size // MOST)].astype(np.float32) if flat.size > MOST else flat.copy()
-        )
+        stride = -(-flat.size // MOST) or 1
+        while math.gcd(stride, flat.size) > 1:  # or it would see the same column of every image
+            stride += 1
+        kept = flat[::stride].astype(np.float32)
         former = rows[self.step]
         rows[self.step] = kept if former is None else np.concatenate([former, kept])
 
@@ -269,9 +271,9 @@ def activations(
 ) -> Figure:
     """Train and draw a histogram of what each layer returned, for each step one column.
 
-    A layer is a module that calls no other; of several results the first is shown. The darker, the more values; the line is their median.
-    At the right stands which share of the last step's values is exactly 0; how dark the others are is
-    told without these.
+    A layer is a module that calls no other; of several results the first is shown. The darker, the more
+    values; the line is their median. At the right stands which share of the last step's values is exactly
+    0; how dark the others are is told without these.
 
     Args:
         model: the model.
