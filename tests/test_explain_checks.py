@@ -125,7 +125,7 @@ def test_the_first_of_two_is_named():
 
     lesson = explain(AlsoWrong.apply(WrongCube.apply(leaf(1.5))).sum(), check=True, show=False)
     assert lesson.wrong.op == "AlsoWrong"
-    assert "\n  also      WrongCube's rule for x (step 3)\n" in str(lesson)
+    assert "\n  also      WrongCube's rule for x, in step 3\n" in str(lesson)
     assert [check.op for check in lesson.checks if check.right is False] == [
         "AlsoWrong",
         "WrongCube",

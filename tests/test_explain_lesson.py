@@ -310,6 +310,8 @@ def test_a_wrong_rule_is_written_out_below_an_overview():
     text = str(lesson)
     assert text.count("WrongCube's rule for x") == 2
     assert "\n\nStep 3: WrongCube\n" in text
+    assert [row[1] for row in rows_of(lesson)][1:4] == ["log", "WRONG WrongCube", "multiply"]
+    assert lesson._repr_html_().count('class="line bad"') == 1
     assert not text.endswith("see step 3.")
     long = str(explain(WrongCube.apply(chain(5)).log(), check=True, show=False))
     assert long.endswith("\n\nWRONG: WrongCube's rule for x; see step 2.")

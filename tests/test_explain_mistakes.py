@@ -116,6 +116,10 @@ MISTAKES = {
         ),
         *(1, "its backward returns None for input 1, but the result changes with input 1"),
     ),
+    "a term forgotten": (
+        *(plain(lambda x: x * x + x), lambda ctx, g, x: g * 2 * x, lambda: (leaf(1.0, 3.0),)),
+        *(0, "the term g is missing: the derivative of a lone input 0 is 1"),
+    ),
     "nothing returned": (
         *(square, lambda ctx, g, x: None, lambda: (leaf(1.0, 2.0),)),
         *(0, "its backward returns None for input 0"),

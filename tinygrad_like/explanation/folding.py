@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -40,8 +40,16 @@ class Row:
     where: str
 
 
-def overview(steps: Sequence[BackwardStep], names: Names) -> list[Row]:
-    """Return the rows of an overview, hardly more than `MOST`."""
+def overview(steps: Sequence[BackwardStep], names: Names, wrong: Collection[int] = ()) -> list[Row]:
+    """Return the rows of an overview, hardly more than `MOST`; steps with these numbers are wrong."""
+    rows = _rows(steps, names)
+    for row in rows:
+        if any(step.number in wrong for step in row.steps):
+            row.what = f"WRONG {row.what}"
+    return rows
+
+
+def _rows(steps: Sequence[BackwardStep], names: Names) -> list[Row]:
     if len(steps) <= MOST:
         return [_single(step, names) for step in steps]
     paths = [_path(step, names) for step in steps]

@@ -277,7 +277,8 @@ def _overview(told: Explanation, writer: _Writer) -> list[Section]:
             " Given a function that computes the loss, as in `explain(lambda: ...)`, it tells steps"
         )
         text += " by module."
-    rows = overview(told.steps, told.names)
+    wrong = {check.step.number for check in told.checks if check.right is False}
+    rows = overview(told.steps, told.names, wrong)
     sections = [Section("All steps", [Part("note", text, 0)], "overview", rows)]
     if told.wrong is not None:
         sections.append(writer.section(told.wrong.step))
@@ -293,10 +294,13 @@ def _verdict(told: Explanation) -> Part:
     wrong = told.wrong
     if wrong is not None:
         found = _wrong(wrong, f"The first wrong rule is in step {wrong.step.number}", 0)
-        others = [c for c in told.checks if c.right is False and c is not wrong]
-        listed = ", ".join(f"{c.title} (step {c.step.number})" for c in others[:MANY])
-        if others:
-            found.rows = [*found.rows, ("also", listed + (" ..." if len(others) > MANY else ""))]
+        steps: dict[str, list[str]] = {}
+        for check in told.checks:
+            if check.right is False and check is not wrong:
+                steps.setdefault(check.title, []).append(str(check.step.number))
+        for title, numbers in list(steps.items())[:MANY]:
+            listed = ", ".join(numbers[:MANY]) + (", ..." if len(numbers) > MANY else "")
+            found.rows = [*found.rows, ("also", f"{title}, in step {listed}")]
         return found
     skipped = sum(check.right is None for check in told.checks)
     more = f"; {skipped} could not be checked" if skipped else ""

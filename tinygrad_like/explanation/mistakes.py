@@ -44,6 +44,11 @@ def _guesses(step: BackwardStep, trial: Trial, factor: float | None) -> Iterator
     yield from _of_saved(step, trial)
     if factor is not None:
         yield _of_factor(step, trial, factor)
+    g = trial.gs[0] if len(trial.gs) == 1 else None
+    if g is not None and g.shape == got.shape:
+        for sign, told in ((1, "the term g is missing"), (-1, "the term g is too much")):
+            if trial.agrees(got + sign * g):
+                yield f"{told}: the derivative of a lone {name} is 1"
 
 
 def of_shapes(step: BackwardStep, error: Exception) -> str:

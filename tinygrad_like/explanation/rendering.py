@@ -140,6 +140,7 @@ border-radius:2px}
 .backward-lesson .line>summary:hover,.backward-lesson .line[open]>summary{background:var(--soft)}
 .backward-lesson .line>summary span:first-child::before{content:"\\25b8";float:left;opacity:.7}
 .backward-lesson .line[open]>summary span:first-child::before{content:"\\25be"}
+.backward-lesson .line.bad>summary,.backward-lesson .row.bad{background:rgba(208,52,44,.12)}
 .backward-lesson .line>div{margin:.3em .8em .6em 6.2em;padding-left:.8em;border-left:3px solid var(--line)}
 .backward-lesson .line>div.bad{border-color:var(--red)}
 .backward-lesson .line>div.leaf{border-color:var(--blue)}
@@ -202,10 +203,11 @@ def _rows(rows: Sequence[Row], lesson_of: Slice) -> str:
             f'<div class="{_class(section)}"><h5>{_marked(section.title)}</h5>{_paragraphs(section)}</div>'
             for section in sections
         )
+        bad = " bad" if row.what.startswith("WRONG") else ""
         pieces.append(
-            f'<details class="line"><summary class="row">{line}</summary>{inner}</details>'
+            f'<details class="line{bad}"><summary class="row">{line}</summary>{inner}</details>'
             if inner
-            else f'<div class="row">{line}</div>'
+            else f'<div class="row{bad}">{line}</div>'
         )
     return f'<div class="overview">{"".join(pieces)}</div>'
 
