@@ -8,6 +8,7 @@ import re
 import threading
 import warnings
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -271,6 +272,49 @@ def test_a_column_against_a_row_in_a_loss(name: str) -> None:
     assert because == "because each prediction is compared with other samples' targets too"
     assert remedy == "try input.squeeze(-1)"
     assert told(lambda: loss(torch.ones(4, 1), torch.ones(4, 1))) == []
+
+
+PAGE = Path(__file__).parent.parent / "docs" / "debugging.md"
+
+
+@pytest.mark.skipif(not PAGE.exists(), reason="runs beside the sources only")
+def test_the_page_shows_what_it_says(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(warnings, "formatwarning", warnings.formatwarning)
+    namespace: dict[str, Any] = {"__name__": "__main__"}
+    warned: dict[str, list[str]] = {}
+    heading = ""
+    for part in re.split(r"^## ", PAGE.read_text(encoding="utf-8"), flags=re.M):
+        heading = part.partition("\n")[0]
+        for cell in re.findall(
+            r"^```\{code-cell\} python\n(?::[^\n]*\n)*(.*?)^```$", part, re.M | re.S
+        ):
+            with warnings.catch_warnings(record=True) as caught:
+                warnings.simplefilter("always")
+                exec(compile(cell, str(PAGE), "exec"), namespace)
+            traps = [str(w.message)[:30] for w in caught if w.category is debug.TrapWarning]
+            warned.setdefault(heading, []).extend(traps)
+    assert {heading: messages for heading, messages in warned.items() if messages} == {
+        "The loss goes down too slowly": ["cross_entropy is given the res"],
+        "The loss goes down, then up": ["the gradient of 0.weight of Se"],
+        "All predictions are the same": ["a loss compares predictions (1"],
+        "A part stays as it was": ["gradients are computed for par"],
+        "It gets worse after the first epoch": ["the model was trained in train"],
+        "Memory grows": ["the graphs of former steps are"],
+        "A gradient that is None": ["this leaf of shape (3,) has no"],
+    }
+    printed = capsys.readouterr().out
+    for finding in ("vanishing gradient", "small updates", "dead units", "large updates"):
+        assert f"\n{finding}: " in printed
+    for anomaly in (
+        "log made inf of",
+        "Function 'SqrtBackward0' returned nan",
+        "linear was given nan",
+    ):
+        assert f"\n{anomaly}" in printed
+    assert "\nnothing suspicious was seen\n" in printed
+    assert "\nexperts is a plain list of modules" in printed
 
 
 # ----- Intentions ---------------------------------------------------------------------------------

@@ -85,6 +85,7 @@ class Looker:
                 "something adds up or keeps losses, or outputs, with their graphs, and memory grows with "
                 "each step",
                 "total += loss.item(), or loss.detach() where a tensor is to be kept",
+                line=used[-1].line,
             )
         assert look.root is not None
         self._roots = [*self._roots[-_SEVERAL:], look.root]

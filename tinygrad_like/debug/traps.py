@@ -29,11 +29,11 @@ _told: set[tuple[str, str, int]] = set()
 def set_traps(mode: bool) -> None:
     """Have traps warned of, each once for each line of the program, or not at all.
 
-    Seen without being asked for: a softmax before `cross_entropy`; a column against a row in a loss; and,
-    since some steps of each optimizer are looked at closely, a forgotten `zero_grad`, losses kept with
-    their graphs, batch norms left in eval mode, parameters that no optimizer has. A leaf that was
-    replaced after its graph was made is told of when its ``.grad`` is asked for. `watch` and `check` are
-    stricter: they also tell what may be meant.
+    Seen without being asked for: a softmax or sigmoid before a loss that applies one itself; a column
+    against a row in a loss; and, since some steps of each optimizer are looked at closely, a forgotten
+    `zero_grad`, losses kept with their graphs, batch norms left in eval mode, parameters that no
+    optimizer has. A leaf that was replaced after its graph was made is told of when its ``.grad`` is
+    asked for. `watch` and `check` are stricter: they also tell what may be meant.
 
     >>> import tinygrad_like as torch
     >>> torch.debug.set_traps(False)
