@@ -197,7 +197,7 @@ def _rows(rows: Sequence[Row], lesson_of: Slice) -> str:
         spans[3] = f'<span class="bar">{bar}<b>{escape(cells[3])}</b></span>'
         if not row.shape:
             spans[1:3] = [f'<span class="several">{escape(row.what)}</span>']
-        line = "".join(spans)
+        line = " ".join(spans)
         sections = lesson_of(row.steps)._sections if few and len(row.steps) <= 30 else []
         inner = "".join(
             f'<div class="{_class(section)}"><h5>{_marked(section.title)}</h5>{_paragraphs(section)}</div>'
@@ -229,6 +229,7 @@ def page(sections: Sequence[Section], lesson_of: Slice) -> str:
     """Return a lesson as a page of HTML, which opens from disk."""
     return (
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        '<meta name="viewport" content="width=device-width">\n'
         f"<title>{escape(sections[0].title)}</title>\n"
         "<style>:root{color-scheme:light dark}body{margin:2em auto;max-width:56em;padding:0 1em}"
         f"</style>\n</head>\n<body>\n{as_html(sections, lesson_of)}\n</body>\n</html>\n"
