@@ -180,6 +180,13 @@ x = torch.ones(3)
 x = torch.ones(2)
 x + torch.ones(3)
 """,
+    "two at once, in a function": """
+x = None
+def train(loader):
+    for x, y in loader:
+        x + y
+train([(torch.ones(2), torch.ones(3))])
+""",
     "of a closure": """
 x = torch.ones(2)
 f = lambda: x + torch.ones(3)
@@ -192,8 +199,9 @@ f()
 def test_operands_without_a_graph_have_the_line_that_assigned_them(name: str) -> None:
     code = ASSIGNED[name].strip("\n")
     lines = code.splitlines()
-    number = max(i for i, line in enumerate(lines, 1) if line.startswith(("x = ", "for x")))
-    told = f"float32 (2,), assigned at train.py:{number}: {lines[number - 1]}"
+    starts = ("x = ", "for x", "    for x")
+    number = max(i for i, line in enumerate(lines, 1) if line.startswith(starts))
+    told = f"float32 (2,), assigned at train.py:{number}: {lines[number - 1].strip()}"
     assert told in text_of(code)
 
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from tinygrad_like.lines import internal, located
 
-_STORES = frozenset({"STORE_NAME", "STORE_FAST", "STORE_GLOBAL", "STORE_DEREF"})
+_STORES = ("STORE_NAME", "STORE_FAST", "STORE_GLOBAL", "STORE_DEREF")
 _MOST = 20_000  # bytes of code that are looked through
 
 
@@ -86,6 +86,14 @@ def _assigned_in(kind: type, attribute: str) -> str:
     return located(code, lines.pop() or 0) if len(lines) == 1 else ""
 
 
+def _stored(instruction: dis.Instruction) -> tuple[str, ...]:
+    """Return the names that an instruction assigns to: from Python 3.13 on, one may do two things."""
+    if not instruction.opname.startswith(_STORES):
+        return ()
+    names = instruction.argval if isinstance(instruction.argval, tuple) else (instruction.argval,)
+    return names[:1] if "LOAD" in instruction.opname else names
+
+
 def _assignments(code: CodeType, name: str, now: int) -> set[int]:
     """Return the lines of the assignments to `name` that may have been the last before `now`."""
     if len(code.co_code) > _MOST:
@@ -94,7 +102,7 @@ def _assignments(code: CodeType, name: str, now: int) -> set[int]:
     jumps: list[tuple[int, int]] = []
     for instruction in dis.get_instructions(code):
         line = instruction.positions.lineno if instruction.positions else None
-        if instruction.opname in _STORES and instruction.argval == name and line:
+        if line and name in _stored(instruction):
             stores.append((instruction.offset, line))
         elif instruction.opcode in dis.hasjrel or instruction.opcode in dis.hasjabs:
             jumps.append((instruction.offset, instruction.argval))
