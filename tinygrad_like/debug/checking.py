@@ -36,9 +36,13 @@ def check(model: Any, optimizer: Any = None) -> list[str]:
 def _optimized(model: Any, optimizer: Any) -> Iterator[str]:
     held = {id(p) for group in optimizer.param_groups for p in group["params"]}
     names = {id(p): name for name, p in model.named_parameters()}
-    for name, parameter in model.named_parameters():
-        if parameter.requires_grad and id(parameter) not in held:
-            yield f"{name} is not in the optimizer, so it stays as it is; try model.parameters()"
+    outside = [n for n, p in model.named_parameters() if p.requires_grad and id(p) not in held]
+    if outside:
+        many = len(outside) > 1
+        yield (
+            f"{_listed(outside)} {'are' if many else 'is'} not in the optimizer, so "
+            f"{'they stay as they are' if many else 'it stays as it is'}; try model.parameters()"
+        )
     strangers = [
         tuple(p.shape) for g in optimizer.param_groups for p in g["params"] if id(p) not in names
     ]
@@ -75,22 +79,34 @@ def _unregistered(model: Any) -> Iterator[str]:
 
 
 def _left_in_eval(model: Any) -> Iterator[str]:
-    for name, module in model.named_modules():
-        if not isinstance(module, _BatchNorm) or module.training or not model.training:
-            continue
-        if module.weight is None or module.weight.requires_grad:
-            yield (
-                f"{name} is in eval mode while the model is trained: its statistics stay as they "
-                "are; try model.train(), or requires_grad_(False) if it is to be frozen"
-            )
+    left = [
+        name
+        for name, module in model.named_modules()
+        if isinstance(module, _BatchNorm)
+        and model.training > module.training
+        and (module.weight is None or module.weight.requires_grad)
+    ]
+    if left:
+        many = len(left) > 1
+        yield (
+            f"{_listed(left)} {'are' if many else 'is'} in eval mode while the model is trained: "
+            f"{'their' if many else 'its'} statistics stay as they are; try model.train(), or "
+            f"requires_grad_(False) if {'they are' if many else 'it is'} to be frozen"
+        )
 
 
 def _without_gradient(model: Any) -> Iterator[str]:
     wanting = [(n, p) for n, p in model.named_parameters() if p.requires_grad]
     lacking = [name for name, p in wanting if p.grad is None]
     if lacking and len(lacking) < len(wanting):
-        for name in lacking:
-            yield (
-                f"{name} got no gradient from the last backward: the loss does not depend on it; try "
-                "looking for a detach(), or for a part of the model that forward does not use"
-            )
+        yield (
+            f"{_listed(lacking)} got no gradient from the last backward: the loss does not depend on "
+            f"{'them' if len(lacking) > 1 else 'it'}; try looking for a detach(), or for a part of the "
+            "model that forward does not use"
+        )
+
+
+def _listed(names: list[str]) -> str:
+    """Return ``a, b and c``, or ``a, b, c and 7 more``."""
+    shown = [*names[:3], f"{len(names) - 3} more"] if len(names) > 4 else names
+    return " and ".join([", ".join(shown[:-1]), shown[-1]]) if len(shown) > 1 else shown[0]
