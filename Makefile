@@ -42,8 +42,9 @@ lint: .venv/dev
 	$(BIN)/ruff check .
 	$(BIN)/mypy -p tinygrad_like
 
-pictures: .venv/docs # those of docs/pictures.md, by what stands there
+pictures: .venv/docs # those of docs/pictures.md and docs/page.md, by what stands there
 	$(BIN)/python docs/make_pictures.py
+	$(BIN)/python docs/make_page.py
 
 docs: .venv/docs # to be opened at docs/_build/html/index.html
 	$(BIN)/python -m sphinx --jobs auto --quiet --fail-on-warning --keep-going --doctree-dir docs/_build/doctrees docs docs/_build/html

@@ -41,8 +41,9 @@ class Browser:
         self.driver = driver
         self.run = driver.execute_script
 
-    def show(self, path):
-        self.driver.get(path.as_uri())
+    def show(self, path, place=""):
+        self.driver.get("about:blank")  # or another place on the same page would not load it anew
+        self.driver.get(path.as_uri() + place)
         self.wait("return document.documentElement.dataset.ready === 'yes'")
         return self
 

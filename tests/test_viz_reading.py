@@ -2,16 +2,19 @@
 """What a reader of a page of `viz.html` sees, hears and holds: looks, words, screens and paper."""
 
 import base64
+import importlib.util
 import re
 from importlib.resources import files
+from pathlib import Path
 
 import pytest
 
 import tinygrad_like as torch
-from tests.browsing import opened
+from tests.browsing import CHROMIUM, opened
 from tests.pages import loop, network, neuron, titled, told
 from tinygrad_like import nn, viz
 
+DOCS = Path(__file__).resolve().parent.parent / "docs"
 CSS = (files("tinygrad_like.viz") / "page" / "page.css").read_text("utf-8")
 
 
@@ -94,6 +97,14 @@ class TestLesson:
         assert "all 2 gradients of tanh have arrived and were added up, 1.199." in text
         assert "d(x*y)/dx = g*y" in text
         assert "b is a leaf, nothing lies behind it" in text
+
+    def test_a_link_leads_to_a_step(self, browser, tmp_path):
+        out, params = neuron()
+        path = viz.html(out, tmp_path / "step.html", params=params)
+        browser.show(path, "#step=3")
+        assert browser.element("told").text.startswith("Step 3 of")
+        browser.run("location.hash = '#step=5'")
+        browser.wait("return document.getElementById('slider').value === '5'")
 
     def test_what_goes_along_an_arrow(self, browser, tmp_path):
         a = torch.tensor(2.0, requires_grad=True)
@@ -342,6 +353,18 @@ class TestScreens:
             {"features": [{"name": "prefers-color-scheme", "value": "dark"}]},
         )
         assert browser.run(ground) == "rgb(20, 24, 30)"
+
+
+@pytest.mark.skipif(not DOCS.exists(), reason="runs beside the sources only")
+def test_the_picture_in_the_docs_is_of_a_page(browser, tmp_path):
+    spec = importlib.util.spec_from_file_location("make_page", DOCS / "make_page.py")
+    script = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(script)
+    script.make(tmp_path / "page.png", CHROMIUM)
+    made = (tmp_path / "page.png").read_bytes()
+    shown = (DOCS / "page.png").read_bytes()
+    assert made[:24] == shown[:24]  # a PNG of the same size
+    assert len(made) > 0.5 * len(shown)  # it is not blank
 
 
 def luminance(colour):

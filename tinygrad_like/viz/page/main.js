@@ -314,4 +314,11 @@ openAtFirst();
 redraw();
 fit(LEGIBLE);
 showPanel();
+/** Go to the step that the address names: a link may lead to it, step.html#step=7. */
+function follow() {
+  const named = /^#step=(\d+)$/.exec(location.hash);
+  if (named) go(Number(named[1]));
+}
+follow();
+addEventListener("hashchange", follow);
 document.documentElement.dataset.ready = "yes";

@@ -29,7 +29,10 @@ function showStep() {
     }));
     busy.add(arrow.from);
     const { x, y } = middle(arrow.points);
-    $("view").append(Object.assign(svg("text", { class: `sent ${back ? "backward" : "forward"}`, x, y: y + 4, "aria-hidden": "true" }), { textContent: [...texts].filter(Boolean).join(", ") }));
+    // Beside an arrow that is straight, and short: on it the text would hide it.
+    const [first, last] = [arrow.points[0], arrow.points[arrow.points.length - 1]];
+    const place = Math.abs(first.x - last.x) < 1 ? { x: x + 7, y: y + 4, "text-anchor": "start" } : Math.abs(first.y - last.y) < 1 ? { x, y: y - 6 } : { x, y: y + 4 };
+    $("view").append(Object.assign(svg("text", { "text-anchor": "middle", ...place, class: `sent ${back ? "backward" : "forward"}`, "aria-hidden": "true" }), { textContent: [...texts].filter(Boolean).join(", ") }));
   }
   for (const label of picture.labels) {
     update(label, "classes", busy.has(label.from) ? "shape hidden" : "shape", (text) => label.element.setAttribute("class", text));
