@@ -305,6 +305,13 @@ def test_an_error_is_raised_even_if_no_more_can_be_told() -> None:
     assert "\n  no more can be told: ValueError: not today" in text(error)
 
 
+def test_long_lines_are_cut_short() -> None:
+    told = text_of(f"x = torch.tensor({list(range(100))})\nx @ torch.ones(3).long()")
+    (line,) = (line for line in told.splitlines() if "assigned" in line)
+    assert line.endswith("...")
+    assert len(line) < 200
+
+
 def test_many_operands_are_cut_short() -> None:
     parts = [torch.ones(1, i + 1) for i in range(20)]
     error = refused(lambda: torch.cat(parts))

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import dis
-from functools import cache
+import sys
 from types import FrameType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tinygrad_like.lines import internal
 
@@ -79,42 +79,51 @@ def called(op: Op, frame: FrameType | None) -> list[str]:
 
     That is the innermost one, from `frame` outwards, and the one that the program or a module called.
     """
-    usual, names = _THEIRS.get(op.name, op.spoken), []
-    public = _public()
+    names, public = [], _public()
     while frame is not None and internal[frame.f_code.co_filename]:
         code = frame.f_code
-        name = code.co_name
-        if name == "__call__":  # a module's
+        if code.co_name == "__call__":  # a module's
             break
         # What was written out for an op has the op's name, which is NumPy's.
         ops = code.co_filename.startswith("<op ") and not code.co_filename.endswith("respelled>")
-        if name in public and not (ops or code.co_qualname.startswith("Op.")):
-            names.append(usual if public[name] is public.get(usual) else name)  # or an alias
+        if code.co_name in public and not (ops or code.co_qualname.startswith("Op.")):
+            names.append(code.co_name)
         frame = frame.f_back
+    usual = _THEIRS.get(op.name, op.spoken)
     if not names:
         return [usual]
-    typed = _as_typed(names[-1], frame)
-    return [typed] if names[0] == names[-1] else [names[0], typed]
+    outer, inner = _aliases(names[-1]), _aliases(names[0])
+    typed = _typed(frame, outer) or (usual if usual in outer else names[-1])
+    if inner == outer:
+        return [typed]
+    return [usual if usual in inner else names[0], typed]
 
 
-def _as_typed(name: str, frame: FrameType | None) -> str:
-    """Return which of the names that a function has a program's line calls it by."""
-    public = _public()
-    aliases = {n for n, function in public.items() if function is public[name]}
-    if frame is None or len(aliases) == 1:
-        return name
+def _typed(frame: FrameType | None, names: set[str]) -> str:
+    """Return which of the names of a function the program's line calls it by, "" if that isn't seen."""
+    if frame is None:
+        return ""
     loaded = [
         i.argval
         for i in dis.get_instructions(frame.f_code)
-        if i.offset < frame.f_lasti and i.opname.startswith("LOAD_") and i.argval in aliases
+        if i.offset < frame.f_lasti and i.opname.startswith("LOAD_") and i.argval in names
     ]
-    return loaded[-1] if loaded else name
+    return loaded[-1] if loaded else ""
 
 
-@cache
-def _public() -> dict[str, object]:
-    import tinygrad_like as torch
+def _homes() -> list[Any]:
+    names = ("", ".nn.functional", ".linalg", ".special")  # those of them that the program uses
+    return [m for n in names if (m := sys.modules.get(f"tinygrad_like{n}"))]
+
+
+def _public() -> set[str]:
     from tinygrad_like.tensor import Tensor
 
-    homes = (torch.special, torch.linalg, Tensor, torch.nn.functional, torch)
-    return {n: getattr(home, n, None) for home in homes for n in dir(home) if n[0] != "_"}
+    return {name for home in (*_homes(), Tensor) for name in dir(home) if name[0] != "_"}
+
+
+def _aliases(name: str) -> set[str]:
+    """Return the names that a public function has, of what is loaded."""
+    loaded = [vars(home) for home in _homes()]
+    functions = {id(names[name]) for names in loaded if name in names}
+    return {n for names in loaded for n, f in names.items() if id(f) in functions} | {name}
