@@ -306,7 +306,7 @@ def test_an_error_is_raised_even_if_no_more_can_be_told() -> None:
 
 
 def test_long_lines_are_cut_short() -> None:
-    told = text_of(f"x = torch.tensor({list(range(100))})\nx @ torch.ones(3).long()")
+    told = text_of(f"x = torch.tensor({list(range(100))})\nx + torch.ones(3)")
     (line,) = (line for line in told.splitlines() if "assigned" in line)
     assert line.endswith("...")
     assert len(line) < 200
