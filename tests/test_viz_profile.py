@@ -235,6 +235,7 @@ class TestNothingIsLeft:
         before = functions()
         with viz.profiled():
             inside = functions()
+            assert not put_back(before)
             (x * x).sum().backward()
         assert put_back(before)
         replaced = [key for key, value in inside.items() if value is not before[key]]
