@@ -123,7 +123,7 @@ def list_of_losses() -> None:
 
 
 def eval_and_no_train() -> None:
-    it = Training(Net(norm=True))
+    it = Training(nn.Sequential(nn.BatchNorm1d(3), Net(norm=True)))
     for _ in range(10):
         it.steps(10)
         it.model.eval()
@@ -207,7 +207,7 @@ MISTAKES: list[tuple[Callable[[], None], str]] = [
     (list_of_losses, "the graphs of former steps are still alive"),
     (
         eval_and_no_train,
-        "the model was trained in training mode and now is in eval mode\n  in norm",
+        "the model was trained in training mode and now is in eval mode\n  in (0|1.norm) of Seq",
     ),
     (
         plain_list,

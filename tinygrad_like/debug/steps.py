@@ -45,9 +45,7 @@ class Looker:
     def __init__(self) -> None:
         self._look: Look | None = None
         self._roots: list[weakref.ref[Node]] = []  # of the backwards of former looks
-        self._normed: dict[
-            int, weakref.ref[Any]
-        ] = {}  # weights of norms that were in training mode
+        self._normed: dict[int, weakref.ref[Any]] = {}  # weights of norms in training mode
         self._untrained: dict[int, tuple[Any, ...]] = {}  # parameters, and what tells their values
 
     def before(self, optimizer: Any) -> bool:
@@ -95,17 +93,18 @@ class Looker:
 
         Not if it was in eval mode from the first step on, or only its batch norms are: both are meant.
         """
+        left = []
         for name, tensor, line in look.norms:
             weight = tensor()
             if weight is None:
                 continue
             if name == "batch_norm":
-                self._normed[id(weight)] = weakref.ref(weight)
+                self._normed[id(weight)] = tensor
                 continue
-            known = self._normed.pop(id(weight), None)
-            if known is None or known() is not weight:
-                continue
-            ((model, path),) = paths([weight])
+            known = self._normed.pop(id(weight), None)  # once looked into, it is settled
+            if known is not None and known() is weight:
+                left.append((weight, line))
+        for (_, line), (model, path) in zip(left, paths([w for w, _ in left]), strict=True):
             if not getattr(model, "training", True):
                 trap(
                     "batch norm",
@@ -115,6 +114,7 @@ class Looker:
                     module=spoken(model, path.rpartition(".")[0]),
                     line=line,
                 )
+                break
 
     def _judge_parameters(self, look: Look, taken: int) -> None:
         """Warn of parameters whose gradients nobody used for some steps.

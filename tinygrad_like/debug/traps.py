@@ -100,6 +100,8 @@ def paths(things: Sequence[Any]) -> list[tuple[Any, str]]:
     """
     from tinygrad_like.nn.registered import Registered
 
+    if not things:
+        return []
     outside: dict[int, tuple[Any, str]] = {}
     modules = {}
     for entries in [o for o in gc.get_objects() if type(o) is Registered]:
