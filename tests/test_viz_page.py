@@ -312,12 +312,13 @@ class TestWatched:
         def compute():
             y = w + 1
             y.add_(10)
+            y[0] = 5.0
             return (y - 1).sum()
 
         shown = told(viz.html(compute, tmp_path / "step.html"))
-        adds = [box for box in shown["boxes"] if box["name"] == "add"]
-        found = [numbers(box["results"][0]["value"]).tolist() for box in adds]
-        assert found == [[2.0, 3.0], [12.0, 13.0]]
+        made = [box for box in shown["boxes"] if box["kind"] == "operation"]
+        found = [numbers(box["results"][0]["value"]).tolist() for box in made]
+        assert found == [[2.0, 3.0], [12.0, 13.0], [5.0, 13.0], [4.0, 12.0], [16.0]]
 
     def test_modules_inside_are_frames(self, tmp_path):
         model = nn.Sequential(nn.Linear(3, 2), nn.ReLU())

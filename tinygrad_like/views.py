@@ -371,6 +371,8 @@ def _replaced(
     array = base.array
     values = {"steps": steps, "strides": array.strides, "y_shape": shape}
     node: Node = object.__new__(op.node)
+    if thread_mode.witness is not None:
+        thread_mode.witness(op, (), (array,))
     node.tick = tick()
     node.parents = (base.node, region)
     node.saved = tuple(values[name] for name in op.saves)
