@@ -122,6 +122,7 @@ def located(code: CodeType, number: int, inside: str = "") -> str:
     import linecache
 
     text = linecache.getline(code.co_filename, number).strip()
+    text = text if len(text) <= 120 else f"{text[:117]}..."
     return f"{location(code.co_filename, number)}{inside}" + (f": {text}" if text else "")
 
 
