@@ -234,7 +234,7 @@ MISTAKES: list[tuple[Callable[[], None], str]] = [
     ),
     (column_against_row_in_logarithms, r"a loss compares predictions \(16, 1\) with"),
     (column_against_row_and_more, r"a loss compares predictions \(16, 1\) with"),
-    (another_leaf, r"this leaf of shape \(3,\) has no gradient: the last backward had one for"),
+    (another_leaf, r"this leaf of shape \(3,\) has no gradient: the last backward sent one to"),
 ]
 
 

@@ -97,8 +97,8 @@ def warn_of_lost(leaf: Any) -> None:
     """Warn that a leaf whose gradient is asked for is none that the last backward met."""
     trap(
         "leaf",
-        f"this leaf of shape {tuple(leaf.array.shape)} has no gradient: the last backward had one for another "
-        "leaf of this shape, which is gone",
+        f"this leaf of shape {tuple(leaf.array.shape)} has no gradient: the last backward sent one to a "
+        "leaf that is gone",
         "the name means a new tensor now, and the graph was made of the old one",
         "computing the loss anew; or x.copy_(...) under no_grad() in the place of x = ...",
     )

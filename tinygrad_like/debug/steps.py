@@ -80,8 +80,7 @@ class Looker:
             trap(
                 "graphs",
                 "the graphs of former steps are still alive",
-                "something adds up or keeps losses, or outputs, with their graphs, and memory grows with "
-                "each step",
+                "something adds up or keeps losses or outputs, and memory grows with each step",
                 "total += loss.item(), or loss.detach() where a tensor is to be kept",
                 line=used[-1].line,
             )
