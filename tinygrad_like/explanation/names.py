@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from tinygrad_like.debug.names import SPOKEN
 from tinygrad_like.explanation.steps import BackwardStep
 from tinygrad_like.graph import Traced
 
@@ -48,26 +49,14 @@ def _listed(value: Any) -> str:
     return f"{value:.4g}"
 
 
-# What ops are called that are only a part of what a user wrote.
-_SPOKEN = {
+# What ops are called that are only a part of what a user wrote, where lessons say more than messages.
+_SPOKEN = SPOKEN | {
     "BackwardHookFunctionBackward": "hooks of a module",
-    "basic_alias": "indexing",
-    "basic_select": "indexing",
-    "basic_unsqueeze": "indexing",
     "broadcast_to": "expand",
     "cast": "change of dtype",
     "clip": "clamp",
-    "clip_between": "clamp",
     "concatenate": "cat",
-    "contract": "einsum",
     "copied": "copy",
-    "max_of_all": "max",
-    "min_of_all": "min",
-    "power": "pow",
-    "power_number": "pow",
-    "region": "slicing",
-    "replace_region": "write in place",
-    "take_index": "indexing",
 }
 
 

@@ -113,6 +113,9 @@ def to_digraph(picture: Picture, *, direction: str, rankdir: str, style: Style =
     return drawing
 
 
+_WITHOUT = ("constant", "input")  # kinds of boxes that no gradient goes to
+
+
 def _add_arrow(drawing: Drawing, index: int) -> None:
     picture, direction = drawing.picture, drawing.direction
     source, target = picture.arrows[index]
@@ -128,9 +131,10 @@ def _add_arrow(drawing: Drawing, index: int) -> None:
         drawing.edge(f"n{source}", f"n{target}", **forward)
     if direction == "backward":
         # Laid out as the forward arrow, so that the picture keeps its shape.
-        ends = {"dir": "none" if kinds[0] == "flow" else "back"}
-        drawing.edge(f"n{source}", f"n{target}", **backward, **(forward | ends))
-    elif direction == "both" and kinds[0] not in ("constant", "input"):
+        ends = {"dir": "none" if kinds[0] in ("flow", *_WITHOUT) else "back"}
+        look = {} if kinds[0] in _WITHOUT else backward
+        drawing.edge(f"n{source}", f"n{target}", **look, **(forward | ends))
+    elif direction == "both" and kinds[0] not in _WITHOUT:
         ends = {"arrowhead": "none"} if kinds[0] == "flow" else {}
         drawing.edge(f"n{target}", f"n{source}", **backward, constraint="false", **ends)
 
