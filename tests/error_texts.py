@@ -30,6 +30,8 @@ expected and what to try. They are notes of the exception (`error.__notes__`), w
 
 Where an operand was made is noted if a gradient is recorded for it, which `torch.debug.set_trace_lines(False)`
 turns off. For any other the program's own code tells where its name was assigned, as far as that is certain.
+What Python refuses before a function is entered, such as an argument that a constructor does not have, keeps
+Python's own text.
 
 This page is written by `python -m tests.error_texts`, which runs all of it.
 """
