@@ -24,7 +24,7 @@ from tests.pages import (
 from tinygrad_like import nn, viz
 from tinygrad_like.graph import AccumulateGrad, Pick, Traced, reachable
 from tinygrad_like.modes import departed, thread_mode
-from tinygrad_like.viz import webpage
+from tinygrad_like.viz import grouping, webpage
 from tinygrad_like.viz.digest import MISSING, digest, with_heat
 from tinygrad_like.viz.picture import Names
 
@@ -426,7 +426,7 @@ def test_values_computed_again_are_what_they_were(make, shape):
     ],
 )
 def test_what_repeats(items, pieces):
-    assert webpage.repeats(items) == pieces
+    assert grouping.repeats(items) == pieces
 
 
 class TestDigest:
@@ -529,7 +529,7 @@ class TestFile:
             holds[thing["parent"]] = holds.get(thing["parent"], 0) + 1
         for box in page["boxes"]:
             holds[box["frame"]] = holds.get(box["frame"], 0) + 1
-        assert max(holds.values()) <= webpage.WIDE + 3
+        assert max(holds.values()) <= grouping.WIDE + 3
         for number, frame in enumerate(page["frames"]):  # no frame is in itself
             seen, at = set(), number
             while at is not None:

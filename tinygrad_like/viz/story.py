@@ -192,6 +192,13 @@ class Witness:
         found, self._seen[op][index] = self._seen[op][index], None
         return found
 
+    def inform(self, facts: Facts, nodes: Sequence[Node]) -> None:
+        """Add what was seen of operations to what their graph has kept."""
+        for node in nodes:
+            if (noted := self.of(node)) is not None:
+                facts.values |= {(node, i): value for i, value in enumerate(noted[0])}
+                facts.constants[node], facts.missing[node] = noted[1], 0
+
 
 def values_of(nodes: Sequence[Node], facts: Facts) -> dict[Key, np.ndarray[Any, Any]]:
     """Return the value of each result, as far as it is known or can be had again.
