@@ -431,3 +431,4 @@ def test_settings(line):
             t.set_default_dtype(t.float32)
             t.set_deterministic_debug_mode(0)
             t.set_float32_matmul_precision("highest")
+        torch.set_default_device(None)  # else PyTorch's looks at each call, and forgets some outs
