@@ -320,13 +320,8 @@ def full_picture(
     What was `seen` when the operations ran is known besides what the graph has kept.
     """
     facts = Facts(nodes, roots)
-    for node in nodes:
-        noted = None if seen is None else seen.of(node)
-        if noted is not None:
-            results, facts.constants[node] = noted
-            facts.missing[node] = 0
-            facts.values |= {(node, i): value for i, value in enumerate(results)}
-            facts.types |= {(node, i): value.dtype for i, value in enumerate(results)}
+    if seen is not None:
+        seen.inform(facts, nodes)
     if wanted.values:
         from tinygrad_like.viz.story import values_of
 

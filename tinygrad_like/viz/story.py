@@ -196,8 +196,10 @@ class Witness:
         """Add what was seen of operations to what their graph has kept."""
         for node in nodes:
             if (noted := self.of(node)) is not None:
-                facts.values |= {(node, i): value for i, value in enumerate(noted[0])}
-                facts.constants[node], facts.missing[node] = noted[1], 0
+                results, facts.constants[node] = noted
+                facts.missing[node] = 0
+                facts.values |= {(node, i): value for i, value in enumerate(results)}
+                facts.types |= {(node, i): value.dtype for i, value in enumerate(results)}
 
 
 def values_of(nodes: Sequence[Node], facts: Facts) -> dict[Key, np.ndarray[Any, Any]]:
