@@ -7,14 +7,16 @@ import gc
 import re
 import threading
 import warnings
+import weakref
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import tinygrad_like as torch
-from tinygrad_like import backward, debug
+from tinygrad_like import backward, debug, graph
 from tinygrad_like.autograd import no_grad
 from tinygrad_like.debug.steps import next_look
 
@@ -101,6 +103,34 @@ def zeroed_after_the_backward() -> None:
         it.loss().backward()
         it.model.head.zero_grad()  # and not the whole model
         it.optimizer.step()
+
+
+@contextmanager
+def without_optimizers() -> Iterator[None]:
+    """Have nobody know of optimizers that something keeps alive."""
+    former, graph.optimizers = graph.optimizers, weakref.WeakSet()
+    try:
+        yield
+    finally:
+        graph.optimizers = former
+
+
+@without_optimizers()
+def stepping_by_hand() -> None:
+    model: Any = Net()
+    for _ in range(10):
+        F.mse_loss(model(X), Y).backward()
+        for p in model.parameters():
+            p.data -= 0.01 * p.grad
+
+
+@without_optimizers()
+def stepping_by_hand_without_a_model() -> None:
+    w: Any = torch.ones(3, requires_grad=True)
+    for _ in range(10):
+        (X @ w).square().mean().backward()
+        with no_grad():
+            w -= 0.01 * w.grad
 
 
 def sum_of_losses() -> None:
@@ -203,6 +233,11 @@ MISTAKES: list[tuple[Callable[[], None], str]] = [
     (forgotten_zero_grad, "the gradient of layers.0.weight of Net is added to that of the last"),
     (forgotten_zero_grad_and_clipped, "the gradient of layers.0.weight of Net is added to"),
     (zeroed_after_the_backward, "the gradient of layers.0.weight of Net is added to"),
+    (stepping_by_hand, "the gradient of .* of Net is added to that of the last step\n"),
+    (
+        stepping_by_hand_without_a_model,
+        r"the gradient of a parameter of shape \(3,\) is added to",
+    ),
     (sum_of_losses, "the graphs of former steps are still alive"),
     (list_of_losses, "the graphs of former steps are still alive"),
     (
@@ -580,6 +615,29 @@ def scores_that_were_rearranged() -> None:
     F.nll_loss(scores.softmax(2).log().flatten(0, 1), torch.zeros(10).long())
 
 
+@without_optimizers()
+def steps_by_hand_and_zeroed() -> None:
+    for zero in ZEROING:
+        w: Any = torch.ones(3, requires_grad=True)
+        for _ in range(10):
+            (X @ w).square().mean().backward()
+            (X @ w).square().mean().backward()
+            with no_grad():
+                w -= 0.01 * w.grad
+            zero(w)
+
+
+@without_optimizers()
+def gradients_along_a_path() -> None:
+    start, end = torch.zeros(3), torch.tensor([1.0, 2.0, -1.0])
+    x: Any = torch.zeros(3, requires_grad=True)
+    for step in range(10):
+        x.data = start + step / 10 * (end - start)
+        (x**3).sum().backward()
+        x.data.copy_(start + step / 10 * (end - start))
+        x.exp().sum().backward()
+
+
 def with_closures() -> None:
     it = Training()
     it.optimizer = torch.optim.LBFGS(it.model.parameters(), max_iter=3)
@@ -617,6 +675,7 @@ INTENTIONS = [
     zeroed_by_the_model, fixed_gradients, a_game_of_two, fine_tuning_in_eval_mode,
     norms_frozen_in_between, validation_in_between, attacked_in_between, frozen_backbone,
     teacher_and_student, learning_to_learn, slopes_penalised, one_chunk_after_the_other,
+    steps_by_hand_and_zeroed, gradients_along_a_path,
     now_and_then_by_hand, optimizers_that_were_copied, scores_that_were_rearranged,
     kept_by_name, all_pairs, temperature_by_hand, with_closures, same_graph_again,
     a_leaf_for_the_moment,

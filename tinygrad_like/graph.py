@@ -212,6 +212,10 @@ _unshared = 0
 
 _accumulating = threading.RLock()
 
+optimizers: weakref.WeakSet[Any] = (
+    weakref.WeakSet()
+)  # all there are; without one, steps are by hand
+
 
 def accumulate(tensor: Any, g: Any) -> None:
     """Add the gradient `g` to ``tensor.grad``, which never shares memory with anything else."""
@@ -232,6 +236,10 @@ def accumulate(tensor: Any, g: Any) -> None:
             )
         if former is not None:
             if former.node is None:
+                if not len(optimizers):
+                    from tinygrad_like.debug.by_hand import see_added
+
+                    see_added(tensor, former)
                 np.add(former.array, g, out=former.array, casting="unsafe")
                 stamp(former.array)
             else:

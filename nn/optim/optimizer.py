@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import warnings
-import weakref
 from collections import OrderedDict, defaultdict
 from collections.abc import Callable, Iterable
 from copy import deepcopy
@@ -13,7 +12,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from tinygrad_like import dtypes
-from tinygrad_like.graph import RemovableHandle, result_type
+from tinygrad_like.graph import RemovableHandle, optimizers, result_type
 from tinygrad_like.interchange import from_pytorch
 from tinygrad_like.lines import told
 from tinygrad_like.modes import set_mode
@@ -29,8 +28,6 @@ __all__ = [
 Group: TypeAlias = dict[str, Any]
 Params: TypeAlias = Iterable[Tensor] | Iterable[Group] | Iterable[tuple[str, Tensor]]
 Hooks: TypeAlias = "OrderedDict[int, Callable[..., Any]]"
-
-living: weakref.WeakSet[Optimizer] = weakref.WeakSet()
 
 _every_pre_hook: Hooks = OrderedDict()
 _every_post_hook: Hooks = OrderedDict()
@@ -135,7 +132,7 @@ class Optimizer:
     _step_then: Any = None  # what stood in the place of `step` when it was made
 
     def __init__(self, params: Params, defaults: dict[str, Any]) -> None:
-        living.add(self)
+        optimizers.add(self)
         self.defaults = defaults
         self._make_hooks()
         if isinstance(params, Tensor):
@@ -174,7 +171,7 @@ class Optimizer:
         }
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        living.add(self)
+        optimizers.add(self)
         self.__dict__.update(state)
         self._make_hooks()
 

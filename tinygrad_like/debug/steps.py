@@ -17,9 +17,8 @@ from typing import Any
 from tinygrad_like.backward import looks
 from tinygrad_like.debug.losses import see_sum
 from tinygrad_like.debug.traps import paths, spoken, trap, wanted
-from tinygrad_like.graph import AccumulateGrad, Node, reachable
+from tinygrad_like.graph import AccumulateGrad, Node, optimizers, reachable
 from tinygrad_like.lines import Line
-from tinygrad_like.nn.optim.optimizer import living
 from tinygrad_like.nn.parameter import Parameter
 from tinygrad_like.stamps import find, version
 
@@ -120,7 +119,7 @@ class Looker:
 
         Another optimizer may have them, or the program itself may change them.
         """
-        held = {id(p) for o in living for group in o.param_groups for p in group["params"]}
+        held = {id(p) for o in optimizers for group in o.param_groups for p in group["params"]}
         former, self._untrained = self._untrained, {}
         found = []
         for tensor in look.leaves:

@@ -42,8 +42,11 @@ def set_traps(mode: bool) -> None:
     >>> torch.debug.set_traps(True)
     """
     global _on
+    from tinygrad_like.debug import by_hand
+
     _on = mode
     _told.clear()
+    by_hand.forget()
 
 
 def wanted() -> bool:
