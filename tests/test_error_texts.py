@@ -256,6 +256,25 @@ def test_an_operation_is_called_what_the_program_called_it(line: str, name: str)
     assert text_of(f"x = torch.ones(2, 3)\n{line}").split(": ")[1] == name
 
 
+@pytest.mark.parametrize(
+    ("between", "told"),
+    [
+        ("y = 1", ", assigned at cell 1, line 2: x = torch.ones(2)"),
+        ("x = torch.zeros(2)", ", assigned at cell 2, line 1: x = torch.zeros(2)"),
+        ("def f():\n    x = 1", ", assigned at cell 1, line 2: x = torch.ones(2)"),
+        ("if y:\n    x = torch.zeros(2)\nelse:\n    x = torch.ones(2)", ""),
+        ("%time x = torch.ones(2)", ""),
+    ],
+)
+def test_assignments_are_looked_for_in_the_cells_of_a_notebook(between: str, told: str) -> None:
+    cells = ["", "y = 2\nx = torch.ones(2)", between, "x + torch.ones(3)"]
+    namespace: dict[str, Any] = {"torch": torch, "In": cells}
+    for cell in cells[1:3]:
+        exec(cell.replace("%time ", ""), namespace)
+    error = refused(lambda: exec(compile(cells[3], "cell 3", "exec"), namespace))
+    assert f"\n  input is `x`, float32 (2,){told}\n" in text(error)
+
+
 HELD = """
 class Net(nn.Module):
     def __init__(self):

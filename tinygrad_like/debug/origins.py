@@ -15,6 +15,9 @@ from typing import Any
 from tinygrad_like.lines import internal, located
 
 _STORES = ("STORE_NAME", "STORE_FAST", "STORE_GLOBAL", "STORE_DEREF")
+_JOIN = (
+    "\n__name__" * 4
+)  # where all branches of a cell come together, too long to be copied into each
 _MOST = 20_000  # bytes of code that are looked through
 
 
@@ -34,6 +37,25 @@ def origin(value: Any, frames: Sequence[FrameType]) -> str:
         if numbers:
             (number,) = numbers if len(numbers) == 1 else (frame.f_lineno,)
             return "" if number == frame.f_lineno else located(code, number)
+        if frame.f_locals is frame.f_globals:
+            return _in_cells(name, frame.f_globals.get("In"))
+    return ""
+
+
+def _in_cells(name: str, cells: Any) -> str:
+    """Return ``cell 3, line 2: x = torch.ones(3)``, the last assignment in a notebook's earlier cells."""
+    for number, text in reversed(list(enumerate(cells if isinstance(cells, list) else ()))[:-1]):
+        if name not in text:
+            continue
+        try:
+            code = compile(text + _JOIN, f"<cell {number}>", "exec")
+        except SyntaxError:  # what IPython makes of it isn't known
+            return ""
+        lines = _assignments(code, name, len(code.co_code))
+        if lines:
+            line = lines.pop()
+            told = f"cell {number}, line {line}: {text.splitlines()[line - 1].strip()}"
+            return "" if lines else told
     return ""
 
 
