@@ -268,9 +268,10 @@ def test_an_operation_is_called_what_the_program_called_it(line: str, name: str)
 )
 def test_assignments_are_looked_for_in_the_cells_of_a_notebook(between: str, told: str) -> None:
     cells = ["", "y = 2\nx = torch.ones(2)", between, "x + torch.ones(3)"]
-    namespace: dict[str, Any] = {"torch": torch, "In": cells}
+    namespace: dict[str, Any] = {"torch": torch, "In": cells, "_": None}
     for cell in cells[1:3]:
         exec(cell.replace("%time ", ""), namespace)
+    namespace["_"] = namespace["x"]  # as if it had been shown
     error = refused(lambda: exec(compile(cells[3], "cell 3", "exec"), namespace))
     assert f"\n  input is `x`, float32 (2,){told}\n" in text(error)
 

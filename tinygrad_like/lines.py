@@ -117,12 +117,17 @@ def describe(line: Line | None) -> str:
     return location(line[0].co_filename, line_number(line))
 
 
+def shortened(text: str) -> str:
+    """Return a line of a program without its indentation, and cut where it is very long."""
+    text = text.strip()
+    return text if len(text) <= 120 else f"{text[:117]}..."
+
+
 def located(code: CodeType, number: int, inside: str = "") -> str:
     """Return ``train.py:12: y = x * 2``."""
     import linecache
 
-    text = linecache.getline(code.co_filename, number).strip()
-    text = text if len(text) <= 120 else f"{text[:117]}..."
+    text = shortened(linecache.getline(code.co_filename, number))
     return f"{location(code.co_filename, number)}{inside}" + (f": {text}" if text else "")
 
 

@@ -12,13 +12,12 @@ from inspect import CO_OPTIMIZED
 from types import CodeType, FrameType
 from typing import Any
 
-from tinygrad_like.lines import internal, located
+from tinygrad_like.lines import internal, located, shortened
 
 _STORES = ("STORE_NAME", "STORE_FAST", "STORE_GLOBAL", "STORE_DEREF")
-_JOIN = (
-    "\n__name__" * 4
-)  # where all branches of a cell come together, too long to be copied into each
 _MOST = 20_000  # bytes of code that are looked through
+# Where all branches of a cell come together: too long for the compiler to copy it into each.
+_JOIN = "\n__name__" * 4
 
 
 def origin(value: Any, frames: Sequence[FrameType]) -> str:
@@ -54,15 +53,16 @@ def _in_cells(name: str, cells: Any) -> str:
         lines = _assignments(code, name, len(code.co_code))
         if lines:
             line = lines.pop()
-            told = f"cell {number}, line {line}: {text.splitlines()[line - 1].strip()}"
+            told = f"cell {number}, line {line}: {shortened(text.splitlines()[line - 1])}"
             return "" if lines else told
     return ""
 
 
 def name_in(value: Any, frame: FrameType) -> str:
     """Return the name that a frame's function has for a value, "" if it has none."""
-    found = (name for name, seen in _seen(frame).items() if seen is value and name.isidentifier())
-    return next(found, "")
+    found = [name for name, seen in _seen(frame).items() if seen is value and name.isidentifier()]
+    named = [name for name in found if name.strip("_0123456789")]  # not a notebook's _ or _12
+    return min(named, key=lambda name: name.startswith("_"), default="")
 
 
 def _seen(frame: FrameType) -> dict[str, Any]:
