@@ -32,6 +32,7 @@ MODULES = {
         "Optimizers": ("optim", "What changes parameters after a backward."),
         "Learning rate schedules": ("optim.lr_scheduler", "What changes the rate step by step."),
         "Averages of weights": ("optim.swa_utils", ""),
+        "Hooks of all optimizers": ("optim.optimizer", "Called before and after each step."),
         "Data": ("utils.data", "Datasets, samplers, batches, worker processes."),
         "Data sets on disk": ("utils.datasets", "Files of MNIST, Fashion-MNIST and CIFAR."),
         "Saving and loading": ("serialization", "Files that PyTorch reads, and PyTorch's own."),
