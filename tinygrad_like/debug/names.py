@@ -106,7 +106,7 @@ def _typed(frame: FrameType | None, names: set[str]) -> str:
     loaded = [
         i.argval
         for i in dis.get_instructions(frame.f_code)
-        if i.offset < frame.f_lasti and i.opname.startswith("LOAD_") and i.argval in names
+        if i.offset < frame.f_lasti and i.opname.startswith("LOAD_") and str(i.argval) in names
     ]
     return loaded[-1] if loaded else ""
 
