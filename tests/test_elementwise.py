@@ -888,3 +888,12 @@ def test_heaviside_keeps_the_dtype(dtype):
     out = ours.heaviside(x, x + 5)
     assert out.dtype == x.dtype
     assert out.tolist() == [1, 5, 0]
+
+
+def test_a_number_to_a_power_leaves_gradients_their_dtype():
+    x = ours.tensor([1.0, 2.0], requires_grad=True)
+    y = x * 1
+    seen = []
+    y.register_hook(lambda g: seen.append(g.dtype))
+    (2.5**y).sum().backward()
+    assert seen == [ours.float32]

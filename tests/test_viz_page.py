@@ -129,6 +129,16 @@ class TestData:
                 for arrival in result.get("arrivals", ()):
                     assert [box_id, index] in page["steps"][arrival["step"]]["to"]
 
+    def test_sums_round_as_the_engine_s(self, tmp_path):
+        # A factor that is used twice gets two contributions, each added to what was there.
+        torch.manual_seed(0)
+        x = torch.randn(50, requires_grad=True)
+        out = (x * x * 0.7 + torch.exp(x)).sum() + (x / 3).sum() + (2.5**x).sum()
+        found = webpage.Tale([out], Names.of({"x": x}), []).story.gradients[x.node, 0]
+        out.backward()
+        assert np.array_equal(found, x.grad.numpy())
+        assert found.dtype == np.float32
+
     def test_hooks_have_their_say(self, tmp_path):
         x = torch.tensor(3.0, requires_grad=True)
         y = x * x

@@ -199,9 +199,14 @@ def _power_slope(g: Any, x: Any, exponent: Any) -> Any:
     return g * (exponent * _power_number(x, exponent - 1))
 
 
+def _log(x: Any) -> Any:
+    """Return the logarithm of an operand; of a number as one that leaves float32 what it is."""
+    return float(np.log(x)) if isinstance(x, int | float) else np.log(x)
+
+
 @op(
     x=lambda g, x, y: keep_where(g * (y * _power(x, y - 1)), np.logical_not(_zero(x, y))),
-    y=lambda g, x, y, out: np.where(np.logical_and(x == 0, y >= 0), 0.0, g * (out * np.log(x))),
+    y=lambda g, x, y, out: np.where(np.logical_and(x == 0, y >= 0), 0.0, g * (out * _log(x))),
     broadcasts=True,
     dtype="promote",
     name="power",

@@ -72,7 +72,7 @@ def observe(roots: Sequence[tuple[Node, np.ndarray[Any, Any]]]) -> Story:
     order = reachable([node for node, _ in roots])
     former = _retained(order)
     grads: dict[Node, Any] = {}
-    leaves: dict[Node, None] = {}  # in the order in which they are found
+    leaves: dict[AccumulateGrad, None] = {}  # in the order in which they are found
     for node, g in roots:
         _arrive(story, grads, node, None, g)
         if isinstance(node, AccumulateGrad):
@@ -84,7 +84,8 @@ def observe(roots: Sequence[tuple[Node, np.ndarray[Any, Any]]]) -> Story:
         for leaf in leaves:
             if leaf in grads:
                 g = grads.pop(leaf)
-                story.gradients[leaf, 0] = g if leaf.hooks is None else leaf.hooks.run(g)
+                g = g if leaf.hooks is None else leaf.hooks.run(g)
+                story.gradients[leaf, 0] = np.asarray(g, leaf.array.dtype)  # as .grad has it
                 story.order.append(leaf)
     finally:
         for tensor, grad in former:
@@ -102,7 +103,9 @@ def _retained(nodes: Iterable[Node]) -> list[tuple[Any, Any]]:
     return found
 
 
-def _turn(story: Story, grads: dict[Node, Any], node: Node, leaves: dict[Node, None]) -> None:
+def _turn(
+    story: Story, grads: dict[Node, Any], node: Node, leaves: dict[AccumulateGrad, None]
+) -> None:
     """Have a node send what its rules make of the gradient that arrived."""
     g = grads.pop(node)
     if node.hooks is not None:
@@ -118,10 +121,15 @@ def _turn(story: Story, grads: dict[Node, Any], node: Node, leaves: dict[Node, N
                 story.gradients[node, index] = part
     sent: dict[Node, Any] = {parent: None for parent in node.parents if parent is not None}
     leaves |= {parent: None for parent in sent if isinstance(parent, AccumulateGrad)}
+    sums: dict[Node, Any] = {}
     if node.hooks is not None and node.hooks.after:
         node.hooks.send(node, g, saved, sent)
     else:
         node.backward(g, saved, sent)
+        if any(parent in grads and node.parents.count(parent) > 1 for parent in sent):
+            # The engine adds one contribution after the other to what was there: that rounds otherwise.
+            sums = {parent: grads.get(parent) for parent in sent}
+            node.backward(g, saved, sums)
     for parent, part in sent.items():
         if part is None:
             continue
@@ -129,16 +137,23 @@ def _turn(story: Story, grads: dict[Node, Any], node: Node, leaves: dict[Node, N
             former = grads.get(parent) or [None] * len(part)
             grads[parent] = [_sum(a, b) for a, b in zip(former, part, strict=True)]
         else:
-            _arrive(story, grads, parent, node, part)
+            _arrive(story, grads, parent, node, part, sums.get(parent))
 
 
 def _sum(a: Any, b: Any) -> Any:
     return b if a is None else a if b is None else a + b
 
 
-def _arrive(story: Story, grads: dict[Node, Any], node: Node, sender: Node | None, g: Any) -> None:
+def _arrive(
+    story: Story,
+    grads: dict[Node, Any],
+    node: Node,
+    sender: Node | None,
+    g: Any,
+    total: Any = None,
+) -> None:
     # What arrives is kept here too, so the engine never adds in its memory.
-    grads[node] = total = _sum(grads.get(node), g)
+    grads[node] = total = _sum(grads.get(node), g) if total is None else total
     story.arrivals.setdefault(key_of(node), []).append(Arrival(sender, g, total))
 
 
