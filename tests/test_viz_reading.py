@@ -120,6 +120,18 @@ class TestLesson:
         browser.go(4)
         assert browser.run(sent) == []
 
+    def test_what_is_not_finite_is_marked(self, browser, tmp_path):
+        x = torch.tensor([0.0, 1.0], requires_grad=True)
+        y = torch.log(x)
+        path = viz.html(y.sum() * 2, tmp_path / "step.html")
+        browser.show(path)
+        texts = {texts[0]: texts[1:] for texts in browser.items().values()}
+        warning = "\N{WARNING SIGN}\N{VARIATION SELECTOR-15} "
+        assert texts["log → y"] == [f"{warning}[−inf, 0]", "grad [2, 2]"]
+        assert texts["sum"] == [f"{warning}−inf", "grad 2"]
+        assert texts["x"][-1] == f"grad {warning}[inf, 2]"
+        assert texts["2"] == []
+
     def test_shapes_stand_at_arrows(self, browser, tmp_path):
         model, loss, calls = network(1)
         path = viz.html(loss, tmp_path / "step.html", params=model, modules=calls)

@@ -136,7 +136,8 @@ function inFull(found, most = 3) {
 function inWords(found, most = 3) {
   if (!found) return "";
   const words = [found.mean !== undefined && `mean ${digits(found.mean, 3)} ± ${digits(found.std, 3)}`, found.nan && `${found.nan} nan`, found.inf && `${found.inf} inf`];
-  return inFull(found, most) || words.filter(Boolean).join(", ") || "empty";
+  const strange = found.nan || found.inf || found.values?.some((value) => ["nan", "inf", "-inf"].includes(value));
+  return (strange ? "\u26a0\ufe0e " : "") + (inFull(found, most) || words.filter(Boolean).join(", ") || "empty");
 }
 
 const sizes = (shape) => (!shape ? "" : shape.length === 1 ? `(${shape[0]},)` : shape.join(" × ") || "scalar");
