@@ -249,3 +249,15 @@ def test_an_error_names_where_operands_were_made() -> None:
     )
     message = str(caught.value)
     assert "input is float32 (2, 3); other is float32 (4,)" in message.replace(", other", "; other")
+
+
+def test_an_error_names_the_function_of_the_users_that_made_an_operand() -> None:
+    class Square(ours.autograd.Function):
+        @staticmethod
+        def forward(ctx: Any, x: Any) -> Any:
+            return x * x
+
+    y = Square.apply(ours.ones(3, requires_grad=True))
+    with pytest.raises(RuntimeError) as caught:
+        y + ours.ones(4)
+    assert ", made by Square at " in "\n".join(caught.value.__notes__)

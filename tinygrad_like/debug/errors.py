@@ -24,7 +24,7 @@ import numpy as np
 
 from tinygrad_like.debug.advice import Situation, advice
 from tinygrad_like.debug.origins import holder_of, name_in, origin
-from tinygrad_like.graph import AccumulateGrad, Traced
+from tinygrad_like.graph import AccumulateGrad, Node, Traced
 from tinygrad_like.lines import internal, located, recorded
 
 _LIMIT = 6  # operands told of, and callers looked at; there may be thousands
@@ -219,7 +219,7 @@ def _operand(o: Any, users: list[FrameType], modules: list[Any]) -> str:
                 if value is o:
                     return f"{told}, the {kind} {name}"
     if node is not None and not isinstance(node, AccumulateGrad):
-        return f"{told}, {recorded(f'made by {node.name()[:-9]}', node.line)}"
+        return f"{told}, {recorded(f'made by {_made(node)}', node.line)}"
     if node is not None:
         told += ", a leaf"
     place = origin(o, users)
@@ -227,3 +227,8 @@ def _operand(o: Any, users: list[FrameType], modules: list[Any]) -> str:
         holder, place = holder_of(o, users[0])
         told = f"`{holder}`, {told}" if holder else told
     return f"{told}, assigned at {place}" if place else told
+
+
+def _made(node: Node) -> str:
+    """Return ``Mul`` for ``MulBackward0``, and a `Function`'s name for its ``SquareBackward``."""
+    return node.name().removesuffix("0").removesuffix("Backward")
