@@ -131,9 +131,11 @@ function solve(nodes, edges, title) {
   dagre.layout(graph, { disableOptimalOrderHeuristic: Boolean(simple) });
   const placed = nodes.map((node) => graph.node(node.name));
   straighten(graph, placed);
-  setInColumns(graph, placed);
+  const turns = setInColumns(graph, placed);
   const span = (side, size) => [Math.min(...placed.map((n) => n[side] - n[size] / 2)), Math.max(...placed.map((n) => n[side] + n[size] / 2))];
   let [left, right] = span("x", "width"), [top, bottom] = span("y", "height");
+  if (sideways) [left, right] = [left - turns, right + turns];
+  else [top, bottom] = [top - turns, bottom + turns];
   // Labels need room as well, and arrows that pass beside the boxes; those to ports may be cut at the border.
   for (const { source, target } of edges) {
     const edge = graph.edge(source, target);
@@ -208,7 +210,8 @@ function straighten(graph, nodes) {
   }
 }
 
-/** Cut a layout that is long and narrow where few arrows pass, and set the parts side by side. */
+/** Cut a layout that is long and narrow where few arrows pass, and set the parts side by side.
+ *  Return how far arrows go beyond the boxes where they lead from one part to the next. */
 function setInColumns(graph, nodes) {
   const [along, across, length, breadth] = sideways ? ["x", "y", "width", "height"] : ["y", "x", "height", "width"];
   const room = { width: screen.width / LEGIBLE, height: screen.height / LEGIBLE };
@@ -223,7 +226,7 @@ function setInColumns(graph, nodes) {
   };
   const [left, right] = reach(-Infinity, Infinity);
   const wanted = Math.round(Math.sqrt(((last - first) / (right - left + GAP)) * (room[breadth] / room[length])));
-  if (last - first <= room[length] || wanted < 2) return;
+  if (last - first <= room[length] || wanted < 2) return 0;
   // Where there is nothing but arrows, a cut may be.
   const gaps = [];
   let reached = end(sorted[0]);
@@ -242,7 +245,7 @@ function setInColumns(graph, nodes) {
     const best = gaps.filter((gap) => !cuts.includes(gap)).sort((a, b) => cost(a) - cost(b))[0];
     if (best && cost(best) < (0.5 * (last - first)) / wanted) cuts.push(best);
   }
-  if (!cuts.length) return;
+  if (!cuts.length) return 0;
   cuts.sort((a, b) => a.at - b.at);
   const column = (place) => cuts.filter((cut) => cut.at <= place).length;
   const columns = [];
@@ -261,14 +264,14 @@ function setInColumns(graph, nodes) {
     edge.points.forEach((point, n) => {
       const before = edge.points[n - 1] || point;
       for (let i = column(before[along]); i < column(point[along]); i += 1) {
-        const lane = LANE * (1 + cuts[i].passing.indexOf(edge));
+        const lane = 14 + LANE * cuts[i].passing.indexOf(edge);
         const part = (cuts[i].at - before[along]) / (point[along] - before[along]);
         const out = before[across] + part * (point[across] - before[across]) + columns[i].across;
         const between = columns[i].far + 8 + lane;
         const enter = out - columns[i].across + columns[i + 1].across;
         const turns = [[out, columns[i].end], [out, columns[i].end + lane], [between, columns[i].end + lane], [between, first - lane], [enter, first - lane], [enter, first]]
           .map(([a, l]) => ({ [across]: a, [along]: l }));
-        points.push(turns[0], ...rounded(turns), turns[5]);
+        points.push(turns[0], ...rounded(turns));
       }
       points.push(moved(point, column(point[along])));
     });
@@ -279,6 +282,7 @@ function setInColumns(graph, nodes) {
     const node = graph.node(key);
     Object.assign(node, moved(node, column(start(node))));
   }
+  return 14 + LANE * (Math.max(...cuts.map((cut) => cut.passing.length)) - 1);
 }
 
 /** Corners, each between two points close to it where the line begins and ends to turn. */

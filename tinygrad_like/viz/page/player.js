@@ -15,6 +15,7 @@ function showStep() {
     const state = [!there && "pending", acts && (back ? "backward" : "forward"), !acts && receivers.has(item.key) && "arriving", item.key === choice.key && "chosen"];
     update(item, "classes", `${item.kind} ${state.filter(Boolean).join(" ")}`, (text) => item.element.setAttribute("class", text));
     update(item, "text", gradText(item, now), (text) => { if (item.grad) item.grad.textContent = text; });
+    if (item.group) update(item, "phase", back ? "grad" : "grad forward", (text) => item.grad.setAttribute("class", text));
     update(item, "label", label(item, now), (text) => item.element.setAttribute("aria-label", text));
   }
   for (const element of $("view").querySelectorAll(".sent")) element.remove();
