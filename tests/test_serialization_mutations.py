@@ -62,10 +62,11 @@ def test_mutated_pickles_with_right_checksums(source, changes):
 
 
 CAGE = """
-import io, os, random, resource, signal, sys
+import io, linecache, os, random, resource, signal, sys
 import tinygrad_like as t
 from tests.test_serialization_hostile import FIXTURES, archive_of, survives
 from tests.test_serialization_mutations import SOURCES, mutated
+from tinygrad_like.debug import advice, errors
 from tinygrad_like.serialization.archive import Reader
 
 contents = [(FIXTURES / name).read_bytes() for name in SOURCES]
@@ -94,6 +95,9 @@ for number in range(1500):
         cases.append(archive_of(pickled, (), **records))
     else:
         cases.append(mutated(content, changes))
+# What errors are told with: imported, and the files whose lines they quote read.
+linecache.getlines(sys.modules[survives.__module__].__file__)
+advice.table()
 used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
 resource.setrlimit(resource.RLIMIT_AS, (used + 300_000_000,) * 2)
 signal.alarm(120)
