@@ -226,7 +226,7 @@ class detect_anomaly(set_detect_anomaly):
     Infinities must be made of finite numbers: masks of -inf and what follows from them are no anomaly.
     A nan that came from outside, in data or parameters, is told of where it is first computed with.
     Backwards the first operation whose gradient is nan or infinite is told of. Each result is looked at:
-    steps of small networks take two to three times as long, those of large ones a quarter more.
+    steps of small networks take two to three times as long, those of large ones up to half as long again.
 
     Raises:
         RuntimeError: if an operation makes a nan or an infinity, or is given a nan.
