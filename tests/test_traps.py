@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 import tinygrad_like as torch
-from tinygrad_like import backward, debug, graph
+from tinygrad_like import debug, noticed
 from tinygrad_like.autograd import no_grad
 from tinygrad_like.debug.steps import next_look
 
@@ -108,11 +108,11 @@ def zeroed_after_the_backward() -> None:
 @contextmanager
 def without_optimizers() -> Iterator[None]:
     """Have nobody know of optimizers that something keeps alive."""
-    former, graph.optimizers = graph.optimizers, weakref.WeakSet()
+    former, noticed.optimizers = noticed.optimizers, weakref.WeakSet()
     try:
         yield
     finally:
-        graph.optimizers = former
+        noticed.optimizers = former
 
 
 @without_optimizers()
@@ -700,30 +700,30 @@ def test_few_steps_are_looked_at() -> None:
 
 def test_looks_end_with_their_step_and_keep_nothing_alive() -> None:
     gc.collect()
-    others = list(backward.looks)
+    others = list(noticed.looks)
     it = Training()
     it.steps(1)
-    (look,) = (look for look in backward.looks if look not in others)
+    (look,) = (look for look in noticed.looks if look not in others)
     it.step()
-    assert look not in backward.looks
+    assert look not in noticed.looks
     it.steps(14)
     assert it.optimizer._taken == 16
-    (look,) = (look for look in backward.looks if look not in others)
+    (look,) = (look for look in noticed.looks if look not in others)
     it.loss().backward()
     it = Training()
     gc.collect()
     assert look() is None
-    assert look not in backward.looks
+    assert look not in noticed.looks
 
 
 def test_a_training_that_is_over_is_no_longer_looked_at() -> None:
     it = Training()
     it.step()
-    look = backward.looks[-1]
+    look = noticed.looks[-1]
     for _ in range(70):
         it.loss().backward()
     assert look() is not None
-    assert look not in backward.looks
+    assert look not in noticed.looks
 
 
 def test_other_threads_are_not_looked_at() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import weakref
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,16 +12,13 @@ from tinygrad_like.graph import (
     Node,
     Traced,
     accumulate,
-    lost,
     result_type,
     run_post_hooks,
     walk,
 )
 from tinygrad_like.lines import told
 from tinygrad_like.modes import set_mode, thread_mode
-
-# What each backward is shown to: weak references, there for a few steps only (see `debug.steps`).
-looks: list[weakref.ref[Any]] = []
+from tinygrad_like.noticed import looks, lost
 
 _SUMS = frozenset(("Mean", "Norm", "Sum"))
 _SCALINGS = frozenset(("Div", "Mul", "Neg"))

@@ -26,6 +26,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from tinygrad_like import noticed
 from tinygrad_like.lines import Line, describe, recorded, told
 from tinygrad_like.modes import InferenceMark, departed, set_mode, thread_mode
 from tinygrad_like.stamps import find, last_write, owner, stamp, tick
@@ -116,9 +117,6 @@ class Pick(Node):
             received[self.index] = g if former is None else former + g
 
 
-lost: set[Any] = set()  # shapes of leaves that were gone when their gradients arrived
-
-
 class AccumulateGrad(Node):
     """Where a gradient ends: the node of a tensor that the user made and wants a gradient for."""
 
@@ -153,7 +151,7 @@ class AccumulateGrad(Node):
         del saved, grads
         tensor = self._tensor()
         if tensor is None:
-            lost.add(self.shape)
+            noticed.lost.add(self.shape)
             return
         if tensor.node is None:
             return
@@ -212,10 +210,6 @@ _unshared = 0
 
 _accumulating = threading.RLock()
 
-optimizers: weakref.WeakSet[Any] = (
-    weakref.WeakSet()
-)  # all there are; without one, steps are by hand
-
 
 def accumulate(tensor: Any, g: Any) -> None:
     """Add the gradient `g` to ``tensor.grad``, which never shares memory with anything else."""
@@ -236,7 +230,7 @@ def accumulate(tensor: Any, g: Any) -> None:
             )
         if former is not None:
             if former.node is None:
-                if not len(optimizers):
+                if not len(noticed.optimizers):
                     from tinygrad_like.debug.by_hand import see_added
 
                     see_added(tensor, former)

@@ -20,7 +20,6 @@ from tinygrad_like.graph import (
     Pick,
     RemovableHandle,
     add_hook,
-    lost,
     mark_inference,
     result_type,
 )
@@ -29,6 +28,7 @@ from tinygrad_like.keywords import install_methods
 from tinygrad_like.layout import note_sharing
 from tinygrad_like.lines import told
 from tinygrad_like.modes import departed, thread_mode
+from tinygrad_like.noticed import lost
 from tinygrad_like.op import makes_results
 from tinygrad_like.ops.activation import ActivationMethods
 from tinygrad_like.ops.arranging import ArrangingMethods

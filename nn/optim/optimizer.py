@@ -11,8 +11,8 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from tinygrad_like import dtypes
-from tinygrad_like.graph import RemovableHandle, optimizers, result_type
+from tinygrad_like import dtypes, noticed
+from tinygrad_like.graph import RemovableHandle, result_type
 from tinygrad_like.interchange import from_pytorch
 from tinygrad_like.lines import told
 from tinygrad_like.modes import set_mode
@@ -132,7 +132,7 @@ class Optimizer:
     _step_then: Any = None  # what stood in the place of `step` when it was made
 
     def __init__(self, params: Params, defaults: dict[str, Any]) -> None:
-        optimizers.add(self)
+        noticed.optimizers.add(self)
         self.defaults = defaults
         self._make_hooks()
         if isinstance(params, Tensor):
@@ -171,7 +171,7 @@ class Optimizer:
         }
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        optimizers.add(self)
+        noticed.optimizers.add(self)
         self.__dict__.update(state)
         self._make_hooks()
 

@@ -14,10 +14,10 @@ from contextlib import suppress
 from functools import cache
 from typing import Any
 
-from tinygrad_like.backward import looks
+from tinygrad_like import noticed
 from tinygrad_like.debug.losses import see_sum
 from tinygrad_like.debug.traps import paths, spoken, trap, wanted
-from tinygrad_like.graph import AccumulateGrad, Node, optimizers, reachable
+from tinygrad_like.graph import AccumulateGrad, Node, reachable
 from tinygrad_like.lines import Line
 from tinygrad_like.nn.parameter import Parameter
 from tinygrad_like.stamps import find, version
@@ -119,7 +119,9 @@ class Looker:
 
         Another optimizer may have them, or the program itself may change them.
         """
-        held = {id(p) for o in optimizers for group in o.param_groups for p in group["params"]}
+        held = {
+            id(p) for o in noticed.optimizers for group in o.param_groups for p in group["params"]
+        }
         former, self._untrained = self._untrained, {}
         found = []
         for tensor in look.leaves:
@@ -175,7 +177,7 @@ class Look:
                 self._parameter, self._gradient = weakref.ref(parameter), weakref.ref(g)
                 self._version = version(g.array)
                 break
-        looks.append(self._itself)
+        noticed.looks.append(self._itself)
 
     def end(self) -> None:
         """See no more backwards."""
@@ -241,7 +243,7 @@ def _nothing() -> None:
 
 def _forget(look: weakref.ref[Look]) -> None:
     with suppress(ValueError):  # it may have been forgotten already
-        looks.remove(look)
+        noticed.looks.remove(look)
 
 
 def _is_used_up(start: Node) -> bool:
